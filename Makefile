@@ -60,7 +60,7 @@ all:
 # ---------------------------------------------------------------- core
 # What two or more parts need. Archives hold only what a program refers to,
 # so a program that sends no audit record does not link libaudit.
-CORE_OBJS := err.o buf.o addr.o msg.o record.o
+CORE_OBJS := err.o buf.o addr.o msg.o record.o diag.o
 POLICY_OBJS :=
 CORE := $(addprefix $(BUILD)/bastion/core/,$(CORE_OBJS) $(POLICY_OBJS))
 
@@ -129,7 +129,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT :=
+UNIT := diag
 UNIT_audit_OBJS :=
 
 unit: $(addprefix $(BUILD)/tests/unit/,$(UNIT))
