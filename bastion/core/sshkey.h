@@ -33,6 +33,12 @@ struct sshkey {
 	char ca_fingerprint[SSHKEY_FP_MAX]; /* certificates, else "" */
 	uint64_t valid_after, valid_before; /* certificates, seconds */
 	char sk_application[64];	    /* security keys, else "" */
+	/* Certificates only: 1 is a user's, 2 a host's; the CA's plain key;
+	 * and whether the critical option verify-required is there. */
+	unsigned int cert_type;
+	const char *ca_name;
+	unsigned int ca_bits;
+	bool verify_required;
 };
 
 /* Strict: right lengths, no trailing bytes, positive odd RSA modulus with
