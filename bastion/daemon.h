@@ -1,0 +1,92 @@
+/*
+ * sgbridged: its state and its modules. Small and root: it listens, limits
+ * and starts a monitor per connection. It parses no SSH and holds no key.
+ */
+#ifndef SGB_DAEMON_H
+#define SGB_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "core/addr.h"
+#include "core/conf.h"
+#include "core/msg.h"
+#include "core/policy.h"
+#include "sources.h"
+
+#define LISTEN_MAX  16
+#define CONN_ID_MAX 40
+
+/* One live connection: its monitor and what that said last. */
+struct connection {
+	TAILQ_ENTRY(connection) link;
+	char id[CONN_ID_MAX];
+	int control;
+	pid_t pid; /* 0: forked by another monitor */
+	struct addr source;
+	uint16_t port;
+	time_t since;
+	enum monitor_phase phase;
+	bool counted; /* as unauthenticated, in sources */
+	char *user, *target, *login, *rec_id, *parent;
+};
+TAILQ_HEAD(connections, connection);
+
+struct daemon {
+	const char *conf_path;
+	bool to_stderr;
+	struct conf *conf;
+	struct policy *policy;
+	int conf_fd, policy_fd; /* sealed copies for monitors */
+	int listeners[LISTEN_MAX];
+	size_t listener_count;
+	int control; /* control socket, listening */
+	int wake;    /* signalfd */
+	int recorder;
+	struct sources *sources;
+	struct connections connections;
+	size_t total, pending;
+	uint64_t refused; /* since the last summary */
+	uint64_t refused_ms;
+	bool stopping;
+};
+
+/* daemon_load.c: settings and policy from disk, both or none. Prints what is
+ * wrong; on failure *d is unchanged. */
+enum sgb_err daemon_load(struct daemon *d) SGB_MUST_CHECK;
+/* Re-reads both and tells every monitor; text gets what to answer. */
+enum sgb_err daemon_reload(
+	struct daemon *d, char *text, size_t text_len) SGB_MUST_CHECK;
+/* Files a monitor will need: there, safe, and of the right kind? */
+enum sgb_err daemon_check_files(const struct conf *conf) SGB_MUST_CHECK;
+
+/* daemon_listen.c: "a.b.c.d:port" and "[v6]:port". */
+enum sgb_err daemon_listen(struct daemon *d) SGB_MUST_CHECK;
+/* Takes one connection from a listener, or refuses it. */
+void daemon_accept(struct daemon *d, int listener);
+
+/* daemon_connections.c */
+struct connection *connection_new(struct daemon *d, const char *id);
+void connection_close(struct daemon *d, struct connection *conn);
+/* A message of its monitor, or its end. */
+void connection_poll(struct daemon *d, struct connection *conn);
+struct connection *connection_find(struct daemon *d, const char *id);
+enum sgb_err connection_end(struct connection *conn, const char *reason);
+/* Starts sgbridge-monitor for a client's socket, which it takes. */
+enum sgb_err connection_start(struct daemon *d, int client,
+	const struct addr *source, uint16_t port, const char *local);
+
+/* daemon_control.c: one request of the sgbridge command. */
+void daemon_control(struct daemon *d);
+
+/* daemon_event.c: the daemon's own events, sent without waiting. */
+void daemon_event(struct daemon *d, const struct addr *source, bool ok,
+	int kind, const char *what, const char *reason);
+void daemon_event_poll(struct daemon *d);
+
+uint64_t daemon_now_ms(void);
+
+#endif

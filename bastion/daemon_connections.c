@@ -1,0 +1,238 @@
+/*
+ * Live connections: starting their monitors, and what those report.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/secret.h"
+
+#define MONITOR_CONTROL 3
+
+struct connection *connection_find(struct daemon *d, const char *id)
+{
+	struct connection *conn;
+
+	TAILQ_FOREACH (conn, &d->connections, link)
+		if (!strcmp(conn->id, id))
+			return conn;
+	return NULL;
+}
+
+struct connection *connection_new(struct daemon *d, const char *id)
+{
+	struct connection *conn = calloc(1, sizeof(*conn));
+
+	if (!conn)
+		return NULL;
+	snprintf(conn->id, sizeof(conn->id), "%s", id);
+	conn->control = -1;
+	conn->since = time(NULL);
+	TAILQ_INSERT_TAIL(&d->connections, conn, link);
+	d->total++;
+	return conn;
+}
+
+/* It is no longer one of those that have proved nothing. */
+static void uncount(struct daemon *d, struct connection *conn)
+{
+	if (!conn->counted)
+		return;
+	conn->counted = false;
+	d->pending--;
+	sources_release(d->sources, &conn->source);
+}
+
+void connection_close(struct daemon *d, struct connection *conn)
+{
+	uncount(d, conn);
+	TAILQ_REMOVE(&d->connections, conn, link);
+	d->total--;
+	if (conn->control >= 0)
+		close(conn->control);
+	free(conn->user);
+	free(conn->target);
+	free(conn->login);
+	free(conn->rec_id);
+	free(conn->parent);
+	free(conn);
+}
+
+static void take_text(char **field, char *text)
+{
+	free(*field);
+	*field = text;
+}
+
+static enum sgb_err on_state(
+	struct daemon *d, struct connection *conn, struct msg *msg)
+{
+	conn->phase = (enum monitor_phase)reader_u32(&msg->reader);
+	take_text(&conn->user, reader_cstring(&msg->reader, 256));
+	take_text(&conn->target, reader_cstring(&msg->reader, 256));
+	take_text(&conn->login, reader_cstring(&msg->reader, 256));
+	take_text(&conn->rec_id, reader_cstring(&msg->reader, 64));
+	take_text(&conn->parent, reader_cstring(&msg->reader, 64));
+	if (conn->phase >= MONITOR_PHASE_PROVED)
+		uncount(d, conn);
+	return reader_end(&msg->reader);
+}
+
+static enum sgb_err on_penalty(
+	struct daemon *d, struct connection *conn, struct msg *msg)
+{
+	uint32_t kind = reader_u32(&msg->reader);
+	enum sgb_err err = reader_end(&msg->reader);
+
+	if (!err)
+		sources_penalise(d->sources, &conn->source,
+			(enum monitor_penalty)kind, daemon_now_ms());
+	return err;
+}
+
+/* A monitor forked one for a connection inside its own. */
+static enum sgb_err on_child(
+	struct daemon *d, struct connection *conn, struct msg *msg)
+{
+	char *id = reader_cstring(&msg->reader, CONN_ID_MAX - 1);
+	enum sgb_err err = reader_end(&msg->reader);
+	struct connection *child = NULL;
+
+	if (!err)
+		child = connection_new(d, id);
+	free(id);
+	if (!child)
+		return err ? err : SGB_ERR_NOMEM;
+	child->control = msg_take_fd(msg, 0);
+	child->source = conn->source;
+	child->port = conn->port;
+	return SGB_OK;
+}
+
+void connection_poll(struct daemon *d, struct connection *conn)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_NONE);
+	err = msg_recv(conn->control, &msg);
+	if (!err && msg.type == MSG_MON_STATE)
+		err = on_state(d, conn, &msg);
+	else if (!err && msg.type == MSG_MON_PENALTY)
+		err = on_penalty(d, conn, &msg);
+	else if (!err && msg.type == MSG_MON_CHILD)
+		err = on_child(d, conn, &msg);
+	else if (!err)
+		err = SGB_ERR_FORMAT;
+	msg_done(&msg);
+	if (err == SGB_ERR_AGAIN || !err)
+		return;
+	if (err != SGB_ERR_CLOSED)
+		log_put(LOG_ERR, "%s: monitor: %s", conn->id,
+			sgb_err_text(err));
+	connection_close(d, conn);
+}
+
+enum sgb_err connection_end(struct connection *conn, const char *reason)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_MON_END);
+	buf_put_cstring(&msg.body, reason);
+	err = msg_send(conn->control, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+static void exec_monitor(struct daemon *d, int control)
+{
+	char path[PATH_MAX];
+	char *const argv[] = {
+		"sgbridge-monitor", d->to_stderr ? "-e" : NULL, NULL};
+	char *const envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+
+	snprintf(path, sizeof(path), "%s/sgbridge-monitor",
+		d->conf->program_directory);
+	if (dup2(control, MONITOR_CONTROL) < 0 ||
+		close_range(MONITOR_CONTROL + 1, ~0u, 0))
+		_exit(126);
+	/* dup2 of 3 onto itself keeps close-on-exec. */
+	if (fcntl(MONITOR_CONTROL, F_SETFD, 0))
+		_exit(126);
+	execve(path, argv, envp);
+	_exit(127);
+}
+
+static enum sgb_err send_start(struct daemon *d, struct connection *conn,
+	int client, const char *local)
+{
+	char source[ADDR_TEXT_MAX];
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_MON_START);
+	buf_put_cstring(&msg.body, conn->id);
+	buf_put_cstring(&msg.body, addr_text(&conn->source, source));
+	buf_put_u32(&msg.body, conn->port);
+	buf_put_cstring(&msg.body, local);
+	err = msg_put_fd(&msg, client);
+	if (!err)
+		err = msg_put_fd(&msg, d->conf_fd);
+	if (!err)
+		err = msg_put_fd(&msg, d->policy_fd);
+	if (!err)
+		err = msg_send(conn->control, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+enum sgb_err connection_start(struct daemon *d, int client,
+	const struct addr *source, uint16_t port, const char *local)
+{
+	struct connection *conn;
+	char id[CONN_ID_MAX];
+	uint32_t random;
+	int pair[2];
+	enum sgb_err err;
+
+	err = secret_random(&random, sizeof(random));
+	if (err)
+		return err;
+	/* Sorts by time; unique by chance within a second. */
+	snprintf(
+		id, sizeof(id), "%08lx%08x", (unsigned long)time(NULL), random);
+	err = msg_pair(pair);
+	if (err)
+		return err;
+	conn = connection_new(d, id);
+	if (!conn) {
+		close(pair[0]);
+		close(pair[1]);
+		return SGB_ERR_NOMEM;
+	}
+	conn->control = pair[0];
+	conn->source = *source;
+	conn->port = port;
+	conn->pid = fork();
+	if (conn->pid == 0)
+		exec_monitor(d, pair[1]);
+	close(pair[1]);
+	err = conn->pid < 0 ? SGB_ERR_SYSTEM
+			    : send_start(d, conn, client, local);
+	if (err) {
+		connection_close(d, conn);
+		return err;
+	}
+	(void)fcntl(conn->control, F_SETFL, O_NONBLOCK);
+	conn->counted = true;
+	d->pending++;
+	return SGB_OK;
+}

@@ -1,0 +1,187 @@
+/*
+ * The control socket: what `sgbridge status | sessions | end | reload` ask.
+ * Root only, by the socket's mode and by the kernel's word on the peer.
+ */
+#include "daemon.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "core/event.h"
+#include "core/log.h"
+
+static void put_field(struct buf *out, const char *name, const char *value)
+{
+	buf_printf(out, ",\"%s\":", name);
+	json_put_string(out, value ? value : "", value ? strlen(value) : 0);
+}
+
+static const char *phase_name(enum monitor_phase phase)
+{
+	static const char *const names[] = {
+		[MONITOR_PHASE_START] = "start",
+		[MONITOR_PHASE_AUTH] = "auth",
+		[MONITOR_PHASE_FACTOR] = "factor",
+		[MONITOR_PHASE_PROVED] = "proved",
+		[MONITOR_PHASE_OPEN] = "open",
+		[MONITOR_PHASE_CLOSING] = "closing",
+	};
+
+	if ((size_t)phase >= sizeof(names) / sizeof(names[0]))
+		return "?";
+	return names[phase];
+}
+
+static void put_connection(struct buf *out, const struct connection *conn)
+{
+	char source[ADDR_TEXT_MAX];
+
+	buf_printf(out, "{\"since\":%lld,\"port\":%u", (long long)conn->since,
+		conn->port);
+	put_field(out, "id", conn->id);
+	put_field(out, "source", addr_text(&conn->source, source));
+	put_field(out, "phase", phase_name(conn->phase));
+	put_field(out, "user", conn->user);
+	put_field(out, "target", conn->target);
+	put_field(out, "login", conn->login);
+	put_field(out, "recording", conn->rec_id);
+	put_field(out, "parent", conn->parent);
+	buf_put_u8(out, '}');
+}
+
+/* As many as fit into one message; "more" says how many did not. */
+static uint32_t do_list(struct daemon *d, struct msg *msg, struct buf *out)
+{
+	const struct connection *conn;
+	const char *comma = "";
+	size_t more = 0;
+
+	(void)msg;
+	buf_printf(out, "{\"sessions\":[");
+	TAILQ_FOREACH (conn, &d->connections, link) {
+		if (out->len > MSG_MAX_BYTES - 8192) {
+			more++;
+			continue;
+		}
+		buf_printf(out, "%s", comma);
+		put_connection(out, conn);
+		comma = ",";
+	}
+	buf_printf(out, "],\"more\":%zu}", more);
+	return 0;
+}
+
+static uint32_t do_status(struct daemon *d, struct msg *msg, struct buf *out)
+{
+	(void)msg;
+	buf_printf(out,
+		"{\"version\":\"%s\",\"connections\":%zu,"
+		"\"unauthenticated\":%zu,\"penalised_sources\":%zu,"
+		"\"recorder\":%s}",
+		SGB_VERSION, d->total, d->pending,
+		sources_penalised(d->sources, daemon_now_ms()),
+		d->recorder >= 0 ? "true" : "false");
+	return 0;
+}
+
+static void put_result(struct buf *out, const char *text)
+{
+	buf_printf(out, "{\"result\":");
+	json_put_string(out, text, strlen(text));
+	buf_put_u8(out, '}');
+}
+
+static uint32_t do_end(struct daemon *d, struct msg *msg, struct buf *out)
+{
+	char *id = reader_cstring(&msg->reader, CONN_ID_MAX);
+	char *reason = reader_cstring(&msg->reader, 256);
+	struct connection *conn = NULL;
+	uint32_t status = EX_NOHOST;
+
+	if (!reader_end(&msg->reader))
+		conn = connection_find(d, id);
+	if (!conn) {
+		put_result(out, "no such session");
+	} else if (connection_end(conn,
+			   *reason ? reason : "Ended by an administrator.")) {
+		put_result(out, "the session's monitor does not listen");
+		status = EX_UNAVAILABLE;
+	} else {
+		put_result(out, "ended");
+		status = 0;
+	}
+	free(id);
+	free(reason);
+	return status;
+}
+
+static uint32_t do_reload(struct daemon *d, struct msg *msg, struct buf *out)
+{
+	char text[512] = "";
+	enum sgb_err err = daemon_reload(d, text, sizeof(text));
+
+	(void)msg;
+	put_result(out, text);
+	return err ? EX_CONFIG : 0;
+}
+
+static const struct control_row {
+	enum msg_type type;
+	uint32_t (*run)(struct daemon *, struct msg *, struct buf *);
+} rows[] = {
+	{MSG_CTL_LIST, do_list},
+	{MSG_CTL_STATUS, do_status},
+	{MSG_CTL_END, do_end},
+	{MSG_CTL_RELOAD, do_reload},
+};
+
+static void answer(struct daemon *d, int sock, struct msg *msg)
+{
+	struct msg reply;
+	struct buf out;
+	uint32_t status = EX_USAGE;
+	size_t i;
+
+	buf_init(&out, MSG_MAX_BYTES - 64);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].type == msg->type)
+			status = rows[i].run(d, msg, &out);
+	msg_init(&reply, MSG_CTL_TEXT);
+	buf_put_u32(&reply.body, status);
+	buf_put_string(&reply.body, out.data, out.len);
+	if (buf_error(&out) || msg_send(sock, &reply))
+		log_put(LOG_WARNING, "control: answer not delivered");
+	msg_done(&reply);
+	buf_done(&out);
+}
+
+void daemon_control(struct daemon *d)
+{
+	struct timeval patience = {.tv_sec = 1};
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	struct msg msg;
+	int sock;
+
+	sock = accept4(d->control, NULL, NULL, SOCK_CLOEXEC);
+	if (sock < 0)
+		return;
+	msg_init(&msg, MSG_NONE);
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) ||
+		peer.uid != 0)
+		log_put(LOG_WARNING, "control: refused a peer that is not "
+				     "root");
+	else if (!setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience,
+			 sizeof(patience)) &&
+		 !setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience,
+			 sizeof(patience)) &&
+		 !msg_recv(sock, &msg))
+		answer(d, sock, &msg);
+	msg_done(&msg);
+	close(sock);
+}

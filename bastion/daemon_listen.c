@@ -1,0 +1,166 @@
+/*
+ * Listening and accepting. What is refused here costs the bastion one system
+ * call and no cryptography: too many connections, a source under penalty, an
+ * address that no rule of the policy names.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/event.h"
+#include "core/log.h"
+
+static enum sgb_err parse_endpoint(
+	const char *text, struct addr *ret_addr, uint16_t *ret_port)
+{
+	char copy[ADDR_TEXT_MAX + 16], *host = copy, *colon, *end;
+	unsigned long port;
+
+	if (strlen(text) >= sizeof(copy))
+		return SGB_ERR_FORMAT;
+	strcpy(copy, text);
+	colon = strrchr(copy, ':');
+	if (!colon || colon == copy || colon[1] < '1' || colon[1] > '9')
+		return SGB_ERR_FORMAT;
+	*colon = '\0';
+	port = strtoul(colon + 1, &end, 10);
+	if (*end || port > 65535)
+		return SGB_ERR_FORMAT;
+	if (*host == '[') {
+		host++;
+		end = strchr(host, ']');
+		if (!end || end[1])
+			return SGB_ERR_FORMAT;
+		*end = '\0';
+	} else if (strchr(host, ':')) {
+		return SGB_ERR_FORMAT;
+	}
+	*ret_port = (uint16_t)port;
+	return addr_parse(host, ret_addr);
+}
+
+static enum sgb_err listen_on(struct daemon *d, const char *text)
+{
+	struct sockaddr_storage ss;
+	struct addr addr;
+	uint16_t port;
+	socklen_t len;
+	int fd, one = 1;
+
+	if (parse_endpoint(text, &addr, &port)) {
+		fprintf(stderr,
+			"sgbridged: %s: listen \"%s\": expected address:port, "
+			"such as 192.0.2.1:30022 or [::]:30022\n",
+			d->conf_path, text);
+		return SGB_ERR_FORMAT;
+	}
+	len = addr_to_sockaddr(&addr, port, &ss);
+	fd = socket(addr.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return SGB_ERR_SYSTEM;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (addr.family == AF_INET6)
+		(void)setsockopt(
+			fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, 256)) {
+		fprintf(stderr, "sgbridged: listen %s: %s%s\n", text,
+			strerror(errno),
+			errno == EADDRINUSE ? "; another program has this "
+					      "port, see: ss -ltnp"
+					    : "");
+		close(fd);
+		return SGB_ERR_BUSY;
+	}
+	d->listeners[d->listener_count++] = fd;
+	return SGB_OK;
+}
+
+enum sgb_err daemon_listen(struct daemon *d)
+{
+	enum sgb_err err = SGB_OK;
+	size_t i;
+
+	for (i = 0; i < d->conf->listen.count && !err; i++)
+		err = i == LISTEN_MAX ? SGB_ERR_LIMIT
+				      : listen_on(d, d->conf->listen.items[i]);
+	return err;
+}
+
+/* A flood of refusals must not become a flood of events: one in ten seconds
+ * speaks for all. */
+static void refused(
+	struct daemon *d, const struct addr *source, const char *why)
+{
+	uint64_t now = daemon_now_ms();
+	char text[160];
+
+	d->refused++;
+	if (d->refused_ms && now - d->refused_ms < 10000)
+		return;
+	snprintf(text, sizeof(text), "%s (%llu refused since the last report)",
+		why, (unsigned long long)d->refused);
+	d->refused = 0;
+	d->refused_ms = now;
+	daemon_event(d, source, false, EVENT_CONNECT_REFUSED, NULL, text);
+}
+
+/* NULL if the connection may come in; then it is counted. */
+static const char *judge(struct daemon *d, const struct addr *source)
+{
+	if (!policy_source_known(d->policy, source))
+		return "no rule permits anybody from this address";
+	if (d->pending >= d->conf->max_startups)
+		return "max-startups reached";
+	if (d->total - d->pending >= d->conf->max_sessions)
+		return "max-sessions reached";
+	switch (sources_admit(d->sources, source, daemon_now_ms(),
+		d->conf->max_startups_source)) {
+	case SOURCES_ADMIT: return NULL;
+	case SOURCES_REFUSE_PENALTY: return "the source is under a penalty";
+	case SOURCES_REFUSE_LIMIT: return "max-startups-per-source reached";
+	}
+	return "refused";
+}
+
+void daemon_accept(struct daemon *d, int listener)
+{
+	struct sockaddr_storage ss, local_ss;
+	socklen_t len = sizeof(ss), local_len = sizeof(local_ss);
+	char local_text[ADDR_TEXT_MAX];
+	struct addr source, local;
+	const char *why;
+	uint16_t port;
+	int fd, one = 1;
+
+	fd = accept4(listener, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (addr_from_sockaddr(&ss, &source, &port) ||
+		getsockname(fd, (struct sockaddr *)&local_ss, &local_len) ||
+		addr_from_sockaddr(&local_ss, &local, NULL)) {
+		close(fd);
+		return;
+	}
+	why = judge(d, &source);
+	if (why) {
+		refused(d, &source, why);
+		close(fd);
+		return;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	if (connection_start(
+		    d, fd, &source, port, addr_text(&local, local_text))) {
+		log_put(LOG_ERR, "no monitor can be started: %s",
+			strerror(errno));
+		sources_release(d->sources, &source);
+	}
+	close(fd);
+}

@@ -1,0 +1,269 @@
+/*
+ * Settings and policy: read together, used together or not at all. Monitors
+ * get sealed copies of exactly what was accepted here, so that a file edited
+ * later cannot be half in force.
+ */
+#include "daemon.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/event.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "cert.h"
+
+#include <openssl/evp.h>
+
+struct loaded {
+	struct conf *conf;
+	struct policy_source *source;
+	struct policy *policy;
+	int conf_fd, policy_fd;
+};
+
+static enum sgb_err load_conf(
+	const char *path, struct loaded *out, struct diag *diag)
+{
+	char why[PATH_MAX + 200];
+	struct buf text;
+	enum sgb_err err;
+
+	buf_init(&text, CONF_MAX_BYTES);
+	err = file_read(path, FILE_TRUST_ROOT, &text, why, sizeof(why));
+	if (err) {
+		/* why names the file itself. */
+		fprintf(stderr, "sgbridged: %s\n", why);
+	} else {
+		err = conf_parse(path, (const char *)text.data, text.len,
+			&out->conf, diag);
+		if (!err)
+			err = file_memfd("sgbridge.conf", text.data, text.len,
+				&out->conf_fd);
+	}
+	buf_done(&text);
+	return err;
+}
+
+static enum sgb_err load_policy(struct loaded *out, struct diag *diag)
+{
+	struct buf bundle;
+	enum sgb_err err;
+
+	err = policy_source_read(out->conf->policy, &out->source, diag);
+	if (!err)
+		err = policy_compile(out->source, &out->policy, diag);
+	if (err)
+		return err;
+	buf_init(&bundle, 64u * 1024 * 1024);
+	err = policy_source_encode(out->source, &bundle);
+	if (!err)
+		err = file_memfd(
+			"policy", bundle.data, bundle.len, &out->policy_fd);
+	buf_done(&bundle);
+	return err;
+}
+
+static void loaded_done(struct loaded *loaded)
+{
+	conf_free(loaded->conf);
+	policy_free(loaded->policy);
+	policy_source_free(loaded->source);
+	if (loaded->conf_fd >= 0)
+		close(loaded->conf_fd);
+	if (loaded->policy_fd >= 0)
+		close(loaded->policy_fd);
+}
+
+static enum sgb_err load_all(
+	const char *path, struct loaded *out, struct diag *diag)
+{
+	enum sgb_err err;
+
+	memset(out, 0, sizeof(*out));
+	out->conf_fd = out->policy_fd = -1;
+	err = load_conf(path, out, diag);
+	if (!err)
+		err = load_policy(out, diag);
+	if (!err)
+		err = daemon_check_files(out->conf);
+	return err;
+}
+
+/* The old ones are freed by the caller's loaded_done. */
+static void swap_in(struct daemon *d, struct loaded *loaded)
+{
+	struct loaded old = {
+		.conf = d->conf,
+		.policy = d->policy,
+		.conf_fd = d->conf_fd,
+		.policy_fd = d->policy_fd,
+	};
+
+	d->conf = loaded->conf;
+	d->policy = loaded->policy;
+	d->conf_fd = loaded->conf_fd;
+	d->policy_fd = loaded->policy_fd;
+	old.source = loaded->source;
+	*loaded = old;
+}
+
+enum sgb_err daemon_load(struct daemon *d)
+{
+	struct loaded loaded;
+	const char *bad = NULL;
+	struct diag diag;
+	enum sgb_err err;
+
+	diag_init(&diag);
+	err = load_all(d->conf_path, &loaded, &diag);
+	if (!err) {
+		err = sources_set_exempt(
+			d->sources, &loaded.conf->penalty_exempt, &bad);
+		if (err)
+			fprintf(stderr,
+				"sgbridged: %s: penalty-exempt \"%s\": "
+				"expected a network such as 10.0.0.0/8\n",
+				d->conf_path, bad);
+	}
+	if (!err)
+		swap_in(d, &loaded);
+	diag_print(&diag, stderr, isatty(STDERR_FILENO));
+	loaded_done(&loaded);
+	diag_done(&diag);
+	return err;
+}
+
+static void tell_monitors(struct daemon *d)
+{
+	struct connection *conn;
+
+	TAILQ_FOREACH (conn, &d->connections, link) {
+		struct msg msg;
+
+		msg_init(&msg, MSG_MON_RELOAD);
+		if (msg_put_fd(&msg, d->conf_fd) ||
+			msg_put_fd(&msg, d->policy_fd) ||
+			msg_send(conn->control, &msg))
+			log_put(LOG_WARNING,
+				"%s: monitor cannot be told of the reload",
+				conn->id);
+		msg_done(&msg);
+	}
+}
+
+enum sgb_err daemon_reload(struct daemon *d, char *text, size_t text_len)
+{
+	struct loaded loaded;
+	const char *bad = NULL;
+	struct diag diag;
+	enum sgb_err err;
+
+	diag_init(&diag);
+	err = load_all(d->conf_path, &loaded, &diag);
+	if (!err)
+		err = sources_set_exempt(
+			d->sources, &loaded.conf->penalty_exempt, &bad);
+	if (!err) {
+		swap_in(d, &loaded);
+		tell_monitors(d);
+		snprintf(text, text_len, "reloaded");
+	} else {
+		diag_first_line(&diag, text, text_len);
+		if (!*text)
+			snprintf(text, text_len, "%s", sgb_err_text(err));
+		log_put(LOG_ERR, "reload refused, the old policy stays: %s",
+			text);
+	}
+	daemon_event(d, NULL, !err, EVENT_CONFIG, "reload", err ? text : NULL);
+	loaded_done(&loaded);
+	diag_done(&diag);
+	return err;
+}
+
+static enum sgb_err check_secret(const char *path)
+{
+	char why[PATH_MAX + 200];
+	int fd;
+
+	if (file_open(path, FILE_TRUST_SECRET, &fd, why, sizeof(why))) {
+		fprintf(stderr, "sgbridged: %s\n", why);
+		return SGB_ERR_UNSAFE;
+	}
+	close(fd);
+	return SGB_OK;
+}
+
+static enum sgb_err check_folder(const char *path)
+{
+	char why[PATH_MAX + 200];
+	int fd;
+
+	if (file_open_dir(path, FILE_TRUST_ROOT, &fd, why, sizeof(why))) {
+		fprintf(stderr, "sgbridged: %s\n", why);
+		return SGB_ERR_UNSAFE;
+	}
+	close(fd);
+	return SGB_OK;
+}
+
+static enum sgb_err check_program(const struct conf *conf, const char *name)
+{
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s",
+		    conf->program_directory, name) >= sizeof(path) ||
+		access(path, X_OK)) {
+		fprintf(stderr,
+			"sgbridged: %s/%s: no such program; set "
+			"program-directory\n",
+			conf->program_directory, name);
+		return SGB_ERR_NOTFOUND;
+	}
+	return SGB_OK;
+}
+
+static enum sgb_err check_user(const char *setting, const char *user)
+{
+	unsigned int uid, gid;
+	enum sgb_err err = conf_user(user, &uid, &gid);
+
+	if (err)
+		fprintf(stderr,
+			"sgbridged: %s %s: expected a user other than root, by "
+			"name or as uid:gid; create it with: useradd -r %s\n",
+			setting, user, user);
+	return err;
+}
+
+/* Everything is checked, so that one run names all that is missing. */
+enum sgb_err daemon_check_files(const struct conf *conf)
+{
+	char why[PATH_MAX + 200];
+	enum sgb_err result = SGB_OK, err;
+	EVP_PKEY *ca = NULL;
+	size_t i;
+
+#define CHECK(call) \
+	do { \
+		err = (call); \
+		if (err && !result) \
+			result = err; \
+	} while (0)
+	for (i = 0; i < conf->host_keys.count; i++)
+		CHECK(check_secret(conf->host_keys.items[i]));
+	CHECK(cert_ca_load(conf->user_ca, &ca, why, sizeof(why)));
+	if (err)
+		fprintf(stderr, "sgbridged: %s\n", why);
+	EVP_PKEY_free(ca);
+	CHECK(check_folder(conf->authorized_keys));
+	CHECK(check_folder(conf->empty_root));
+	CHECK(check_program(conf, "sgbridge-monitor"));
+	CHECK(check_program(conf, "sgbridge-session"));
+	CHECK(check_user("session-user", conf->session_user));
+#undef CHECK
+	return result;
+}

@@ -1,0 +1,456 @@
+/*
+ * sgbridge-monitor: one process for one connection, between the session
+ * process that speaks SSH and everything that has power. It runs as root with
+ * a handful of capabilities, holds no SSH parser, and believes the session
+ * nothing about who is logged on.
+ *
+ * Descriptor 3 is the control socket of sgbridged; MON_START on it brings the
+ * client's socket, the settings and the policy.
+ */
+#include "monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+
+#include "core/file.h"
+#include "core/log.h"
+#include "core/priv.h"
+#include "core/secret.h"
+
+#define CONTROL_FD   3
+#define SOURCE_MAX   (64 * 1024 * 1024)
+#define END_PATIENCE 3000 /* ms for the session to say goodbye */
+
+/* Starting session processes (chroot, set*id, bounding set), ending them,
+ * kernel audit. Files are root's own and need no capability. */
+static const int kept_caps[] = {CAP_SETPCAP, CAP_SETUID, CAP_SETGID,
+	CAP_SYS_CHROOT, CAP_KILL, CAP_AUDIT_WRITE};
+
+uint64_t monitor_now_ms(void)
+{
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &now))
+		return 0;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void monitor_report_state(struct monitor *m)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_MON_STATE);
+	buf_put_u32(&msg.body, m->phase);
+	buf_put_cstring(&msg.body, m->user);
+	buf_put_cstring(&msg.body, m->target);
+	buf_put_cstring(&msg.body, m->login);
+	buf_put_cstring(&msg.body, m->rec_id);
+	buf_put_cstring(&msg.body, m->parent_id);
+	if (msg_send(m->control, &msg))
+		log_put(LOG_DEBUG, "%s: sgbridged does not listen", m->conn_id);
+	msg_done(&msg);
+}
+
+void monitor_report_penalty(struct monitor *m, enum monitor_penalty kind)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_MON_PENALTY);
+	buf_put_u32(&msg.body, kind);
+	if (msg_send(m->control, &msg))
+		log_put(LOG_DEBUG, "%s: penalty not delivered", m->conn_id);
+	msg_done(&msg);
+}
+
+static void say_end(struct monitor *m, const char *text)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SES_END);
+	buf_put_cstring(&msg.body, text);
+	if (msg_send(m->session, &msg))
+		(void)kill(m->session_pid, SIGKILL);
+	msg_done(&msg);
+}
+
+void monitor_end(
+	struct monitor *m, enum recorder_close reason, const char *text)
+{
+	if (m->ending)
+		return;
+	m->ending = true;
+	m->close_reason = reason;
+	snprintf(m->close_text, sizeof(m->close_text), "%s", text);
+	m->deadline_ms = monitor_now_ms() + END_PATIENCE;
+	say_end(m, text);
+}
+
+static void cut(struct monitor *m, enum recorder_close reason, const char *text,
+	const char *why)
+{
+	struct event event = {
+		.kind = EVENT_SESSION_CUT,
+		.ok = true,
+		.reason = why,
+	};
+
+	if (m->ending)
+		return;
+	if (m->user && monitor_event(m, &event))
+		log_put(LOG_ERR, "%s: a cut left no event", m->conn_id);
+	monitor_end(m, reason, text);
+}
+
+static enum sgb_err read_memfd(int fd, struct buf *out)
+{
+	buf_init(out, SOURCE_MAX);
+	return fd < 0 ? SGB_ERR_FORMAT : file_read_fd(fd, out);
+}
+
+static enum sgb_err take_conf(int fd, struct conf **ret)
+{
+	struct buf text;
+	struct diag diag;
+	enum sgb_err err;
+
+	diag_init(&diag);
+	err = read_memfd(fd, &text);
+	if (!err)
+		err = conf_parse("sgbridge.conf", (const char *)text.data,
+			text.len, ret, &diag);
+	buf_done(&text);
+	diag_done(&diag);
+	return err;
+}
+
+static enum sgb_err take_policy(int fd, struct policy **ret)
+{
+	struct policy_source *source = NULL;
+	struct diag diag;
+	struct buf text;
+	enum sgb_err err;
+
+	diag_init(&diag);
+	err = read_memfd(fd, &text);
+	if (!err)
+		err = policy_source_decode(text.data, text.len, &source);
+	if (!err)
+		err = policy_compile(source, ret, &diag);
+	policy_source_free(source);
+	buf_done(&text);
+	diag_done(&diag);
+	return err;
+}
+
+/* A reload: what the new policy refuses ends now, with the reason. */
+static enum sgb_err reload(struct monitor *m, struct msg *msg)
+{
+	struct policy *policy = NULL, *old = m->policy;
+	const char *why = NULL;
+	enum sgb_err err;
+
+	err = take_policy(msg->fds[1], &policy);
+	if (err)
+		return err;
+	m->policy = policy;
+	if (!monitor_still_permitted(m, &why)) {
+		cut(m, RECORDER_CLOSE_POLICY,
+			"The policy changed and no longer permits this "
+			"session.",
+			why);
+		memset(&m->decision, 0, sizeof(m->decision));
+		m->phase = MONITOR_PHASE_CLOSING;
+	}
+	policy_free(old);
+	return SGB_OK;
+}
+
+static enum sgb_err on_control(struct monitor *m)
+{
+	struct msg msg;
+	char *text;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_NONE);
+	err = msg_recv(m->control, &msg);
+	if (err == SGB_ERR_AGAIN) {
+		err = SGB_OK;
+	} else if (!err && msg.type == MSG_MON_RELOAD) {
+		err = reload(m, &msg);
+	} else if (!err && msg.type == MSG_MON_END) {
+		text = reader_cstring(&msg.reader, 512);
+		if (text)
+			cut(m, RECORDER_CLOSE_POLICY, text, text);
+		free(text);
+	} else if (err == SGB_ERR_CLOSED) {
+		/* sgbridged is being upgraded or died: sessions go on. */
+		close(m->control);
+		m->control = -1;
+		err = SGB_OK;
+	}
+	msg_done(&msg);
+	return err;
+}
+
+static enum sgb_err on_session(struct monitor *m)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_NONE);
+	err = msg_recv(m->session, &msg);
+	if (err == SGB_ERR_AGAIN) {
+		err = SGB_OK;
+	} else if (err == SGB_ERR_CLOSED) {
+		close(m->session);
+		m->session = -1;
+		err = SGB_OK;
+	} else if (!err && !m->ending) {
+		err = monitor_request(m, &msg);
+	}
+	msg_done(&msg);
+	return err;
+}
+
+static void on_deadline(struct monitor *m)
+{
+	if (m->ending) {
+		(void)kill(m->session_pid, SIGKILL);
+		m->deadline_ms = 0;
+	} else if (m->phase < MONITOR_PHASE_PROVED) {
+		monitor_report_penalty(m, MONITOR_PENALTY_GRACE);
+		monitor_end(
+			m, RECORDER_CLOSE_CLIENT, "The login took too long.");
+	} else {
+		cut(m, RECORDER_CLOSE_POLICY, m->deadline_text,
+			m->deadline_text);
+	}
+}
+
+static void reap(struct monitor *m)
+{
+	struct monitor_child *child, *next;
+
+	for (child = LIST_FIRST(&m->children); child; child = next) {
+		next = LIST_NEXT(child, link);
+		if (waitpid(child->pid, NULL, WNOHANG) != child->pid)
+			continue;
+		LIST_REMOVE(child, link);
+		m->child_count--;
+		free(child);
+	}
+}
+
+enum { SLOT_SESSION, SLOT_CONTROL, SLOT_RECORDER, SLOT_AGENT, SLOTS };
+
+static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
+{
+	uint64_t now = monitor_now_ms();
+	int timeout = 60000;
+
+	fds[SLOT_SESSION].fd = m->session;
+	fds[SLOT_CONTROL].fd = m->control;
+	fds[SLOT_RECORDER].fd = m->recorder;
+	fds[SLOT_AGENT].fd = m->agent;
+	if (m->deadline_ms && m->deadline_ms <= now)
+		timeout = 0;
+	else if (m->deadline_ms && m->deadline_ms - now < 60000)
+		timeout = (int)(m->deadline_ms - now);
+	return poll(fds, SLOTS, timeout);
+}
+
+static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
+{
+	enum sgb_err err = SGB_OK;
+
+	if (wait_events(m, fds) < 0)
+		return errno == EINTR ? SGB_OK : SGB_ERR_SYSTEM;
+	if (fds[SLOT_CONTROL].revents && m->control >= 0)
+		err = on_control(m);
+	if (!err && fds[SLOT_RECORDER].revents && m->recorder >= 0 &&
+		!monitor_recorder_poll(m) && m->recording)
+		cut(m, RECORDER_CLOSE_FAILED,
+			"Recording failed; this session is ended.",
+			"the recorder failed");
+	if (!err && fds[SLOT_AGENT].revents && m->agent >= 0 &&
+		!monitor_agent_poll(m)) {
+		close(m->agent);
+		m->agent = -1;
+	}
+	if (!err && fds[SLOT_SESSION].revents)
+		err = on_session(m);
+	if (!err && m->deadline_ms && monitor_now_ms() >= m->deadline_ms)
+		on_deadline(m);
+	reap(m);
+	return err;
+}
+
+/* The session's socket is closed: how did it go? */
+static void bury_session(struct monitor *m)
+{
+	struct event event = {.kind = EVENT_SESSION_CRASH};
+	int status = 0;
+
+	if (m->session >= 0) {
+		(void)kill(m->session_pid, SIGKILL);
+		close(m->session);
+		m->session = -1;
+	}
+	while (waitpid(m->session_pid, &status, 0) < 0 && errno == EINTR)
+		;
+	m->session_exited = true;
+	if (!WIFSIGNALED(status) || m->ending)
+		return;
+	event.reason = strsignal(WTERMSIG(status));
+	m->close_reason = RECORDER_CLOSE_CRASH;
+	snprintf(m->close_text, sizeof(m->close_text), "%s", event.reason);
+	monitor_report_penalty(m, MONITOR_PENALTY_CRASH);
+	if (monitor_event(m, &event))
+		log_put(LOG_ERR, "%s: a crash left no event", m->conn_id);
+}
+
+static void say_goodbye(struct monitor *m)
+{
+	struct event close_event = {
+		.kind = EVENT_TARGET_CLOSE,
+		.ok = true,
+		.reason = m->close_text,
+	};
+	struct event logoff = {.kind = EVENT_LOGOFF, .ok = true};
+	bool logged_on = m->phase >= MONITOR_PHASE_PROVED;
+
+	if (m->close_reason == RECORDER_CLOSE_UNKNOWN)
+		m->close_reason = RECORDER_CLOSE_CLIENT;
+	if (!m->tried && m->mode == SESSION_MODE_DOOR)
+		monitor_report_penalty(m, MONITOR_PENALTY_NO_AUTH);
+	if (m->opened && monitor_event(m, &close_event))
+		log_put(LOG_ERR, "%s: event lost", m->conn_id);
+	monitor_recorder_close(m);
+	if (logged_on && m->mode == SESSION_MODE_DOOR &&
+		monitor_event(m, &logoff))
+		log_put(LOG_ERR, "%s: event lost", m->conn_id);
+}
+
+int monitor_serve(struct monitor *m)
+{
+	struct pollfd fds[SLOTS];
+	enum sgb_err err = SGB_OK;
+	size_t i;
+
+	for (i = 0; i < SLOTS; i++)
+		fds[i].events = POLLIN;
+	while (m->session >= 0 && !err)
+		err = serve_once(m, fds);
+	if (err)
+		log_put(LOG_ERR, "%s: %s", m->conn_id, sgb_err_text(err));
+	bury_session(m);
+	say_goodbye(m);
+	return err ? EX_SOFTWARE : 0;
+}
+
+void monitor_done(struct monitor *m)
+{
+	struct monitor_child *child;
+
+	monitor_pam_done(m);
+	while ((child = LIST_FIRST(&m->children))) {
+		LIST_REMOVE(child, link);
+		free(child);
+	}
+	EVP_PKEY_free(m->ca);
+	EVP_PKEY_free(m->leaf);
+	policy_unix_groups_free(m->groups);
+	policy_free(m->policy);
+	conf_free(m->conf);
+	free(m->client_banner);
+	free(m->user);
+	free(m->key_blob);
+	free(m->target);
+	free(m->login);
+	free(m->cert);
+	free(m->signed_id);
+	if (m->recorder >= 0)
+		close(m->recorder);
+	if (m->agent >= 0)
+		close(m->agent);
+	if (m->client >= 0)
+		close(m->client);
+}
+
+static enum sgb_err take_start(struct monitor *m)
+{
+	char *id = NULL, *peer = NULL, *local = NULL;
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_NONE);
+	err = msg_recv(m->control, &msg);
+	if (!err && msg.type != MSG_MON_START)
+		err = SGB_ERR_PHASE;
+	if (err)
+		goto out;
+	id = reader_cstring(&msg.reader, CONN_ID_MAX - 1);
+	peer = reader_cstring(&msg.reader, ADDR_TEXT_MAX - 1);
+	m->source_port = (uint16_t)reader_u32(&msg.reader);
+	local = reader_cstring(&msg.reader, ADDR_TEXT_MAX - 1);
+	err = reader_end(&msg.reader);
+	if (!err)
+		err = addr_parse(peer, &m->source);
+	if (err)
+		goto out;
+	strcpy(m->conn_id, id);
+	strcpy(m->local_addr, local);
+	m->client = msg_take_fd(&msg, 0);
+	err = take_conf(msg.fds[1], &m->conf);
+	if (!err)
+		err = take_policy(msg.fds[2], &m->policy);
+out:
+	free(id);
+	free(peer);
+	free(local);
+	msg_done(&msg);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct monitor m = {.control = CONTROL_FD,
+		.client = -1,
+		.session = -1,
+		.recorder = -1,
+		.agent = -1};
+	enum sgb_err err;
+	int status = EX_SOFTWARE;
+
+	log_init("sgbridge-monitor", argc == 2 && !strcmp(argv[1], "-e"));
+	if (priv_harden() || priv_keep_caps(kept_caps,
+				     sizeof(kept_caps) / sizeof(kept_caps[0])))
+		log_fatal(EX_OSERR, "cannot give up capabilities: %s",
+			strerror(errno));
+	LIST_INIT(&m.children);
+	m.mode = SESSION_MODE_DOOR;
+	err = take_start(&m);
+	if (!err) {
+		(void)fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
+		m.deadline_ms = monitor_now_ms() + m.conf->login_grace * 1000;
+		err = monitor_spawn_session(&m);
+	}
+	if (err)
+		log_put(LOG_ERR, "%s: cannot start a session: %s", m.conn_id,
+			sgb_err_text(err));
+	else
+		status = monitor_serve(&m);
+	monitor_done(&m);
+	return status;
+}

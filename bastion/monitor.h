@@ -1,0 +1,188 @@
+/*
+ * The monitor of one connection: its state and its modules. The session
+ * process, which reads foreign bytes, asks; the monitor decides. What was
+ * proved (user, key, factor) is written once, here, and never taken from the
+ * session again.
+ */
+#ifndef SGB_MONITOR_H
+#define SGB_MONITOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include <openssl/types.h>
+
+#include "authkeys.h"
+#include "core/addr.h"
+#include "core/conf.h"
+#include "core/event.h"
+#include "core/msg.h"
+#include "core/policy.h"
+#include "core/sshkey.h"
+
+#define CONN_ID_MAX	40
+#define MONITOR_REF_MAX 8
+#define MONITOR_MFA_MAX 16
+
+struct pam_handle;
+
+/* Another monitor, forked from this one, for a connection inside ours. */
+struct monitor_child {
+	LIST_ENTRY(monitor_child) link;
+	pid_t pid;
+};
+LIST_HEAD(monitor_children, monitor_child);
+
+struct monitor {
+	/* from sgbridged */
+	struct conf *conf;
+	struct policy *policy;
+	int control; /* to sgbridged */
+	int client;  /* until the session has it; then -1 */
+	char conn_id[CONN_ID_MAX];
+	char parent_id[CONN_ID_MAX]; /* inner mode, else "" */
+	struct addr source;
+	uint16_t source_port;
+	char local_addr[ADDR_TEXT_MAX];
+
+	/* the session process */
+	enum session_mode mode;
+	enum monitor_phase phase;
+	int session;
+	pid_t session_pid;
+	bool session_exited;
+	int session_status;
+	char *client_banner;
+	struct monitor_children children;
+	size_t child_count;
+
+	/* who: set when the key is proved, constant afterwards */
+	char *user;
+	char **groups;
+	struct sshkey key;
+	uint8_t *key_blob;
+	size_t key_blob_len;
+	struct authkeys_limits limits; /* of that key */
+	char mfa[MONITOR_MFA_MAX];     /* factor used: "totp", ..., or "" */
+	struct pam_handle *pam;
+	bool pam_session;
+	unsigned int tries;
+	uint64_t deadline_ms; /* monotonic: login grace, then max-session */
+	const char *deadline_text;
+	bool tried;
+
+	/* where to: the user's own words, then policy's decision */
+	char *target;
+	char *login;
+	uint16_t port;
+	struct policy_decision decision;
+	time_t opened;
+
+	/* the recorder */
+	int recorder;
+	char rec_id[CONN_ID_MAX];
+	bool recording;
+	bool recorder_failed;
+
+	/* signing for the target */
+	int agent;
+	EVP_PKEY *ca;
+	EVP_PKEY *leaf;
+	uint8_t *cert;
+	size_t cert_len;
+	uint8_t *signed_id; /* SSH session id that was signed for */
+	size_t signed_id_len;
+
+	/* how it ends */
+	bool ending;
+	enum recorder_close close_reason;
+	char close_text[200];
+};
+
+/* monitor.c */
+uint64_t monitor_now_ms(void);
+/* Tells the session to say text to the user and end; the first reason stays. */
+void monitor_end(
+	struct monitor *m, enum recorder_close reason, const char *text);
+/* Tells sgbridged where we are. */
+void monitor_report_state(struct monitor *m);
+void monitor_report_penalty(struct monitor *m, enum monitor_penalty kind);
+/* Serves the session process until it is gone. */
+int monitor_serve(struct monitor *m);
+/* Frees what m owns; closes descriptors. */
+void monitor_done(struct monitor *m);
+
+/* monitor_requests.c: one message from the session, judged by the table of
+ * requests and the phases that permit them. An error ends the session. */
+enum sgb_err monitor_request(struct monitor *m, struct msg *msg) SGB_MUST_CHECK;
+
+/* monitor_name.c: "alice", "alice+web1", "alice+ops@web1",
+ * "alice+ops@web1:2222". The parts are checked by policy_name_valid (target
+ * also: numeric address). ret_* are heap copies or NULL. */
+enum sgb_err monitor_name_parse(const char *text, char **ret_user,
+	char **ret_login, char **ret_target, uint16_t *ret_port) SGB_MUST_CHECK;
+
+/* monitor_auth.c */
+enum sgb_err monitor_auth_none(struct monitor *m, struct msg *msg);
+enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg);
+enum sgb_err monitor_auth_kbd(struct monitor *m, struct msg *msg);
+
+/* monitor_pam.c: the second factor. One PAM transaction a connection.
+ * Returns SGB_OK only if authenticate, acct_mgmt and open_session all did;
+ * m->mfa then says which factor. text is what PAM wants the user to read. */
+enum sgb_err monitor_pam_login(struct monitor *m, enum policy_mfa mfa,
+	uint64_t mfa_seconds, char *text, size_t text_len) SGB_MUST_CHECK;
+void monitor_pam_done(struct monitor *m);
+
+/* monitor_target.c */
+enum sgb_err monitor_target(struct monitor *m, struct msg *msg);
+enum sgb_err monitor_jump(struct monitor *m, struct msg *msg);
+/* Fills a request for policy_decide from what is proved. */
+void monitor_policy_request(const struct monitor *m, const char *target,
+	uint16_t port, const char *login, struct policy_request *ret);
+/* Is m's factor what this decision asks for? */
+bool monitor_mfa_suffices(
+	const struct monitor *m, const struct policy_decision *decision);
+/* After a reload: does the policy still permit what is open? */
+bool monitor_still_permitted(struct monitor *m, const char **ret_reason);
+
+/* monitor_gate.c */
+enum sgb_err monitor_gate(struct monitor *m, struct msg *msg);
+enum sgb_err monitor_report(struct monitor *m, struct msg *msg);
+enum sgb_err monitor_command(struct monitor *m, struct msg *msg);
+
+/* monitor_recorder.c */
+enum sgb_err monitor_recorder_open(struct monitor *m, const char *meta,
+	int *ret_stream, char *why, size_t why_len) SGB_MUST_CHECK;
+/* Writes an event to the trail and waits until it is there. */
+enum sgb_err monitor_recorder_event(
+	struct monitor *m, const struct buf *json) SGB_MUST_CHECK;
+void monitor_recorder_close(struct monitor *m);
+/* Something arrived unasked; false if the recorder is gone or failed. */
+bool monitor_recorder_poll(struct monitor *m);
+
+/* monitor_event.c: fills in who, whence and which connection, and writes the
+ * event to the trail, to the kernel and to the log. SGB_OK only if what the
+ * settings require was done; a caller about to say yes must deny else. */
+enum sgb_err monitor_event(struct monitor *m, struct event *event);
+/* A fresh reference number, such as "7F3KQ". */
+void monitor_reference(char ref[MONITOR_REF_MAX]);
+
+/* monitor_agent.c: the agent protocol (draft-ietf-sshm-ssh-agent) for the one
+ * certificate of this login. */
+enum sgb_err monitor_agent_prepare(struct monitor *m, const char *source,
+	int *ret_session_end) SGB_MUST_CHECK;
+/* Serves what is there; false when the agent connection is over. */
+bool monitor_agent_poll(struct monitor *m);
+
+/* monitor_spawn.c */
+enum sgb_err monitor_spawn_session(struct monitor *m) SGB_MUST_CHECK;
+/* Forks a monitor for a connection inside this one; ret_stream is our end of
+ * it. The child never returns. */
+enum sgb_err monitor_fork_inner(struct monitor *m, const char *target,
+	uint16_t port, int *ret_stream) SGB_MUST_CHECK;
+
+#endif

@@ -1,0 +1,326 @@
+/*
+ * Authentication: a key that was proved, then PAM. The person's name is fixed
+ * by the first proof; every refusal looks alike to the client and costs a
+ * try. Nothing here tells an unknown user from a wrong key.
+ */
+#include "monitor.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+
+/* What the session says about a key, as parsed from its request. */
+struct offer {
+	char *name; /* the SSH user name as typed */
+	char *algorithm;
+	const uint8_t *blob;
+	size_t blob_len;
+	bool proved;
+	char *user, *login, *target;
+	uint16_t port;
+	struct sshkey key;
+};
+
+static enum sgb_err reply(
+	struct monitor *m, enum session_auth result, const char *text)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_SES_AUTH);
+	buf_put_u32(&msg.body, result);
+	buf_put_cstring(&msg.body, text);
+	err = msg_send(m->session, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+/* A refusal that counts; too many end the connection. */
+static enum sgb_err refuse(struct monitor *m)
+{
+	m->tries++;
+	if (m->tries < m->conf->max_auth_tries)
+		return reply(m, SESSION_AUTH_REFUSED, "");
+	monitor_end(
+		m, RECORDER_CLOSE_POLICY, "Too many authentication failures.");
+	return SGB_OK;
+}
+
+static void offer_done(struct offer *offer)
+{
+	free(offer->name);
+	free(offer->algorithm);
+	free(offer->user);
+	free(offer->login);
+	free(offer->target);
+}
+
+static enum sgb_err offer_read(struct offer *offer, struct msg *msg)
+{
+	struct reader *rd = &msg->reader;
+
+	memset(offer, 0, sizeof(*offer));
+	offer->name = reader_cstring(rd, 1024);
+	offer->algorithm = reader_cstring(rd, 128);
+	offer->blob = reader_string(rd, &offer->blob_len);
+	offer->proved = reader_u8(rd) == 1;
+	return reader_end(rd);
+}
+
+/* Is this key, from this address, one that user may use at all? */
+static bool offer_acceptable(struct monitor *m, struct offer *offer,
+	struct authkeys_limits *limits, char *why, size_t why_len)
+{
+	if (monitor_name_parse(offer->name, &offer->user, &offer->login,
+		    &offer->target, &offer->port)) {
+		snprintf(why, why_len, "not a valid user name");
+		return false;
+	}
+	if (sshkey_parse(offer->blob, offer->blob_len, &offer->key) ||
+		offer->key.is_cert ||
+		!sshkey_algorithm_fits(&offer->key, offer->algorithm)) {
+		snprintf(why, why_len, "malformed or unsupported key");
+		return false;
+	}
+	if (!policy_key_accepted(m->policy, offer->key.name, offer->key.bits)) {
+		snprintf(why, why_len, "key type %s (%u bits) not accepted",
+			offer->key.name, offer->key.bits);
+		return false;
+	}
+	return !authkeys_check(m->conf->authorized_keys, offer->user,
+		offer->blob, offer->blob_len, &m->source, time(NULL), limits,
+		why, why_len);
+}
+
+/* Does any rule permit this person from here? Asked again in the account
+ * phase by the PAM module, and for the target itself later. */
+static bool person_permitted(struct monitor *m, const char *user, char **groups)
+{
+	struct policy_request request = {
+		.via = POLICY_VIA_PROXY,
+		.user = user,
+		.groups = (const char *const *)groups,
+		.source = m->source,
+		.now = time(NULL),
+	};
+	enum policy_mfa mfa;
+	uint64_t seconds;
+
+	return policy_mfa_floor(m->policy, &request, &mfa, &seconds) ==
+	       POLICY_PERMIT;
+}
+
+/* From here on these are constant; see the struct. */
+static enum sgb_err fix_identity(struct monitor *m, struct offer *offer,
+	char **groups, const struct authkeys_limits *limits)
+{
+	m->key_blob = malloc(offer->blob_len);
+	if (!m->key_blob)
+		return SGB_ERR_NOMEM;
+	memcpy(m->key_blob, offer->blob, offer->blob_len);
+	m->key_blob_len = offer->blob_len;
+	m->key = offer->key;
+	m->limits = *limits;
+	m->groups = groups;
+	m->user = offer->user;
+	m->login = offer->login;
+	m->target = offer->target;
+	m->port = offer->port;
+	offer->user = offer->login = offer->target = NULL;
+	m->phase = MONITOR_PHASE_FACTOR;
+	monitor_report_state(m);
+	return SGB_OK;
+}
+
+/*
+ * The factor this connection needs: the target's own if it is known and
+ * permitted, else the strictest of all that the person may reach. A denied
+ * target is refused after logon, so that guessing names tells nothing.
+ */
+static enum policy_mfa needed_factor(struct monitor *m, uint64_t *seconds)
+{
+	struct policy_request request;
+	struct policy_decision decision;
+	enum policy_mfa mfa = POLICY_MFA_ALWAYS;
+
+	*seconds = 0;
+	monitor_policy_request(m, m->target, m->port, m->login, &request);
+	if (m->target) {
+		policy_decide(m->policy, &request, &decision);
+		if (decision.verdict == POLICY_PERMIT) {
+			*seconds = decision.mfa_seconds;
+			return decision.mfa;
+		}
+	}
+	request.target = NULL;
+	request.port = 0;
+	request.login = NULL;
+	if (policy_mfa_floor(m->policy, &request, &mfa, seconds) !=
+		POLICY_PERMIT)
+		return POLICY_MFA_ALWAYS;
+	return mfa;
+}
+
+static void log_on_event(struct monitor *m, bool ok, const char *reason)
+{
+	struct event event = {
+		.kind = EVENT_LOGON,
+		.ok = ok,
+		.reason = reason,
+	};
+
+	if (monitor_event(m, &event) && ok)
+		monitor_end(m, RECORDER_CLOSE_FAILED,
+			"The event of this logon cannot be recorded; access "
+			"denied.");
+}
+
+static enum sgb_err run_pam(
+	struct monitor *m, enum policy_mfa mfa, uint64_t seconds)
+{
+	char text[512] = "";
+
+	if (monitor_pam_login(m, mfa, seconds, text, sizeof(text))) {
+		log_on_event(m, false, "second factor or account refused");
+		monitor_report_penalty(m, MONITOR_PENALTY_AUTH);
+		m->tries++;
+		if (m->tries < m->conf->max_auth_tries && !m->ending)
+			return reply(m, SESSION_AUTH_REFUSED, text);
+		monitor_end(m, RECORDER_CLOSE_POLICY,
+			*text ? text : "Too many authentication failures.");
+		return SGB_OK;
+	}
+	log_on_event(m, true, NULL);
+	if (m->ending)
+		return SGB_OK;
+	m->phase = MONITOR_PHASE_PROVED;
+	m->deadline_ms = 0;
+	monitor_report_state(m);
+	return reply(m, SESSION_AUTH_DONE, text);
+}
+
+static enum sgb_err key_proved(struct monitor *m, struct offer *offer,
+	char **groups, const struct authkeys_limits *limits)
+{
+	struct event event = {.kind = EVENT_AUTH_KEY, .ok = true};
+	enum policy_mfa mfa;
+	uint64_t seconds;
+	enum sgb_err err;
+
+	err = fix_identity(m, offer, groups, limits);
+	if (err)
+		return err;
+	if (monitor_event(m, &event))
+		return refuse(m);
+	mfa = needed_factor(m, &seconds);
+	if (mfa == POLICY_MFA_NEVER)
+		return run_pam(m, mfa, seconds);
+	return reply(m, SESSION_AUTH_PARTIAL, "");
+}
+
+static void refused_key_event(
+	struct monitor *m, const struct offer *offer, const char *why)
+{
+	struct event event = {
+		.kind = EVENT_AUTH_KEY,
+		.user = offer->user,
+		.key_fp = offer->key.fingerprint,
+		.key_type = offer->key.name,
+		.reason = why,
+	};
+
+	if (monitor_event(m, &event))
+		log_put(LOG_ERR, "%s: a refused key left no event", m->conn_id);
+	monitor_report_penalty(m, MONITOR_PENALTY_AUTH);
+}
+
+enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg)
+{
+	struct authkeys_limits limits = {0};
+	char why[PATH_MAX + 200] = "";
+	char **groups = NULL;
+	struct offer offer;
+	enum sgb_err err;
+	bool good;
+
+	m->tried = true;
+	err = offer_read(&offer, msg);
+	if (err)
+		goto out;
+	good = offer_acceptable(m, &offer, &limits, why, sizeof(why));
+	if (good && policy_unix_groups(m->policy, offer.user, &groups)) {
+		snprintf(why, sizeof(why), "Unix groups cannot be looked up");
+		good = false;
+	}
+	if (good && !person_permitted(m, offer.user, groups)) {
+		snprintf(why, sizeof(why), "no rule permits %s from here",
+			offer.user);
+		good = false;
+	}
+	if (!good && offer.proved)
+		refused_key_event(m, &offer, why);
+	if (!good) {
+		log_put(LOG_INFO, "%s: key refused: %s", m->conn_id, why);
+		err = refuse(m);
+	} else if (!offer.proved) {
+		err = reply(m, SESSION_AUTH_PROBE_OK, "");
+	} else {
+		err = key_proved(m, &offer, groups, &limits);
+		groups = NULL;
+	}
+out:
+	policy_unix_groups_free(groups);
+	offer_done(&offer);
+	return err;
+}
+
+enum sgb_err monitor_auth_kbd(struct monitor *m, struct msg *msg)
+{
+	char *name = reader_cstring(&msg->reader, 1024);
+	char *user = NULL, *login = NULL, *target = NULL;
+	enum sgb_err err = reader_end(&msg->reader);
+	uint64_t seconds;
+	uint16_t port;
+
+	if (!err)
+		err = monitor_name_parse(name, &user, &login, &target, &port);
+	/* RFC 4252 section 5 lets a client change its name; we do not. */
+	if (!err && strcmp(user, m->user))
+		err = SGB_ERR_DENIED;
+	if (!err) {
+		enum policy_mfa mfa = needed_factor(m, &seconds);
+
+		err = run_pam(m, mfa, seconds);
+	}
+	free(name);
+	free(user);
+	free(login);
+	free(target);
+	return err;
+}
+
+/* Inside a proved connection there is nothing left to prove: the name that
+ * the client gives is the login on the target (ssh -J). */
+enum sgb_err monitor_auth_none(struct monitor *m, struct msg *msg)
+{
+	char *login = reader_cstring(&msg->reader, 1024);
+	enum sgb_err err = reader_end(&msg->reader);
+
+	if (err) {
+		free(login);
+		return err;
+	}
+	if (m->mode != SESSION_MODE_INNER || !policy_name_valid(login)) {
+		free(login);
+		return refuse(m);
+	}
+	free(m->login);
+	m->login = login;
+	m->phase = MONITOR_PHASE_PROVED;
+	m->deadline_ms = 0;
+	monitor_report_state(m);
+	return reply(m, SESSION_AUTH_DONE, "");
+}

@@ -1,0 +1,182 @@
+/*
+ * The bastion's own commands, `ssh alice@bastion hosts`: what a person may
+ * see about himself. Read-only; everything comes from policy and from what
+ * was proved.
+ */
+#include "monitor.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct listing {
+	struct monitor *m;
+	struct buf *out;
+	size_t count;
+};
+
+static const struct action_name {
+	unsigned int bit;
+	const char *name;
+} action_names[] = {
+	{POLICY_SHELL, "shell"},
+	{POLICY_EXEC, "exec"},
+	{POLICY_EXEC_PATTERN, "exec*"},
+	{POLICY_SFTP_READ, "sftp-read"},
+	{POLICY_SFTP_WRITE, "sftp-write"},
+	{POLICY_SCP, "scp"},
+	{POLICY_RSYNC, "rsync"},
+	{POLICY_FORWARD, "forward"},
+	{POLICY_REMOTE_FORWARD, "remote-forward"},
+	{POLICY_AGENT, "agent"},
+	{POLICY_X11, "x11"},
+};
+
+static bool put_host(const struct policy_reach *reach, void *arg)
+{
+	struct listing *list = arg;
+	const char *comma = "";
+	size_t i;
+
+	buf_printf(list->out, "%-20s %-16s %-12s %5u  ", reach->instance,
+		reach->security_group ? reach->security_group : "-",
+		reach->login ? reach->login : "-", reach->port);
+	for (i = 0; i < sizeof(action_names) / sizeof(action_names[0]); i++) {
+		if (!(reach->allow & action_names[i].bit))
+			continue;
+		buf_printf(list->out, "%s%s", comma, action_names[i].name);
+		comma = ",";
+	}
+	buf_printf(list->out, "\n");
+	list->count++;
+	return !buf_error(list->out);
+}
+
+static void each_host(struct monitor *m, struct buf *out,
+	bool (*put)(const struct policy_reach *, void *))
+{
+	struct listing list = {.m = m, .out = out};
+	struct policy_request request;
+
+	monitor_policy_request(m, NULL, 0, NULL, &request);
+	policy_each_reachable(m->policy, &request, put, &list);
+	if (!list.count)
+		buf_printf(out, "# nothing is permitted to %s from here now\n",
+			m->user);
+}
+
+static void cmd_hosts(struct monitor *m, struct buf *out)
+{
+	buf_printf(out, "%-20s %-16s %-12s %5s  %s\n", "INSTANCE", "GROUP",
+		"LOGIN", "PORT", "MAY");
+	each_host(m, out, put_host);
+}
+
+/* One Host block an instance; the bastion answers as each of them, so its
+ * own host key is the one to expect. */
+static bool put_config(const struct policy_reach *reach, void *arg)
+{
+	struct listing *list = arg;
+
+	buf_printf(list->out,
+		"Host %s\n\tHostName %s\n\tPort %u\n\tUser %s\n"
+		"\tHostKeyAlias sgbridge\n\tProxyJump sgbridge\n",
+		reach->instance, reach->instance, reach->port,
+		reach->login ? reach->login : list->m->user);
+	list->count++;
+	return !buf_error(list->out);
+}
+
+static void cmd_config(struct monitor *m, struct buf *out)
+{
+	buf_printf(out,
+		"# sgbridge: instances that %s may reach. Append to "
+		"~/.ssh/config and set\n# HostName and Port of the bastion as "
+		"your client reaches it.\n"
+		"Host sgbridge\n\tHostName %s\n\tUser %s\n"
+		"\tHostKeyAlias sgbridge\n",
+		m->user, m->local_addr, m->user);
+	each_host(m, out, put_config);
+}
+
+static void cmd_whoami(struct monitor *m, struct buf *out)
+{
+	char source[ADDR_TEXT_MAX];
+
+	buf_printf(out,
+		"user     %s\nsource   %s\nkey      %s %s\nfactor   %s\n"
+		"session  %s\n",
+		m->user, addr_text(&m->source, source), m->key.name,
+		m->key.fingerprint, *m->mfa ? m->mfa : "none", m->conn_id);
+}
+
+static void cmd_help(struct monitor *m, struct buf *out);
+
+static const struct command_row {
+	const char *name;
+	const char *help;
+	void (*run)(struct monitor *, struct buf *);
+} command_rows[] = {
+	{"hosts", "instances you may reach, and how", cmd_hosts},
+	{"config", "lines for your ~/.ssh/config", cmd_config},
+	{"whoami", "what the bastion knows about this login", cmd_whoami},
+	{"help", "this list", cmd_help},
+};
+
+static void cmd_help(struct monitor *m, struct buf *out)
+{
+	size_t i;
+
+	(void)m;
+	buf_printf(out, "ssh user+login@instance@bastion   log on to an "
+			"instance\nssh -J user@bastion login@instance   the "
+			"same, recorded as well\n\nCommands of the bastion:\n");
+	for (i = 0; i < sizeof(command_rows) / sizeof(command_rows[0]); i++)
+		buf_printf(out, "  %-10s %s\n", command_rows[i].name,
+			command_rows[i].help);
+}
+
+static uint32_t run(struct monitor *m, const char *command, struct buf *out)
+{
+	size_t i;
+
+	if (!*command)
+		command = "hosts";
+	for (i = 0; i < sizeof(command_rows) / sizeof(command_rows[0]); i++) {
+		if (strcmp(command_rows[i].name, command))
+			continue;
+		command_rows[i].run(m, out);
+		return 0;
+	}
+	buf_printf(out, "no such command of the bastion; try: help\n");
+	return 127;
+}
+
+enum sgb_err monitor_command(struct monitor *m, struct msg *msg)
+{
+	uint32_t channel = reader_u32(&msg->reader);
+	char *command = reader_cstring(&msg->reader, 4096);
+	enum sgb_err err = reader_end(&msg->reader);
+	struct event event = {.kind = EVENT_COMMAND, .what = command};
+	struct buf out;
+	struct msg answer;
+	uint32_t status;
+
+	if (err) {
+		free(command);
+		return err;
+	}
+	buf_init(&out, MSG_MAX_BYTES / 2);
+	status = run(m, command, &out);
+	event.ok = status == 0;
+	err = monitor_event(m, &event);
+	msg_init(&answer, MSG_SES_TEXT);
+	buf_put_u32(&answer.body, channel);
+	buf_put_u32(&answer.body, err ? 1 : status);
+	buf_put_string(&answer.body, out.data, err ? 0 : out.len);
+	err = msg_send(m->session, &answer);
+	msg_done(&answer);
+	buf_done(&out);
+	free(command);
+	return err;
+}

@@ -1,0 +1,313 @@
+/*
+ * The one gate: every channel and every request of a channel asks here, and
+ * nothing is permitted that a row of the table does not permit. Reports of
+ * the session become events; they are hearsay and decide nothing.
+ */
+#include "monitor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+
+#define ARGUMENT_MAX 65536
+
+struct asked {
+	uint32_t channel;
+	uint32_t request;
+	char *argument;
+	uint32_t number;
+};
+
+static bool allows(const struct monitor *m, enum policy_action action,
+	const struct asked *asked)
+{
+	return policy_allows(&m->decision, action, asked->argument);
+}
+
+/* Only session channels come here; jumps and forwards have their own
+ * requests, and every other type is refused. */
+static bool gate_channel(const struct monitor *m, const struct asked *asked)
+{
+	(void)m;
+	return !strcmp(asked->argument, "session");
+}
+
+static bool gate_pty(const struct monitor *m, const struct asked *asked)
+{
+	return !m->limits.no_pty && allows(m, POLICY_SHELL, asked);
+}
+
+/* What a locale needs, and nothing that changes what a program loads. */
+static bool gate_env(const struct monitor *m, const struct asked *asked)
+{
+	const char *name = asked->argument;
+	size_t len = strcspn(name, "=");
+
+	(void)m;
+	if (name[len] != '=' || strlen(name) > 512 || strchr(name, '\n') ||
+		strchr(name, '('))
+		return false;
+	return (len == 4 && !strncmp(name, "LANG", 4)) ||
+	       (len > 3 && len < 32 && !strncmp(name, "LC_", 3) &&
+		       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == len);
+}
+
+static bool gate_shell(const struct monitor *m, const struct asked *asked)
+{
+	return allows(m, POLICY_SHELL, asked);
+}
+
+static bool gate_exec(const struct monitor *m, const struct asked *asked)
+{
+	return allows(m, POLICY_EXEC, asked);
+}
+
+static bool gate_subsystem(const struct monitor *m, const struct asked *asked)
+{
+	const unsigned int both = POLICY_SFTP_READ | POLICY_SFTP_WRITE;
+
+	return !strcmp(asked->argument, "sftp") && (m->decision.allow & both);
+}
+
+static bool gate_sftp_read(const struct monitor *m, const struct asked *asked)
+{
+	(void)asked;
+	return m->decision.allow & POLICY_SFTP_READ;
+}
+
+static bool gate_sftp_write(const struct monitor *m, const struct asked *asked)
+{
+	(void)asked;
+	return m->decision.allow & POLICY_SFTP_WRITE;
+}
+
+static bool gate_agent(const struct monitor *m, const struct asked *asked)
+{
+	return !m->limits.no_agent && allows(m, POLICY_AGENT, asked);
+}
+
+static bool gate_x11(const struct monitor *m, const struct asked *asked)
+{
+	return !m->limits.no_x11 && allows(m, POLICY_X11, asked);
+}
+
+static bool gate_remote(const struct monitor *m, const struct asked *asked)
+{
+	return !m->limits.no_forward && allows(m, POLICY_REMOTE_FORWARD, asked);
+}
+
+static const struct gate_row {
+	enum session_request request;
+	const char *name;
+	bool (*permits)(const struct monitor *, const struct asked *);
+	bool is_command; /* its argument is an event of its own */
+} gate_rows[] = {
+	{SESSION_REQUEST_CHANNEL, "channel", gate_channel, false},
+	{SESSION_REQUEST_PTY, "pty", gate_pty, false},
+	{SESSION_REQUEST_ENV, "env", gate_env, false},
+	{SESSION_REQUEST_SHELL, "shell", gate_shell, true},
+	{SESSION_REQUEST_EXEC, "exec", gate_exec, true},
+	{SESSION_REQUEST_SUBSYSTEM, "subsystem", gate_subsystem, true},
+	{SESSION_REQUEST_AGENT, "agent", gate_agent, false},
+	{SESSION_REQUEST_X11, "x11", gate_x11, false},
+	{SESSION_REQUEST_REMOTE_FORWARD, "remote-forward", gate_remote, false},
+	{SESSION_REQUEST_SFTP_WRITE, "sftp-write", gate_sftp_write, false},
+	{SESSION_REQUEST_SFTP_READ, "sftp-read", gate_sftp_read, false},
+};
+
+static const struct gate_row *find_row(uint32_t request)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(gate_rows) / sizeof(gate_rows[0]); i++)
+		if (gate_rows[i].request == request)
+			return &gate_rows[i];
+	return NULL;
+}
+
+/* A command that runs and a request that does not are both events; what is
+ * merely granted on the way (a pty, a locale) is in the recording. */
+static bool tell(struct monitor *m, const struct gate_row *row,
+	const struct asked *asked, bool *allow, const char *ref)
+{
+	char what[1200];
+	struct event event = {
+		.kind = row->is_command && *allow ? EVENT_COMMAND : EVENT_GATE,
+		.ok = *allow,
+		.what = what,
+		.ref = *allow ? NULL : ref,
+		.reason = *allow ? NULL : "not allowed by the rule",
+	};
+
+	if (*allow && !row->is_command)
+		return true;
+	/* An environment variable that is not on the list is routine. */
+	if (!*allow && row->request == SESSION_REQUEST_ENV)
+		return true;
+	snprintf(what, sizeof(what), "%s%s%.1100s", row->name,
+		*asked->argument ? " " : "", asked->argument);
+	if (!monitor_event(m, &event))
+		return true;
+	*allow = false;
+	return false;
+}
+
+static enum sgb_err answer(struct monitor *m, const struct asked *asked,
+	bool allow, const char *text)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_SES_GATE);
+	buf_put_u32(&msg.body, asked->channel);
+	buf_put_u32(&msg.body, asked->request);
+	buf_put_u32(&msg.body, allow);
+	buf_put_cstring(&msg.body, text);
+	err = msg_send(m->session, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+enum sgb_err monitor_gate(struct monitor *m, struct msg *msg)
+{
+	struct asked asked = {.channel = reader_u32(&msg->reader)};
+	char ref[MONITOR_REF_MAX], text[128] = "";
+	const struct gate_row *row;
+	enum sgb_err err;
+	bool allow;
+
+	asked.request = reader_u32(&msg->reader);
+	asked.argument = reader_cstring(&msg->reader, ARGUMENT_MAX);
+	asked.number = reader_u32(&msg->reader);
+	err = reader_end(&msg->reader);
+	row = find_row(asked.request);
+	if (!err && !row)
+		err = SGB_ERR_FORMAT;
+	if (!err) {
+		allow = row->permits(m, &asked);
+		monitor_reference(ref);
+		(void)tell(m, row, &asked, &allow, ref);
+		if (!allow)
+			snprintf(text, sizeof(text),
+				"%s is not permitted here (reference %s)",
+				row->name, ref);
+		err = answer(m, &asked, allow, text);
+	}
+	free(asked.argument);
+	return err;
+}
+
+struct report {
+	uint32_t channel, kind;
+	uint64_t a, b;
+	char *text;
+};
+
+static void report_event(struct monitor *m, struct event *event)
+{
+	if (monitor_event(m, event))
+		log_put(LOG_ERR, "%s: event lost", m->conn_id);
+}
+
+static void on_hostkey(struct monitor *m, const struct report *report)
+{
+	struct event event = {
+		.kind = EVENT_TARGET_HOSTKEY,
+		.what = report->text,
+		.reason = "the target's host key is not the pinned one",
+	};
+
+	m->close_reason = RECORDER_CLOSE_TARGET;
+	report_event(m, &event);
+}
+
+static void on_failed(struct monitor *m, const struct report *report)
+{
+	struct event event = {
+		.kind = EVENT_TARGET_FAIL,
+		.reason = report->text,
+	};
+
+	m->close_reason = RECORDER_CLOSE_TARGET;
+	report_event(m, &event);
+}
+
+static void on_exit_status(struct monitor *m, const struct report *report)
+{
+	(void)report;
+	m->close_reason = RECORDER_CLOSE_EXIT;
+}
+
+static void on_file(struct monitor *m, const struct report *report)
+{
+	struct event event = {
+		.kind = EVENT_FILE,
+		.ok = true,
+		.what = report->text,
+		.reason = report->b ? "upload" : "download",
+	};
+
+	if (report->b)
+		event.bytes_in = report->a;
+	else
+		event.bytes_out = report->a;
+	report_event(m, &event);
+}
+
+static void on_recorder_lost(struct monitor *m, const struct report *report)
+{
+	struct event event = {
+		.kind = EVENT_RECORDING_FAIL,
+		.reason = "the recorder stopped taking bytes",
+	};
+
+	(void)report;
+	m->close_reason = RECORDER_CLOSE_FAILED;
+	report_event(m, &event);
+}
+
+static void on_anomaly(struct monitor *m, const struct report *report)
+{
+	log_put(LOG_WARNING, "%s: anomaly: %s", m->conn_id, report->text);
+}
+
+static const struct report_row {
+	enum session_report kind;
+	void (*handle)(struct monitor *, const struct report *);
+} report_rows[] = {
+	{SESSION_REPORT_TARGET_READY, NULL},
+	{SESSION_REPORT_TARGET_HOSTKEY, on_hostkey},
+	{SESSION_REPORT_TARGET_FAILED, on_failed},
+	{SESSION_REPORT_CHANNEL_CLOSED, NULL},
+	{SESSION_REPORT_EXIT, on_exit_status},
+	{SESSION_REPORT_FILE, on_file},
+	{SESSION_REPORT_RECORDER_LOST, on_recorder_lost},
+	{SESSION_REPORT_ANOMALY, on_anomaly},
+	{SESSION_REPORT_FORWARD_CLOSED, NULL},
+};
+
+enum sgb_err monitor_report(struct monitor *m, struct msg *msg)
+{
+	struct report report = {.channel = reader_u32(&msg->reader)};
+	enum sgb_err err;
+	size_t i;
+
+	report.kind = reader_u32(&msg->reader);
+	report.a = reader_u64(&msg->reader);
+	report.b = reader_u64(&msg->reader);
+	report.text = reader_cstring(&msg->reader, ARGUMENT_MAX);
+	err = reader_end(&msg->reader);
+	for (i = 0; !err; i++) {
+		if (i == sizeof(report_rows) / sizeof(report_rows[0])) {
+			err = SGB_ERR_FORMAT;
+		} else if (report_rows[i].kind == report.kind) {
+			if (report_rows[i].handle)
+				report_rows[i].handle(m, &report);
+			break;
+		}
+	}
+	free(report.text);
+	return err;
+}

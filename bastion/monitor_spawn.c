@@ -1,0 +1,226 @@
+/*
+ * Starting the session process, which gets exactly two descriptors, and
+ * forking a monitor for a connection inside this one: the child inherits what
+ * was proved, so that no message has to be believed about it.
+ */
+#include "monitor.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "core/log.h"
+#include "core/secret.h"
+
+#define SESSION_LINK   3
+#define SESSION_CLIENT 4
+
+/* In the forked child. dup2 clears close-on-exec; nothing else is inherited,
+ * whatever a PAM module may have left open. */
+static void exec_session(const char *path, int link, int client)
+{
+	char *const argv[] = {"sgbridge-session", NULL};
+	char *const envp[] = {NULL};
+
+	/* Out of the way first: either may be 3 or 4 itself. */
+	link = fcntl(link, F_DUPFD, 16);
+	client = fcntl(client, F_DUPFD, 16);
+	if (link < 0 || client < 0 || dup2(link, SESSION_LINK) < 0 ||
+		dup2(client, SESSION_CLIENT) < 0 ||
+		close_range(SESSION_CLIENT + 1, ~0u, 0))
+		_exit(126);
+	execve(path, argv, envp);
+	_exit(127);
+}
+
+static enum sgb_err put_host_keys(struct monitor *m, struct buf *out)
+{
+	char why[PATH_MAX + 200];
+	enum sgb_err err = SGB_OK;
+	size_t i;
+
+	buf_put_u32(out, (uint32_t)m->conf->host_keys.count);
+	for (i = 0; i < m->conf->host_keys.count && !err; i++) {
+		struct buf key;
+
+		buf_init(&key, 16384);
+		err = file_read(m->conf->host_keys.items[i], FILE_TRUST_SECRET,
+			&key, why, sizeof(why));
+		if (!err)
+			buf_put_string(out, key.data, key.len);
+		else
+			log_put(LOG_ERR, "%s", why);
+		buf_done(&key);
+	}
+	return err ? err : buf_error(out);
+}
+
+static enum sgb_err send_start(struct monitor *m)
+{
+	char source[ADDR_TEXT_MAX];
+	unsigned int uid, gid;
+	struct msg msg;
+	enum sgb_err err;
+
+	err = conf_user(m->conf->session_user, &uid, &gid);
+	if (err) {
+		log_put(LOG_ERR, "session-user %s: %s", m->conf->session_user,
+			sgb_err_text(err));
+		return err;
+	}
+	msg_init(&msg, MSG_SES_START);
+	buf_put_u32(&msg.body, m->mode);
+	buf_put_cstring(&msg.body, m->conn_id);
+	buf_put_cstring(&msg.body, addr_text(&m->source, source));
+	buf_put_u32(&msg.body, m->source_port);
+	buf_put_cstring(&msg.body, m->user);
+	buf_put_cstring(&msg.body, m->conf->banner);
+	buf_put_u32(&msg.body, (uint32_t)m->conf->max_auth_tries);
+	buf_put_u32(&msg.body, (uint32_t)m->conf->max_channels);
+	buf_put_u32(&msg.body, (uint32_t)m->conf->keepalive);
+	buf_put_u64(&msg.body, m->conf->max_session_memory);
+	buf_put_u32(&msg.body, uid);
+	buf_put_u32(&msg.body, gid);
+	buf_put_cstring(&msg.body, m->conf->empty_root);
+	err = put_host_keys(m, &msg.body);
+	if (!err)
+		err = msg_send(m->session, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+enum sgb_err monitor_spawn_session(struct monitor *m)
+{
+	struct timeval patience = { .tv_sec = 5 };
+	char path[PATH_MAX];
+	enum sgb_err err;
+	int pair[2];
+
+	snprintf(path, sizeof(path), "%s/sgbridge-session",
+		m->conf->program_directory);
+	err = msg_pair(pair);
+	if (err)
+		return err;
+	m->session_pid = fork();
+	if (m->session_pid == 0)
+		exec_session(path, pair[1], m->client);
+	close(pair[1]);
+	m->session = pair[0];
+	/* A session that stops reading must not stop us. */
+	(void)setsockopt(m->session, SOL_SOCKET, SO_SNDTIMEO, &patience,
+		sizeof(patience));
+	if (m->session_pid < 0)
+		return SGB_ERR_SYSTEM;
+	close(m->client);
+	m->client = -1;
+	m->phase = MONITOR_PHASE_AUTH;
+	return send_start(m);
+}
+
+/* What the child must not share with its parent. */
+static enum sgb_err become_inner(struct monitor *m, int control, int stream,
+	const char *target, uint16_t port)
+{
+	uint32_t random;
+
+	close(m->control);
+	close(m->session);
+	if (m->recorder >= 0)
+		close(m->recorder);
+	if (m->agent >= 0)
+		close(m->agent);
+	m->control = control;
+	m->client = stream;
+	m->session = m->recorder = m->agent = -1;
+	m->session_exited = false;
+	/* The PAM session belongs to the outer connection. */
+	m->pam = NULL;
+	m->pam_session = false;
+	LIST_INIT(&m->children);
+	m->child_count = 0;
+	m->mode = SESSION_MODE_INNER;
+	m->phase = MONITOR_PHASE_START;
+	m->deadline_ms = monitor_now_ms() + m->conf->login_grace * 1000;
+	strcpy(m->parent_id, m->conn_id);
+	if (secret_random(&random, sizeof(random)))
+		return SGB_ERR_SYSTEM;
+	snprintf(m->conn_id, sizeof(m->conn_id), "%08lx%08x",
+		(unsigned long)time(NULL), random);
+	free(m->client_banner);
+	m->client_banner = NULL;
+	m->target = strdup(target);
+	m->port = port;
+	return m->target ? SGB_OK : SGB_ERR_NOMEM;
+}
+
+static void run_inner(struct monitor *m, int control, int stream,
+	const char *target, uint16_t port)
+{
+	int status = 1;
+
+	if (!become_inner(m, control, stream, target, port) &&
+		!monitor_spawn_session(m))
+		status = monitor_serve(m);
+	monitor_done(m);
+	_exit(status);
+}
+
+static enum sgb_err announce(struct monitor *m, int control)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_MON_CHILD);
+	buf_put_cstring(&msg.body, m->conn_id);
+	err = msg_put_fd(&msg, control);
+	if (!err)
+		err = msg_send(m->control, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+enum sgb_err monitor_fork_inner(
+	struct monitor *m, const char *target, uint16_t port, int *ret_stream)
+{
+	struct monitor_child *child = calloc(1, sizeof(*child));
+	int control[2] = {-1, -1}, stream[2] = {-1, -1};
+	enum sgb_err err = child ? SGB_OK : SGB_ERR_NOMEM;
+
+	if (!err)
+		err = msg_pair(control);
+	if (!err && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream))
+		err = SGB_ERR_SYSTEM;
+	if (!err)
+		err = announce(m, control[0]);
+	if (!err) {
+		child->pid = fork();
+		if (child->pid == 0) {
+			close(control[0]);
+			close(stream[0]);
+			run_inner(m, control[1], stream[1], target, port);
+		}
+		err = child->pid < 0 ? SGB_ERR_SYSTEM : SGB_OK;
+	}
+	if (control[0] >= 0)
+		close(control[0]);
+	if (control[1] >= 0)
+		close(control[1]);
+	if (stream[1] >= 0)
+		close(stream[1]);
+	if (err) {
+		if (stream[0] >= 0)
+			close(stream[0]);
+		free(child);
+		return err;
+	}
+	LIST_INSERT_HEAD(&m->children, child, link);
+	m->child_count++;
+	*ret_stream = stream[0];
+	return SGB_OK;
+}

@@ -1,0 +1,410 @@
+/*
+ * From a proved person to a target: policy and security groups, the second
+ * factor's strength, the recording, the connection, the certificate; in this
+ * order, and any failure refuses. The session process gets descriptors that
+ * are good for this one target and nothing else.
+ */
+#include "monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+
+/* What SES_TARGET hands over; -1 where there is none. */
+struct handover {
+	int target, stream, agent;
+};
+
+void monitor_policy_request(const struct monitor *m, const char *target,
+	uint16_t port, const char *login, struct policy_request *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->via = POLICY_VIA_PROXY;
+	ret->user = m->user;
+	ret->groups = (const char *const *)m->groups;
+	ret->source = m->source;
+	ret->target = target;
+	ret->port = port;
+	ret->login = login;
+	ret->now = time(NULL);
+}
+
+/* "remembered" is no factor of today's, "exempt" is none at all. */
+bool monitor_mfa_suffices(
+	const struct monitor *m, const struct policy_decision *decision)
+{
+	bool none = !*m->mfa || !strcmp(m->mfa, "exempt");
+
+	switch (decision->mfa) {
+	case POLICY_MFA_NEVER: return true;
+	case POLICY_MFA_REMEMBER: return !none;
+	case POLICY_MFA_ALWAYS: return !none && strcmp(m->mfa, "remembered");
+	}
+	return false;
+}
+
+/* Tells the user no more than a number; the log and the trail say why. */
+static enum sgb_err refuse(struct monitor *m, enum event_kind kind,
+	const struct policy_decision *decision, const char *public_text,
+	const char *reason)
+{
+	char ref[MONITOR_REF_MAX], text[512];
+	struct event event = {
+		.kind = kind,
+		.ref = ref,
+		.rule = decision ? decision->rule : NULL,
+		.reason = reason,
+	};
+	struct msg msg;
+	enum sgb_err err;
+
+	monitor_reference(ref);
+	if (monitor_event(m, &event))
+		log_put(LOG_ERR, "%s: a refusal left no event", m->conn_id);
+	snprintf(text, sizeof(text), "%s (reference %s)", public_text, ref);
+	msg_init(&msg, MSG_SES_REFUSED);
+	buf_put_cstring(&msg.body, text);
+	err = msg_send(m->session, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+static const char *decide(struct monitor *m, struct policy_decision *decision)
+{
+	struct policy_request request;
+
+	monitor_policy_request(m, m->target, m->port, m->login, &request);
+	policy_decide(m->policy, &request, decision);
+	if (decision->verdict != POLICY_PERMIT)
+		return policy_reason_text(decision->reason);
+	if (!monitor_mfa_suffices(m, decision))
+		return "a stronger second factor is wanted for this target";
+	if (decision->approval)
+		return "this access needs an approval, and none was given";
+	if (!decision->host_keys || !decision->host_keys[0])
+		return "no host key is pinned for this instance";
+	return NULL;
+}
+
+static enum sgb_err wait_connected(struct monitor *m, int fd)
+{
+	uint64_t until = monitor_now_ms() + m->conf->target_timeout * 1000;
+	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	for (;;) {
+		uint64_t now = monitor_now_ms();
+		int ready;
+
+		if (now >= until) {
+			errno = ETIMEDOUT;
+			return SGB_ERR_TIMEOUT;
+		}
+		ready = poll(&pfd, 1, (int)(until - now));
+		if (ready > 0)
+			break;
+		if (ready < 0 && errno != EINTR)
+			return SGB_ERR_SYSTEM;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		return SGB_ERR_SYSTEM;
+	errno = error;
+	return error ? SGB_ERR_SYSTEM : SGB_OK;
+}
+
+/* source gets the address we connect from: the certificate is bound to it. */
+static enum sgb_err connect_target(struct monitor *m,
+	const struct policy_decision *decision, int *ret_fd,
+	char source[ADDR_TEXT_MAX])
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+	struct addr local;
+	enum sgb_err err = SGB_OK;
+	int fd, one = 1;
+
+	len = addr_to_sockaddr(
+		&decision->target_addr, decision->target_port, &ss);
+	if (!len)
+		return SGB_ERR_NOTFOUND;
+	fd = socket(
+		ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return SGB_ERR_SYSTEM;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (connect(fd, (struct sockaddr *)&ss, len) && errno != EINPROGRESS)
+		err = SGB_ERR_SYSTEM;
+	if (!err)
+		err = wait_connected(m, fd);
+	len = sizeof(ss);
+	if (!err && (getsockname(fd, (struct sockaddr *)&ss, &len) ||
+			    addr_from_sockaddr(&ss, &local, NULL)))
+		err = SGB_ERR_SYSTEM;
+	if (err) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return err;
+	}
+	addr_text(&local, source);
+	*ret_fd = fd;
+	return SGB_OK;
+}
+
+static void meta_field(struct buf *out, const char *name, const char *value)
+{
+	if (!value || !*value)
+		return;
+	buf_printf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
+	json_put_string(out, value, strlen(value));
+}
+
+/* Who, from where, to what, by which rule, with which proofs: encrypted in
+ * the recording's first frame. */
+static enum sgb_err make_meta(const struct monitor *m, struct buf *out)
+{
+	const struct policy_decision *d = &m->decision;
+	char source[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX];
+
+	addr_text(&m->source, source);
+	addr_text(&d->target_addr, target);
+	buf_put_u8(out, '{');
+	meta_field(out, "conn", m->conn_id);
+	meta_field(out, "parent", m->parent_id);
+	meta_field(out, "user", m->user);
+	meta_field(out, "source", source);
+	meta_field(out, "client", m->client_banner);
+	meta_field(out, "key", m->key.fingerprint);
+	meta_field(out, "key_type", m->key.name);
+	meta_field(out, "mfa", m->mfa);
+	meta_field(out, "target", d->instance);
+	meta_field(out, "target_address", target);
+	meta_field(out, "security_group", d->security_group);
+	meta_field(out, "login", d->login);
+	meta_field(out, "rule", d->rule);
+	meta_field(out, "group_rule", d->group_rule);
+	buf_printf(out, ",\"source_port\":%u,\"target_port\":%u,\"input\":%s",
+		m->source_port, d->target_port,
+		d->record & POLICY_RECORD_INPUT ? "true" : "false");
+	buf_put_u8(out, '}');
+	buf_put_u8(out, '\0');
+	return buf_error(out);
+}
+
+static enum sgb_err start_recording(
+	struct monitor *m, int *ret_stream, char *why, size_t why_len)
+{
+	struct buf meta;
+	enum sgb_err err;
+
+	buf_init(&meta, 16384);
+	err = make_meta(m, &meta);
+	if (!err)
+		err = monitor_recorder_open(
+			m, (const char *)meta.data, ret_stream, why, why_len);
+	else
+		snprintf(why, why_len, "%s", sgb_err_text(err));
+	buf_done(&meta);
+	return err;
+}
+
+static enum sgb_err hand_over(struct monitor *m, struct handover *hand)
+{
+	const struct policy_decision *d = &m->decision;
+	char address[ADDR_TEXT_MAX];
+	struct msg msg;
+	enum sgb_err err;
+	uint32_t count = 0, i;
+
+	while (d->host_keys[count])
+		count++;
+	msg_init(&msg, MSG_SES_TARGET);
+	buf_put_cstring(&msg.body, m->target);
+	buf_put_cstring(&msg.body, d->login);
+	buf_put_cstring(&msg.body, addr_text(&d->target_addr, address));
+	buf_put_u32(&msg.body, d->target_port);
+	buf_put_u32(&msg.body, d->record);
+	buf_put_u32(&msg.body, (uint32_t)d->idle);
+	buf_put_u32(&msg.body, (uint32_t)m->conf->target_timeout);
+	buf_put_cstring(&msg.body, "");
+	buf_put_u32(&msg.body, count);
+	for (i = 0; i < count; i++)
+		buf_put_cstring(&msg.body, d->host_keys[i]);
+	err = msg_put_fd(&msg, hand->target);
+	if (!err)
+		err = msg_put_fd(&msg, hand->stream);
+	if (!err)
+		err = msg_put_fd(&msg, hand->agent);
+	if (!err)
+		err = msg_send(m->session, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+static void set_session_deadline(struct monitor *m)
+{
+	const struct policy_decision *d = &m->decision;
+	uint64_t now = monitor_now_ms();
+	time_t wall = time(NULL);
+
+	if (d->max_session) {
+		m->deadline_ms = now + d->max_session * 1000;
+		m->deadline_text = "The longest time for a session is over.";
+	}
+	if (d->expires > wall) {
+		uint64_t end = now + (uint64_t)(d->expires - wall) * 1000;
+
+		if (!m->deadline_ms || end < m->deadline_ms) {
+			m->deadline_ms = end;
+			m->deadline_text = "The grant for this access expired.";
+		}
+	}
+}
+
+static void handover_done(struct handover *hand)
+{
+	if (hand->target >= 0)
+		close(hand->target);
+	if (hand->stream >= 0)
+		close(hand->stream);
+	if (hand->agent >= 0)
+		close(hand->agent);
+}
+
+/* Everything from the permit to the open connection. */
+static enum sgb_err open_target(struct monitor *m)
+{
+	struct event open = {.kind = EVENT_TARGET_OPEN, .ok = true};
+	struct handover hand = {-1, -1, -1};
+	char why[512] = "", source[ADDR_TEXT_MAX];
+	const char *text = NULL, *from = source;
+	enum sgb_err err;
+
+	if (connect_target(m, &m->decision, &hand.target, source)) {
+		snprintf(why, sizeof(why), "connect: %s", strerror(errno));
+		text = "The target cannot be reached.";
+	} else if (start_recording(m, &hand.stream, why, sizeof(why))) {
+		text = "This session cannot be recorded, so it is refused.";
+	} else {
+		if (m->conf->cert_source.count)
+			from = m->conf->cert_source.items[0];
+		if (monitor_agent_prepare(m, from, &hand.agent)) {
+			snprintf(why, sizeof(why), "no certificate");
+			text = "The bastion cannot log on to the target.";
+		}
+	}
+	if (text) {
+		handover_done(&hand);
+		m->close_reason = RECORDER_CLOSE_TARGET;
+		return refuse(m, EVENT_TARGET_FAIL, &m->decision, text, why);
+	}
+	m->phase = MONITOR_PHASE_OPEN;
+	m->opened = time(NULL);
+	set_session_deadline(m);
+	err = monitor_event(m, &open);
+	if (!err)
+		err = hand_over(m, &hand);
+	monitor_report_state(m);
+	handover_done(&hand);
+	return err;
+}
+
+enum sgb_err monitor_target(struct monitor *m, struct msg *msg)
+{
+	struct event access = {.kind = EVENT_ACCESS, .ok = true};
+	struct policy_decision decision;
+	enum sgb_err err = reader_end(&msg->reader);
+	const char *why;
+
+	if (err || !m->target)
+		return err ? err : SGB_ERR_PHASE;
+	why = decide(m, &decision);
+	if (why)
+		return refuse(m, EVENT_ACCESS, &decision,
+			"Access to this target is denied.", why);
+	m->decision = decision;
+	access.rule = decision.rule;
+	access.login = decision.login;
+	access.what = decision.group_rule;
+	if (monitor_event(m, &access))
+		return refuse(m, EVENT_ACCESS, &decision,
+			"Access to this target is denied.",
+			"the event of this access cannot be recorded");
+	return open_target(m);
+}
+
+/*
+ * ssh -J: the client names an address; if that is the SSH port of an instance
+ * the person may reach with some login, an inner connection is made that asks
+ * again for exactly the login it gets.
+ */
+enum sgb_err monitor_jump(struct monitor *m, struct msg *msg)
+{
+	char *host = reader_cstring(&msg->reader, 256);
+	uint32_t port = reader_u32(&msg->reader);
+	enum sgb_err err = reader_end(&msg->reader);
+	struct policy_decision decision = {0};
+	struct policy_request request;
+	const char *why = NULL;
+	int stream = -1;
+
+	if (err)
+		goto out;
+	monitor_policy_request(m, host, 0, NULL, &request);
+	policy_decide(m->policy, &request, &decision);
+	if (decision.verdict != POLICY_PERMIT)
+		why = policy_reason_text(decision.reason);
+	else if (port != decision.target_port)
+		why = "not the SSH port of this instance; other ports need a "
+		      "forward";
+	else if (m->child_count >= m->conf->max_channels)
+		why = "too many connections inside this one";
+	if (!why && monitor_fork_inner(m, host, (uint16_t)port, &stream))
+		why = "no process for the inner connection";
+	if (why) {
+		struct monitor named = *m;
+
+		/* The event is about the host that was asked for. */
+		named.target = host;
+		err = refuse(&named, EVENT_ACCESS, &decision,
+			"Access to this target is denied.", why);
+		m->recorder = named.recorder;
+		m->recorder_failed = named.recorder_failed;
+	} else {
+		struct msg answer;
+
+		msg_init(&answer, MSG_SES_JUMP);
+		err = msg_put_fd(&answer, stream);
+		if (!err)
+			err = msg_send(m->session, &answer);
+		msg_done(&answer);
+	}
+out:
+	if (stream >= 0)
+		close(stream);
+	free(host);
+	return err;
+}
+
+bool monitor_still_permitted(struct monitor *m, const char **ret_reason)
+{
+	struct policy_decision decision;
+
+	if (m->phase != MONITOR_PHASE_OPEN)
+		return true;
+	*ret_reason = decide(m, &decision);
+	if (*ret_reason)
+		return false;
+	m->decision = decision;
+	return true;
+}

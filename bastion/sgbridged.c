@@ -1,0 +1,299 @@
+/*
+ * sgbridged: listens, limits, penalises, and starts a monitor for each
+ * connection. Root, with a handful of capabilities; parses no SSH, holds no
+ * key, and never waits for anybody.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "core/event.h"
+#include "core/log.h"
+#include "core/priv.h"
+
+/* What monitors need, plus ports below 1024 until they are bound. */
+static const int start_caps[] = {CAP_SETPCAP, CAP_SETUID, CAP_SETGID,
+	CAP_SYS_CHROOT, CAP_KILL, CAP_AUDIT_WRITE, CAP_NET_BIND_SERVICE};
+#define RUN_CAPS (sizeof(start_caps) / sizeof(start_caps[0]) - 1)
+
+static const char usage[] =
+	"usage: sgbridged [-et] [-c file]\n"
+	"  -c file  settings (" CONF_DEFAULT_PATH ")\n"
+	"  -e       log to standard error\n"
+	"  -t       check settings, policy and files, then exit\n"
+	"Stays in the foreground. SIGHUP reloads, SIGTERM stops; sessions go "
+	"on.\n";
+
+uint64_t daemon_now_ms(void)
+{
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &now))
+		return 0;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* sd_notify(3) without the library: one datagram. */
+static void notify(const char *text)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	size_t len = path ? strlen(path) : 0;
+	int sock;
+
+	if (!len || len >= sizeof(un.sun_path))
+		return;
+	memcpy(un.sun_path, path, len);
+	if (un.sun_path[0] == '@')
+		un.sun_path[0] = '\0';
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return;
+	(void)sendto(sock, text, strlen(text), MSG_NOSIGNAL,
+		(struct sockaddr *)&un,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	close(sock);
+}
+
+static enum sgb_err open_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return SGB_ERR_SYSTEM;
+	d->wake = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return d->wake < 0 ? SGB_ERR_SYSTEM : SGB_OK;
+}
+
+static void reap(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static void on_signal(struct daemon *d)
+{
+	struct signalfd_siginfo info;
+	char text[512] = "";
+
+	while (read(d->wake, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			if (!daemon_reload(d, text, sizeof(text)))
+				log_put(LOG_NOTICE, "%s", text);
+		} else if (info.ssi_signo == SIGCHLD) {
+			reap();
+		} else {
+			d->stopping = true;
+		}
+	}
+}
+
+struct slots {
+	struct pollfd *fds;
+	size_t count, room;
+};
+
+static enum sgb_err add_slot(struct slots *slots, int fd)
+{
+	if (slots->count == slots->room) {
+		size_t room = slots->room ? slots->room * 2 : 64;
+		struct pollfd *fds;
+
+		fds = reallocarray(slots->fds, room, sizeof(*fds));
+		if (!fds)
+			return SGB_ERR_NOMEM;
+		slots->fds = fds;
+		slots->room = room;
+	}
+	slots->fds[slots->count++] = (struct pollfd){
+		.fd = fd, .events = POLLIN};
+	return SGB_OK;
+}
+
+static enum sgb_err collect(struct daemon *d, struct slots *slots)
+{
+	const struct connection *conn;
+	enum sgb_err err;
+	size_t i;
+
+	slots->count = 0;
+	err = add_slot(slots, d->wake);
+	if (!err)
+		err = add_slot(slots, d->control);
+	if (!err)
+		err = add_slot(slots, d->recorder);
+	for (i = 0; i < d->listener_count && !err; i++)
+		err = add_slot(slots, d->listeners[i]);
+	TAILQ_FOREACH (conn, &d->connections, link)
+		if (!err)
+			err = add_slot(slots, conn->control);
+	return err;
+}
+
+/* The order of collect(). Connections that appear meanwhile are at the end of
+ * the list and wait for the next round. */
+static void dispatch(struct daemon *d, const struct slots *slots)
+{
+	struct connection *conn = TAILQ_FIRST(&d->connections), *next;
+	size_t i = 0, k;
+
+	if (slots->fds[i++].revents)
+		on_signal(d);
+	if (slots->fds[i++].revents)
+		daemon_control(d);
+	if (slots->fds[i++].revents && d->recorder >= 0)
+		daemon_event_poll(d);
+	for (k = 0; k < d->listener_count; k++)
+		if (slots->fds[i++].revents)
+			daemon_accept(d, d->listeners[k]);
+	for (; conn && i < slots->count; conn = next) {
+		next = TAILQ_NEXT(conn, link);
+		if (slots->fds[i++].revents)
+			connection_poll(d, conn);
+	}
+}
+
+static int run(struct daemon *d)
+{
+	struct slots slots = {0};
+	int status = 0;
+
+	while (!d->stopping) {
+		if (collect(d, &slots)) {
+			status = EX_OSERR;
+			break;
+		}
+		if (poll(slots.fds, slots.count, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			status = EX_OSERR;
+			break;
+		}
+		dispatch(d, &slots);
+	}
+	free(slots.fds);
+	return status;
+}
+
+static void parse_args(struct daemon *d, int argc, char **argv, bool *test)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "c:eth")) != -1) {
+		switch (c) {
+		case 'c': d->conf_path = optarg; break;
+		case 'e': d->to_stderr = true; break;
+		case 't': *test = true; break;
+		case 'h': fputs(usage, stdout); exit(0);
+		default: fputs(usage, stderr); exit(EX_USAGE);
+		}
+	}
+	if (optind != argc) {
+		fputs(usage, stderr);
+		exit(EX_USAGE);
+	}
+}
+
+/* A descriptor a connection: as many as the kernel lets us have. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* All or nothing: whatever fails here leaves no socket and no process. */
+static int start(struct daemon *d)
+{
+	enum sgb_err err;
+
+	raise_descriptors();
+	if (daemon_listen(d))
+		return EX_OSERR;
+	if (priv_keep_caps(start_caps, RUN_CAPS) || open_signals(d)) {
+		fprintf(stderr, "sgbridged: cannot give up privileges: %s\n",
+			strerror(errno));
+		return EX_OSERR;
+	}
+	if (msg_connect(d->conf->recorder_socket, &d->recorder)) {
+		d->recorder = -1;
+		fprintf(stderr,
+			"sgbridged: recorder-socket %s: no recorder answers; "
+			"start sgbridge-recorder first, nothing passes "
+			"unrecorded\n",
+			d->conf->recorder_socket);
+		return EX_UNAVAILABLE;
+	}
+	err = msg_listen(d->conf->control_socket, &d->control);
+	if (err) {
+		fprintf(stderr, "sgbridged: control-socket %s: %s\n",
+			d->conf->control_socket,
+			err == SGB_ERR_BUSY ? "another sgbridged is running"
+					    : strerror(errno));
+		return EX_UNAVAILABLE;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.conf_path = CONF_DEFAULT_PATH,
+		.conf_fd = -1,
+		.policy_fd = -1,
+		.control = -1,
+		.wake = -1,
+		.recorder = -1};
+	bool test = false;
+	int status;
+
+	parse_args(&d, argc, argv, &test);
+	log_init("sgbridged", d.to_stderr);
+	TAILQ_INIT(&d.connections);
+	if (geteuid() != 0) {
+		fprintf(stderr, "sgbridged: must be started by root\n");
+		return EX_NOPERM;
+	}
+	if (priv_harden() || priv_keep_caps(start_caps, RUN_CAPS + 1) ||
+		sources_new(&d.sources)) {
+		fprintf(stderr, "sgbridged: %s\n", strerror(errno));
+		return EX_OSERR;
+	}
+	if (daemon_load(&d))
+		return EX_CONFIG;
+	if (test) {
+		printf("%s: settings, policy and files are good\n",
+			d.conf_path);
+		return 0;
+	}
+	status = start(&d);
+	if (status)
+		return status;
+	daemon_event(&d, NULL, true, EVENT_SERVICE_START, "sgbridged", NULL);
+	notify("READY=1");
+	status = run(&d);
+	notify("STOPPING=1");
+	daemon_event(&d, NULL, true, EVENT_SERVICE_STOP, "sgbridged", NULL);
+	(void)unlink(d.conf->control_socket);
+	return status;
+}
