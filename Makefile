@@ -54,7 +54,7 @@ SECCOMP_LIBS := $(shell $(PKG_CONFIG) --libs libseccomp 2>/dev/null || \
 	echo -lseccomp)
 
 .PHONY: all deps demo test lint format fuzz-smoke bench install uninstall \
-	clean help unit
+	clean help unit fuzz
 all:
 
 # ---------------------------------------------------------------- core
@@ -65,9 +65,19 @@ POLICY_OBJS :=
 CORE := $(addprefix $(BUILD)/bastion/core/,$(CORE_OBJS) $(POLICY_OBJS))
 
 # ---------------------------------------------------------------- bastion
-SGBRIDGED_OBJS := bastion/sgbridged.o
-MONITOR_OBJS := bastion/monitor.o
-SESSION_OBJS := bastion/session.o
+SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
+	bastion/daemon_listen.o bastion/daemon_connections.o \
+	bastion/daemon_control.o bastion/daemon_event.o bastion/sources.o \
+	bastion/cert.o
+MONITOR_OBJS := bastion/monitor.o bastion/monitor_requests.o \
+	bastion/monitor_name.o bastion/monitor_auth.o bastion/monitor_pam.o \
+	bastion/monitor_target.o bastion/monitor_gate.o \
+	bastion/monitor_command.o bastion/monitor_recorder.o \
+	bastion/monitor_event.o bastion/monitor_agent.o \
+	bastion/monitor_spawn.o bastion/authkeys.o bastion/cert.o
+SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _channel.o _flow.o \
+	_io.o _link.o _local.o _pump.o _record.o _request.o _sandbox.o \
+	_server.o _sftp.o _start.o _stream.o _target.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o
 
 # ---------------------------------------------------------------- pam_module
@@ -75,12 +85,16 @@ PAM_OBJS := pam_module/pam_sgbridge.o
 OTP_OBJS := pam_module/sgbridge-otp.o
 
 # ---------------------------------------------------------------- audit
-RECORDER_OBJS := audit/recorder.o
+SGR_OBJS := $(addprefix audit/,suite.o container.o ratchet.o header.o \
+	squeeze.o journal_form.o scan.o scan_length.o source.o recover.o)
+RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
+	recorder_setup.o recorder_peer.o recorder_heads.o recorder_recover.o \
+	recording.o)
 AUDIT_OBJS := audit/sgbridge-audit.o
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
-PROGRAMS :=
+PROGRAMS := sgbridge-session sgbridge-recorder
 sgbridged_OBJS := $(SGBRIDGED_OBJS)
 sgbridged_LIBS := $(CRYPTO_LIBS)
 sgbridge-monitor_OBJS := $(MONITOR_OBJS)
@@ -129,8 +143,9 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := diag event sshkey kaudit
-UNIT_audit_OBJS :=
+UNIT := core bastion diag event sshkey kaudit
+UNIT_bastion_OBJS := bastion/authkeys.o bastion/cert.o bastion/monitor_name.o \
+	bastion/sources.o
 UNIT_kaudit_LIBS := -laudit -Wl,--wrap=audit_open,--wrap=audit_close \
 	-Wl,--wrap=audit_log_user_message
 UNIT_event_LIBS := -ljansson
@@ -146,7 +161,110 @@ $(BUILD)/tests/unit/$(1): $(BUILD)/tests/unit/$(1).o \
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_program,$(t))))
 
+# ---------------------------------------------------------------- targets
+# What building, testing and trying out need, by Debian's names.
+DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
+	liboath-dev libaudit-dev libseccomp-dev libzstd-dev libqrencode-dev \
+	libtsm-dev libsqlite3-dev libjansson-dev libcmocka-dev \
+	libclang-rt-14-dev clang-format clang-tidy openssh-server \
+	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
+	util-linux procps expect mandoc shellcheck python3 binutils git \
+	$(EXTRA_DEPS)
+
+deps:
+	@tests/deps.sh $(DEPS)
+
+# Both work on a bare Debian machine, as root.
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tests/demo.sh $(BUILD)
+
+test: deps
+	@$(MAKE) --no-print-directory all unit
+	@tests/run.sh $(BUILD)
+
+bench: deps
+	@$(MAKE) --no-print-directory all
+	@tests/bench/bench.sh $(BUILD)
+
+C_FILES = $(shell git ls-files '*.c' '*.h')
+format:
+	clang-format -i $(C_FILES)
+
+lint:
+	@tests/check/lint.sh
+
+# A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
+# named here; its corpus is made by its own first run or a sibling script.
+FUZZ :=
+FUZZ_SECONDS ?= 10
+FUZZ_BUILD := build-fuzz
+fuzz: $(addprefix $(FUZZ_BUILD)/tests/fuzz/,$(FUZZ))
+fuzz-smoke:
+	@$(MAKE) --no-print-directory CC=clang BUILD=$(FUZZ_BUILD) \
+		SANITIZE=address,undefined,fuzzer-no-link fuzz
+	@tests/fuzz/smoke.sh $(FUZZ_BUILD) $(FUZZ_SECONDS) $(FUZZ)
+
+define fuzz_program
+$(FUZZ_BUILD)/tests/fuzz/$(1): $(BUILD)/tests/fuzz/$(1).o \
+		$(addprefix $(BUILD)/,$(FUZZ_$(1)_OBJS)) $(BUILD)/libsgb.a
+	$$(say) LINK $$@
+	$$(Q)$$(CC) $$(BASE_LDFLAGS) -fsanitize=fuzzer -o $$@ $$^ \
+		$$(FUZZ_$(1)_LIBS) $$(CRYPTO_LIBS)
+endef
+$(foreach t,$(FUZZ),$(eval $(call fuzz_program,$(t))))
+
+MAN_PAGES = $(wildcard docs/man/*.[1-8])
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin \
+		$(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PAMDIR) \
+		$(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR) \
+		$(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d \
+		$(DESTDIR)$(PREFIX)/share/doc/sgbridge/examples
+	install -m 0755 $(BUILD)/sgbridged $(BUILD)/sgbridge \
+		$(BUILD)/sgbridge-otp $(DESTDIR)$(PREFIX)/sbin/
+	install -m 0755 $(BUILD)/sgbridge-audit $(DESTDIR)$(PREFIX)/bin/
+	install -m 0755 $(BUILD)/sgbridge-monitor $(BUILD)/sgbridge-session \
+		$(BUILD)/sgbridge-recorder $(DESTDIR)$(LIBEXECDIR)/
+	install -m 0644 $(BUILD)/pam_sgbridge.so $(DESTDIR)$(PAMDIR)/
+	for page in $(MAN_PAGES); do \
+		install -D -m 0644 $$page \
+		$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
+	done
+	install -m 0644 conf/systemd/*.service $(DESTDIR)$(UNITDIR)/
+	install -m 0644 conf/sysusers.conf \
+		$(DESTDIR)/usr/lib/sysusers.d/sgbridge.conf
+	install -m 0644 conf/tmpfiles.conf \
+		$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
+	install -m 0644 conf/sgbridge.conf conf/policy.conf \
+		$(DESTDIR)$(PREFIX)/share/doc/sgbridge/examples/
+	cp -r conf/pam.d conf/sshd_config.d \
+		$(DESTDIR)$(PREFIX)/share/doc/sgbridge/examples/
+
+# Settings, keys, state and recordings are nobody's to delete unasked.
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/,sgbridged sgbridge \
+		sgbridge-otp) $(DESTDIR)$(PREFIX)/bin/sgbridge-audit \
+		$(DESTDIR)$(PAMDIR)/pam_sgbridge.so \
+		$(DESTDIR)/usr/lib/sysusers.d/sgbridge.conf \
+		$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir \
+		$(wildcard conf/systemd/*.service)))
+	for page in $(MAN_PAGES); do \
+		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+	rm -rf $(DESTDIR)$(LIBEXECDIR) \
+		$(DESTDIR)$(PREFIX)/share/doc/sgbridge
+
 clean:
-	rm -rf build build-san
+	rm -rf build build-san build-fuzz build-clang
+
+help:
+	@echo 'make demo        a throw-away bastion, a recorded login, refusals'
+	@echo 'make test        everything that is promised, tested'
+	@echo 'make all         build into $(BUILD)/'
+	@echo 'make bench       ratios against ssh, ssh -J and ForceCommand'
+	@echo 'make deps lint format fuzz-smoke install uninstall clean'
+	@echo 'Variables: SANITIZE=address,undefined CC=clang V=1 BUILD='
+	@echo '           PREFIX DESTDIR SYSCONFDIR LIBEXECDIR PAMDIR UNITDIR'
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

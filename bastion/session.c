@@ -1,0 +1,374 @@
+/*
+ * sgbridge-session(8): start, sandbox, and the one loop of a connection's
+ * process. Run by the monitor alone, with its socket at descriptor 3 and the
+ * client's at 4. After sandbox_enter() it can open nothing.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/priv.h"
+#include "session_channel.h"
+#include "session_io.h"
+
+#define TICK_MS		1000
+#define ROUNDS_MAX	64
+#define UNANSWERED_MAX	3
+#define POLL_MAX	256
+#define REKEY_BYTES_MAX (8 * 1024 * 1024)
+
+static uint64_t milliseconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+char *session_with_reference(const struct session *s, const char *text)
+{
+	char *both = NULL;
+
+	if (asprintf(&both, "%s (reference %s)", text, s->start.conn_id) < 0)
+		return NULL;
+	return both;
+}
+
+void session_end(struct session *s, const char *text)
+{
+	struct channel *ch;
+
+	if (s->ending)
+		return;
+	s->ending = true;
+	s->busy = true;
+	s->end_text = text ? strdup(text) : NULL;
+	s->end_deadline = s->now + LINGER_MS;
+	if (text && s->record.fd >= 0)
+		record_put_text(
+			&s->record, RECORD_CONNECTION, RECORD_NOTE, text);
+	TAILQ_FOREACH (ch, &s->channels, entry)
+		channel_abandon(ch, text);
+}
+
+static void recorder_lost(struct session *s)
+{
+	char *text;
+
+	if (s->ending)
+		return;
+	link_report(s, 0, SESSION_REPORT_RECORDER_LOST, 0, 0, "");
+	text = session_with_reference(s, "recording failed, session ended");
+	session_end(s, text ? text : "recording failed, session ended");
+	free(text);
+}
+
+static void check_recorder(struct session *s)
+{
+	if (s->record.fd < 0)
+		return;
+	if (record_receive(&s->record))
+		channel_recorded(s);
+	if (s->record.lost)
+		recorder_lost(s);
+}
+
+/* Nothing to wait for any more: when may the process leave? */
+static bool settled(struct session *s)
+{
+	struct channel *ch;
+
+	if (s->client.state == LEG_GONE)
+		return true;
+	TAILQ_FOREACH (ch, &s->channels, entry)
+		if (channel_undelivered(ch))
+			return false;
+	return true;
+}
+
+/* Ends that come by themselves: no target to be had, or the target gone. */
+static void check_ends(struct session *s)
+{
+	char *text = NULL;
+	bool quiet = TAILQ_EMPTY(&s->channels);
+
+	if (s->ending) {
+		if ((settled(s) && !io_unsent(s->client.fd)) ||
+			s->now >= s->end_deadline)
+			s->over = true;
+		return;
+	}
+	if (s->target_leg.state == LEG_REFUSED && quiet &&
+		(s->channel_seen || s->now >= s->linger_until))
+		session_end(s, s->channel_seen ? NULL : s->refusal);
+	if (s->target_lost && (settled(s) || s->now >= s->linger_until)) {
+		if (asprintf(&text, "the connection to %s has ended",
+			    s->target.name) < 0)
+			text = NULL;
+		session_end(s, text);
+		free(text);
+	}
+}
+
+static void check_leg(struct session *s, struct leg *leg)
+{
+	uint64_t received = io_received(leg->fd);
+	uint64_t interval = (uint64_t)s->start.keepalive * 1000;
+
+	if (leg->state != LEG_READY)
+		return;
+	if (received != leg->received || !leg->heard) {
+		leg->received = received;
+		leg->heard = s->now;
+	}
+	if (!interval || s->now - leg->heard < interval ||
+		s->now - leg->pinged < interval)
+		return;
+	if (s->now - leg->heard >= interval * UNANSWERED_MAX) {
+		session_end(s, "the other side does not answer any more");
+		return;
+	}
+	leg->pinged = s->now;
+	ssh_send_keepalive(leg->ssh);
+}
+
+static void check_memory(struct session *s)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	/* A peer that makes libssh hoard (an unfinished key exchange, 0.10.6)
+	 * is told apart from an allocation failure in the middle of things. */
+	if (!s->start.max_memory ||
+		info.uordblks + info.hblkhd < s->start.max_memory / 2)
+		return;
+	link_report(s, 0, SESSION_REPORT_ANOMALY, info.uordblks, 0,
+		"too much memory in use");
+	session_end(s, "Too much memory in use.");
+}
+
+static void tick(struct session *s)
+{
+	uint64_t idle = (uint64_t)s->target.idle * 1000;
+
+	if (s->now < s->next_tick)
+		return;
+	s->next_tick = s->now + TICK_MS;
+	check_leg(s, &s->client);
+	check_leg(s, &s->target_leg);
+	check_memory(s);
+	if (idle && s->target_leg.state == LEG_READY &&
+		s->now - s->user_active >= idle)
+		session_end(s, "no input for too long");
+}
+
+/* Bytes that libssh has not read, or has not been able to write so far. */
+static bool leg_has_work(const struct leg *leg)
+{
+	return leg->ssh && leg->state != LEG_GONE &&
+	       (io_readable(leg->fd) ||
+		       (ssh_get_status(leg->ssh) & SSH_WRITE_PENDING));
+}
+
+/* One turn: everything that can be done without waiting. */
+static bool turn(struct session *s)
+{
+	unsigned int round;
+	bool progress = true;
+
+	for (round = 0; progress && round < ROUNDS_MAX && !s->over; round++) {
+		s->busy = false;
+		if (leg_has_work(&s->client) || leg_has_work(&s->target_leg))
+			ssh_event_dopoll(s->event, 0);
+		progress = server_pump(s);
+		progress |= target_pump(s);
+		progress |= channels_pump(s);
+		progress |= s->busy;
+		check_recorder(s);
+		check_ends(s);
+	}
+	return progress;
+}
+
+/* Returns true if a leg that was full is not any more. */
+static bool flush(struct session *s)
+{
+	struct channel *ch;
+	bool relieved;
+
+	if (s->record.fd >= 0)
+		record_flush(&s->record);
+	TAILQ_FOREACH (ch, &s->channels, entry)
+		if (ch->forward)
+			record_flush(&ch->forward_record);
+	relieved = io_flush_all();
+	link_flush(s);
+	return relieved;
+}
+
+struct waiting {
+	struct pollfd fds[POLL_MAX];
+	struct channel *channels[POLL_MAX];
+	nfds_t count;
+};
+
+static void wait_for(struct waiting *w, int fd, int events, struct channel *ch)
+{
+	if (fd < 0 || !events || w->count >= POLL_MAX)
+		return;
+	w->fds[w->count] = (struct pollfd){.fd = fd, .events = (short)events};
+	w->channels[w->count++] = ch;
+}
+
+static void wait_for_channel(struct waiting *w, struct channel *ch)
+{
+	size_t len = 0;
+	int events = 0;
+
+	if (ch->fd < 0)
+		return;
+	flow_ready(&ch->in, &len);
+	if (!ch->fd_readable && flow_wants(&ch->out) && !ch->target_eof)
+		events |= POLLIN;
+	if (!ch->fd_writable && len)
+		events |= POLLOUT;
+	wait_for(w, ch->fd, events, ch);
+	if (ch->forward && !ch->forward_record.lost)
+		wait_for(w, ch->forward_record.fd,
+			record_pending(&ch->forward_record) ? POLLIN | POLLOUT
+							    : POLLIN,
+			ch);
+}
+
+static void wait_for_leg(struct waiting *w, const struct leg *leg)
+{
+	if (leg->ssh && leg->state != LEG_GONE && leg->state != LEG_REFUSED)
+		wait_for(w, io_descriptor(leg->fd), io_events(leg->fd), NULL);
+}
+
+static void fill_leg(const struct leg *leg, int fd)
+{
+	if (leg->ssh && io_descriptor(leg->fd) == fd)
+		io_fill(leg->fd);
+}
+
+static void prepare(struct session *s, struct waiting *w)
+{
+	struct channel *ch;
+
+	w->count = 0;
+	wait_for(w, SESSION_MONITOR_FD,
+		TAILQ_EMPTY(&s->to_monitor) ? POLLIN : POLLIN | POLLOUT, NULL);
+	if (s->record.fd >= 0 && !s->record.lost)
+		wait_for(w, s->record.fd,
+			record_pending(&s->record) ? POLLIN | POLLOUT : POLLIN,
+			NULL);
+	wait_for_leg(w, &s->client);
+	wait_for_leg(w, &s->target_leg);
+	TAILQ_FOREACH (ch, &s->channels, entry)
+		wait_for_channel(w, ch);
+}
+
+static void channel_event(struct channel *ch, const struct pollfd *pfd)
+{
+	if (pfd->fd == ch->forward_record.fd) {
+		record_receive(&ch->forward_record);
+		return;
+	}
+	if (pfd->revents & POLLOUT)
+		ch->fd_writable = true;
+	if (pfd->revents & ~POLLOUT)
+		ch->fd_readable = true;
+}
+
+static void wait_events(struct session *s, bool more)
+{
+	static struct waiting w;
+	struct timespec ts = {.tv_sec = 0};
+	nfds_t i;
+
+	prepare(s, &w);
+	if (!more)
+		ts.tv_nsec = s->ending ? 50000000 : 500000000;
+	if (ppoll(w.fds, w.count, &ts, NULL) < 0 && errno != EINTR) {
+		s->over = true;
+		return;
+	}
+	s->now = milliseconds();
+	for (i = 0; i < w.count; i++) {
+		if (!w.fds[i].revents)
+			continue;
+		if (w.channels[i])
+			channel_event(w.channels[i], &w.fds[i]);
+		else if (w.fds[i].fd == SESSION_MONITOR_FD)
+			link_receive(s);
+		fill_leg(&s->client, w.fds[i].fd);
+		fill_leg(&s->target_leg, w.fds[i].fd);
+	}
+}
+
+static void serve(struct session *s)
+{
+	s->now = milliseconds();
+	while (!s->over) {
+		bool more = turn(s);
+
+		tick(s);
+		more |= flush(s);
+		if (!s->over)
+			wait_events(s, more || s->busy);
+	}
+	channels_drop(s);
+	flush(s);
+	server_close(s, s->end_text);
+	target_close(s);
+	flush(s);
+}
+
+static enum sgb_err prepare_process(struct session *s)
+{
+	enum sgb_err err = priv_harden();
+	int flags;
+
+	if (!err)
+		err = session_warm_up();
+	if (!err)
+		err = session_start_receive(s);
+	flags = fcntl(SESSION_MONITOR_FD, F_GETFL);
+	if (!err && (flags < 0 || fcntl(SESSION_MONITOR_FD, F_SETFL,
+					  flags | O_NONBLOCK)))
+		err = SGB_ERR_SYSTEM;
+	return err;
+}
+
+int main(void)
+{
+	static struct session s;
+	enum sgb_err err;
+
+	log_init("sgbridge-session", true);
+	TAILQ_INIT(&s.channels);
+	TAILQ_INIT(&s.to_monitor);
+	record_init(&s.record);
+	s.client.fd = s.target_leg.fd = s.target.agent = -1;
+	err = prepare_process(&s);
+	if (err)
+		log_fatal(EX_OSERR, "start: %s", sgb_err_text(err));
+	err = sandbox_enter(&s.start);
+	if (err)
+		log_fatal(EX_OSERR, "sandbox: %s (%s)", sgb_err_text(err),
+			strerror(errno));
+	err = server_open(&s);
+	if (err)
+		log_fatal(EX_SOFTWARE, "ssh: %s", sgb_err_text(err));
+	serve(&s);
+	return EX_OK;
+}

@@ -1,0 +1,170 @@
+/*
+ * sgbridge-session: one connection. The SSH server towards the client, the
+ * SSH client towards the target, and the relay between them, all in one
+ * thread and one poll loop. It decides nothing: the monitor does, by the
+ * messages of core/msg.def.
+ *
+ * libssh may run any callback inside any call on either leg, so callbacks
+ * only note what happened; the work is done by session_pump().
+ */
+#ifndef SGB_SESSION_H
+#define SGB_SESSION_H
+
+/* The messages of libssh are old-fashioned, and the only way to answer later
+ * than at once. */
+#define SSH_SUPPRESS_DEPRECATED
+#include <libssh/libssh.h>
+#include <libssh/callbacks.h>
+#include <libssh/server.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "core/err.h"
+#include "core/msg.h"
+#include "session_flow.h"
+#include "session_record.h"
+
+#define SESSION_MONITOR_FD 3
+#define SESSION_CLIENT_FD  4
+#define SESSION_MAX_KEYS   8
+#define SESSION_MAX_PINS   64
+/* How long what is left to say or deliver may take at an end. */
+#define LINGER_MS 3000
+
+enum leg_state {
+	LEG_NONE = 0,
+	LEG_ASKED,     /* target: REQ_TARGET is with the monitor */
+	LEG_HANDSHAKE, /* banner and key exchange */
+	LEG_AUTH,
+	LEG_READY,
+	LEG_REFUSED, /* target: never will be; the text says why */
+	LEG_GONE,
+};
+
+struct leg {
+	enum leg_state state;
+	ssh_session ssh;
+	int fd;
+	uint64_t heard;	   /* ms: when bytes last came */
+	uint64_t received; /* of io.h, when last looked */
+	uint64_t pinged;   /* ms: last keepalive */
+};
+
+struct session_start {
+	enum session_mode mode;
+	char *conn_id, *client_address, *user, *banner, *empty_root;
+	uint32_t client_port, max_auth_tries, max_channels, keepalive;
+	uint64_t max_memory;
+	uint32_t uid, gid;
+	ssh_key keys[SESSION_MAX_KEYS];
+	size_t key_count;
+};
+
+/* What SES_TARGET told. */
+struct session_target {
+	char *name, *login, *address, *notice;
+	uint32_t port, record_bits, idle, timeout;
+	char *pins[SESSION_MAX_PINS];
+	size_t pin_count;
+	int agent;
+	bool agent_used;
+	uint64_t deadline; /* ms: for handshake and authentication */
+};
+
+/* Progress of the client's authentication. */
+struct session_auth_state {
+	char *user;   /* fixed once a key is proved */
+	bool service; /* ssh-userauth was asked for */
+	bool key_proved;
+	bool done;
+	unsigned int tries;
+	ssh_message waiting; /* what the monitor is deciding on */
+	bool waiting_probe;
+	bool waiting_kbd;
+	bool prompting; /* an information request is with the client */
+	unsigned int prompts;
+};
+
+struct link_item;
+TAILQ_HEAD(link_items, link_item);
+struct channel;
+TAILQ_HEAD(channels, channel);
+
+struct session {
+	struct session_start start;
+	struct leg client, target_leg;
+	ssh_bind bind;
+	ssh_event event;
+	struct session_auth_state auth;
+	struct session_target target;
+	struct record_stream record;
+	struct channels channels;
+	uint32_t next_channel;
+	uint32_t channel_count;
+	bool channel_seen;	      /* one was opened, now or before */
+	struct link_items to_monitor; /* not sent yet */
+	size_t to_monitor_count;
+	struct channel *asking; /* whose REQ_JUMP is with the monitor */
+	char *refusal; /* why there is no target: shown on each channel */
+	uint64_t now;  /* ms, monotonic, as of this turn of the loop */
+	uint64_t user_active;	    /* ms: last bytes from the user */
+	unsigned int requests_left; /* this second's allowance */
+	uint64_t requests_since;
+	uint64_t next_tick;
+	char *end_text;
+	bool ending; /* nothing new; tell, flush, leave */
+	uint64_t end_deadline;
+	uint64_t linger_until; /* without a target: leave then */
+	bool target_lost;      /* its connection ended */
+	bool over;	       /* leave now */
+	bool busy;	       /* a callback noted something: pump again */
+};
+
+/* Ends the session in order: tells text to the user on every channel that
+ * can show it, closes all, disconnects. The first call counts. text may be
+ * NULL when the user left by himself. */
+void session_end(struct session *s, const char *text);
+/* "text (reference ID)", freed by the caller; NULL without memory. */
+char *session_with_reference(const struct session *s, const char *text);
+
+/* session_link.c: the monitor */
+void link_send(struct session *s, struct msg *msg); /* takes msg's content */
+void link_flush(struct session *s);
+void link_receive(struct session *s);
+void link_report(struct session *s, uint32_t channel,
+	enum session_report report, uint64_t a, uint64_t b, const char *text);
+void link_gate(struct session *s, uint32_t channel,
+	enum session_request request, const char *argument, uint32_t number);
+
+/* session_start.c: SES_START and everything that must happen while files can
+ * still be opened. */
+enum sgb_err session_start_receive(struct session *s) SGB_MUST_CHECK;
+enum sgb_err session_warm_up(void) SGB_MUST_CHECK;
+
+/* session_sandbox.c */
+enum sgb_err sandbox_enter(const struct session_start *start) SGB_MUST_CHECK;
+
+/* session_server.c: the leg to the client */
+enum sgb_err server_open(struct session *s) SGB_MUST_CHECK;
+/* Both return true if they got anything done. */
+bool server_pump(struct session *s);
+void server_close(struct session *s, const char *text);
+/* JSON object with the algorithms of a leg; the caller frees. */
+char *leg_algorithms(const struct leg *leg);
+
+/* session_auth.c: who the client is */
+void auth_message(struct session *s, ssh_message msg);
+enum sgb_err auth_answer(struct session *s, struct msg *msg);
+enum sgb_err auth_prompt(struct session *s, struct msg *msg);
+
+/* session_target.c: the leg to the target */
+void target_ask(struct session *s);
+enum sgb_err target_granted(struct session *s, struct msg *msg);
+bool target_pump(struct session *s);
+/* There will be no target; every channel says why. */
+void target_refuse(struct session *s, const char *text);
+void target_close(struct session *s);
+
+#endif

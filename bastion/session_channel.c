@@ -1,0 +1,359 @@
+/*
+ * The life of a channel: opened by the client, permitted by the monitor,
+ * written down, opened at the target, relayed, closed. What the client wants
+ * is never believed to be permitted; what no step grants stays refused.
+ */
+#include "session_channel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What ssh itself exits with when the connection fails. */
+#define ABANDONED_STATUS 255
+
+#define HOST_CHARACTERS \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" \
+	"0123456789._:%-"
+
+struct channel *channel_find(struct session *s, uint32_t id)
+{
+	struct channel *ch;
+
+	TAILQ_FOREACH (ch, &s->channels, entry)
+		if (ch->id == id)
+			return ch;
+	return NULL;
+}
+
+static struct channel *channel_make(struct session *s)
+{
+	struct channel *ch;
+
+	if (s->channel_count >= s->start.max_channels)
+		return NULL;
+	ch = calloc(1, sizeof(*ch));
+	if (!ch)
+		return NULL;
+	ch->session = s;
+	ch->id = ++s->next_channel;
+	ch->fd = -1;
+	ch->opened_at = s->now;
+	TAILQ_INIT(&ch->requests);
+	flow_init(&ch->in);
+	flow_init(&ch->out);
+	flow_init(&ch->err);
+	record_init(&ch->forward_record);
+	TAILQ_INSERT_TAIL(&s->channels, ch, entry);
+	s->channel_count++;
+	s->channel_seen = true;
+	return ch;
+}
+
+void channel_refuse(struct channel *ch, const char *why)
+{
+	struct session *s = ch->session;
+
+	if (ch->open_msg) {
+		ssh_message_reply_default(ch->open_msg);
+		ssh_message_free(ch->open_msg);
+		ch->open_msg = NULL;
+	}
+	if (why && s->record.fd >= 0)
+		record_put_text(&s->record, ch->id, RECORD_REFUSED, why);
+	ch->step = CHANNEL_DEAD;
+}
+
+bool channel_accept(struct channel *ch)
+{
+	ch->client = ssh_message_channel_request_open_reply_accept(
+		ch->open_msg);
+	ssh_message_free(ch->open_msg);
+	ch->open_msg = NULL;
+	if (!ch->client) {
+		ch->step = CHANNEL_DEAD;
+		return false;
+	}
+	channel_callbacks(ch);
+	ch->step = CHANNEL_OPEN;
+	return true;
+}
+
+static bool take_destination(struct channel *ch, ssh_message msg)
+{
+	const char *host = ssh_message_channel_request_open_destination(msg);
+	int port = ssh_message_channel_request_open_destination_port(msg);
+
+	if (!host || strlen(host) > 255 || port <= 0 || port > 65535 ||
+		host[strspn(host, HOST_CHARACTERS)])
+		return false;
+	ch->host = strdup(host);
+	ch->port = (uint32_t)port;
+	return ch->host;
+}
+
+void channel_opened(struct session *s, ssh_message msg)
+{
+	int type = ssh_message_subtype(msg);
+	bool relayed = s->target_leg.state != LEG_NONE;
+	struct channel *ch = channel_make(s);
+
+	if (!ch) {
+		ssh_message_reply_default(msg);
+		ssh_message_free(msg);
+		return;
+	}
+	ch->open_msg = msg;
+	if (type == SSH_CHANNEL_SESSION)
+		ch->kind = relayed ? CHANNEL_RELAY : CHANNEL_LOCAL;
+	else if (type == SSH_CHANNEL_DIRECT_TCPIP && !relayed &&
+		 take_destination(ch, msg))
+		ch->kind = CHANNEL_STREAM;
+	else
+		channel_refuse(ch, "a channel of a type that is not relayed");
+}
+
+/* There is no target: the channel is opened to say why. */
+static void turn_local(struct channel *ch)
+{
+	ch->kind = CHANNEL_LOCAL;
+}
+
+static bool wait_target(struct channel *ch)
+{
+	struct session *s = ch->session;
+
+	if (ch->kind == CHANNEL_STREAM)
+		return stream_open(ch);
+	if (ch->kind == CHANNEL_LOCAL)
+		return channel_accept(ch);
+	if (s->target_leg.state == LEG_REFUSED) {
+		turn_local(ch);
+		return true;
+	}
+	if (s->target_leg.state != LEG_READY)
+		return false;
+	link_gate(s, ch->id, SESSION_REQUEST_CHANNEL, "session", 0);
+	ch->step = CHANNEL_WAIT_GATE;
+	return true;
+}
+
+static bool wait_record(struct channel *ch)
+{
+	if (!record_written(&ch->session->record, ch->open_seq))
+		return false;
+	ch->step = CHANNEL_OPENING;
+	return true;
+}
+
+static bool opening(struct channel *ch)
+{
+	struct session *s = ch->session;
+	int rc;
+
+	if (ch->kind == CHANNEL_STREAM)
+		return false;
+	if (s->target_leg.state != LEG_READY) {
+		channel_refuse(ch, NULL);
+		return true;
+	}
+	if (!ch->target) {
+		ch->target = ssh_channel_new(s->target_leg.ssh);
+		if (!ch->target) {
+			channel_refuse(ch, "out of memory");
+			return true;
+		}
+	}
+	rc = ssh_channel_open_session(ch->target);
+	if (rc == SSH_AGAIN)
+		return false;
+	if (rc != SSH_OK) {
+		channel_refuse(ch, "the target opened no channel");
+		return true;
+	}
+	channel_accept(ch);
+	return true;
+}
+
+static bool pump_open(struct channel *ch)
+{
+	bool progress = requests_pump(ch);
+
+	if (ch->kind == CHANNEL_STREAM)
+		progress |= stream_move(ch);
+	progress |= channel_move(ch);
+	return progress;
+}
+
+static bool (*const steps[])(struct channel *ch) = {
+	[CHANNEL_WAIT_TARGET] = wait_target,
+	[CHANNEL_WAIT_GATE] = NULL,
+	[CHANNEL_WAIT_RECORD] = wait_record,
+	[CHANNEL_OPENING] = opening,
+	[CHANNEL_OPEN] = pump_open,
+	[CHANNEL_DEAD] = NULL,
+};
+
+bool channels_pump(struct session *s)
+{
+	struct channel *ch, *next;
+	bool progress = false;
+
+	for (ch = TAILQ_FIRST(&s->channels); ch; ch = next) {
+		next = TAILQ_NEXT(ch, entry);
+		if (steps[ch->step])
+			progress |= steps[ch->step](ch);
+		if (ch->step == CHANNEL_DEAD) {
+			channel_drop(ch);
+			progress = true;
+		}
+	}
+	return progress;
+}
+
+static void open_answer(struct channel *ch, bool allow)
+{
+	struct session *s = ch->session;
+
+	if (!allow) {
+		channel_refuse(ch, "session");
+		return;
+	}
+	ch->open_seq = record_put_text(
+		&s->record, ch->id, RECORD_OPEN, "session");
+	ch->step = CHANNEL_WAIT_RECORD;
+}
+
+enum sgb_err channel_gate_answer(struct session *s, struct msg *msg)
+{
+	uint32_t id = reader_u32(&msg->reader);
+	uint32_t request = reader_u32(&msg->reader);
+	uint32_t allow = reader_u32(&msg->reader);
+	char *text = reader_cstring(&msg->reader, 4096);
+	enum sgb_err err = reader_end(&msg->reader);
+	struct channel *ch = err ? NULL : channel_find(s, id);
+
+	/* The channel may be gone by now; nothing else is let pass. */
+	if (!err && allow > 1)
+		err = SGB_ERR_FORMAT;
+	if (!err && ch) {
+		if (request == SESSION_REQUEST_CHANNEL &&
+			ch->step == CHANNEL_WAIT_GATE)
+			open_answer(ch, allow == 1);
+		else
+			request_gate_answer(ch, request, allow == 1, text);
+	}
+	s->busy = true;
+	free(text);
+	return err;
+}
+
+/* The recorder has written more: what waited for it may go on. */
+void channel_recorded(struct session *s)
+{
+	struct channel *ch;
+
+	TAILQ_FOREACH (ch, &s->channels, entry) {
+		flow_ack(&ch->in, s->record.acked);
+		flow_ack(&ch->out, s->record.acked);
+		flow_ack(&ch->err, s->record.acked);
+	}
+	s->busy = true;
+}
+
+void channel_tell(struct channel *ch, const char *text)
+{
+	char *line = NULL;
+	int len;
+
+	if (!ch->client || ch->close_sent || ch->client_closed)
+		return;
+	len = asprintf(
+		&line, "%ssgbridge: %s\r\n", ch->pty ? "\r\n" : "", text);
+	if (len < 0)
+		return;
+	ssh_channel_write_stderr(ch->client, line, (uint32_t)len);
+	free(line);
+}
+
+void channel_finish(struct channel *ch, int status)
+{
+	ch->has_status = true;
+	ch->status = status;
+	ch->exit_recorded = true;
+	ch->target_eof = true;
+	ch->target_closed = true;
+}
+
+void channel_abandon(struct channel *ch, const char *text)
+{
+	if (ch->step == CHANNEL_DEAD)
+		return;
+	if (ch->step != CHANNEL_OPEN) {
+		channel_refuse(ch, NULL);
+		return;
+	}
+	flow_done(&ch->in);
+	flow_done(&ch->out);
+	flow_done(&ch->err);
+	if (text && ch->kind != CHANNEL_STREAM)
+		channel_tell(ch, text);
+	if (!ch->has_status && !ch->has_signal && ch->started)
+		channel_finish(ch, ABANDONED_STATUS);
+	ch->target_eof = true;
+	ch->target_closed = true;
+}
+
+bool channel_undelivered(const struct channel *ch)
+{
+	return ch->step == CHANNEL_OPEN && !ch->client_closed &&
+	       !ch->close_sent;
+}
+
+static void release(ssh_channel *channel, ssh_channel_callbacks callbacks)
+{
+	if (!*channel)
+		return;
+	/* libssh keeps the channel until the peer has closed it too, and
+	 * would call back into freed memory. */
+	ssh_remove_channel_callbacks(*channel, callbacks);
+	ssh_channel_free(*channel);
+	*channel = NULL;
+}
+
+void channel_drop(struct channel *ch)
+{
+	struct session *s = ch->session;
+
+	if (s->asking == ch)
+		s->asking = NULL;
+	if (ch->open_msg)
+		ssh_message_free(ch->open_msg);
+	requests_free(ch);
+	stream_closed(ch);
+	release(&ch->client, &ch->client_cb);
+	release(&ch->target, &ch->target_cb);
+	flow_done(&ch->in);
+	flow_done(&ch->out);
+	flow_done(&ch->err);
+	EVP_MD_CTX_free(ch->hash_in.ctx);
+	EVP_MD_CTX_free(ch->hash_out.ctx);
+	EVP_MD_CTX_free(ch->hash_err.ctx);
+	sftp_watch_free(ch->sftp);
+	free(ch->signal_name);
+	free(ch->signal_text);
+	free(ch->command);
+	free(ch->host);
+	TAILQ_REMOVE(&s->channels, ch, entry);
+	s->channel_count--;
+	free(ch);
+}
+
+void channels_drop(struct session *s)
+{
+	struct channel *ch;
+
+	while ((ch = TAILQ_FIRST(&s->channels)))
+		channel_drop(ch);
+}

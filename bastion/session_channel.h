@@ -1,0 +1,160 @@
+/*
+ * Channels: what the client opened, what belongs to it on the other side, and
+ * the requests on it, which pass the monitor's gate in order.
+ */
+#ifndef SGB_SESSION_CHANNEL_H
+#define SGB_SESSION_CHANNEL_H
+
+#include <openssl/evp.h>
+
+#include "session.h"
+#include "session_sftp.h"
+
+enum channel_kind {
+	CHANNEL_NONE = 0,
+	CHANNEL_RELAY,	/* session channel, relayed to the target */
+	CHANNEL_LOCAL,	/* session channel, answered by the bastion */
+	CHANNEL_STREAM, /* direct-tcpip to a descriptor */
+};
+
+enum channel_step {
+	CHANNEL_WAIT_TARGET = 0, /* opened by the client, no answer yet */
+	CHANNEL_WAIT_GATE,
+	CHANNEL_WAIT_RECORD, /* OPEN is on its way to the recorder */
+	CHANNEL_OPENING,     /* at the target, or REQ_JUMP at the monitor */
+	CHANNEL_OPEN,
+	CHANNEL_DEAD, /* to be freed */
+};
+
+/* How much of a channel's payload is kept. */
+enum channel_payload {
+	PAYLOAD_WHOLE = 0, /* terminal: everything */
+	PAYLOAD_LIMITED,   /* exec: up to RECORD_EXEC_MAX, then totals */
+	PAYLOAD_TOTALS,	   /* sftp, scp, rsync: totals and file records */
+};
+
+#define RECORD_EXEC_MAX (1024 * 1024)
+
+enum request_step {
+	REQUEST_NEW = 0,
+	REQUEST_WAIT_GATE,
+	REQUEST_ALLOWED,
+	REQUEST_WAIT_RECORD,
+	REQUEST_FORWARDING,
+};
+
+struct request {
+	TAILQ_ENTRY(request) entry;
+	ssh_message msg;	   /* NULL: a signal, which wants no reply */
+	int subtype;		   /* SSH_CHANNEL_REQUEST_* */
+	enum session_request gate; /* NONE: needs no permission */
+	enum request_step step;
+	char *text;  /* TERM, NAME=value, command, subsystem, signal */
+	char *value; /* of an environment variable, inside text */
+	uint32_t cols, rows;
+	uint64_t seq;
+	bool allowed;
+};
+TAILQ_HEAD(requests, request);
+
+struct stream_hash {
+	EVP_MD_CTX *ctx;
+	uint64_t bytes;
+};
+
+struct channel {
+	TAILQ_ENTRY(channel) entry;
+	struct session *session;
+	uint32_t id; /* in messages and recordings, from 1 */
+	enum channel_kind kind;
+	enum channel_step step;
+	ssh_message open_msg; /* until it is answered */
+	char *host;	      /* direct-tcpip */
+	uint32_t port;
+	uint64_t open_seq;
+
+	ssh_channel client, target;
+	struct ssh_channel_callbacks_struct client_cb, target_cb;
+	int fd; /* CHANNEL_STREAM */
+	bool fd_writable, fd_readable, fd_shut;
+	bool forward; /* a plain forward: watched and recorded */
+	uint32_t forward_id;
+	struct record_stream forward_record;
+	uint64_t opened_at;
+
+	struct requests requests;
+	size_t request_count;
+	bool pty, started, sftp_channel;
+	enum channel_payload payload;
+	char *command; /* what was started, for reports */
+
+	struct flow in, out, err; /* in: from the user */
+	struct stream_hash hash_in, hash_out, hash_err;
+	uint64_t bytes_in, bytes_out;
+	uint64_t kept; /* bytes of output recorded under PAYLOAD_LIMITED */
+	struct sftp_watch *sftp;
+
+	bool client_eof, client_closed; /* noted by callbacks */
+	bool target_eof, target_closed;
+	bool in_eof_sent, out_eof_sent, close_sent, target_close_sent;
+	bool eof_in_recorded, eof_out_recorded;
+	bool has_status, has_signal, exit_sent, exit_recorded;
+	int status;
+	char *signal_name, *signal_text;
+	bool signal_core;
+	uint64_t exit_seq;
+	uint64_t end_seq; /* of the CLOSE item */
+};
+
+/* session_channel.c: life and death */
+void channel_opened(struct session *s, ssh_message msg);
+struct channel *channel_find(struct session *s, uint32_t id);
+bool channels_pump(struct session *s);
+void channel_drop(struct channel *ch);
+void channels_drop(struct session *s);
+/* Shows text on a session channel that is open, as standard error. */
+void channel_tell(struct channel *ch, const char *text);
+/* Ends a local channel: output, status, close. */
+void channel_finish(struct channel *ch, int status);
+/* The session ends: drops what waits, says why, closes. */
+void channel_abandon(struct channel *ch, const char *text);
+/* Is there output that has not reached the client yet? */
+bool channel_undelivered(const struct channel *ch);
+/* Answers the open: refused. */
+void channel_refuse(struct channel *ch, const char *why);
+/* Confirms the open to the client; false when that failed. */
+bool channel_accept(struct channel *ch);
+enum sgb_err channel_gate_answer(struct session *s, struct msg *msg);
+void channel_recorded(struct session *s);
+
+/* session_request.c: channel requests */
+void request_arrived(struct session *s, ssh_message msg);
+void request_signal(struct channel *ch, const char *name);
+bool requests_pump(struct channel *ch);
+void request_gate_answer(
+	struct channel *ch, uint32_t request, bool allow, const char *text);
+void requests_free(struct channel *ch);
+
+/* session_pump.c: bytes */
+int channel_take(
+	struct channel *ch, struct flow *flow, const void *data, uint32_t len);
+bool channel_move(struct channel *ch);
+void channel_hash_init(struct channel *ch);
+void channel_totals(struct channel *ch);
+void channel_callbacks(struct channel *ch);
+/* A file or a change that the SFTP watch saw; arg is the channel. */
+void channel_file(void *arg, const struct sftp_event *event);
+
+/* session_stream.c: direct-tcpip */
+bool stream_open(struct channel *ch);
+enum sgb_err stream_jump(struct session *s, struct msg *msg);
+enum sgb_err stream_forward(struct session *s, struct msg *msg);
+void stream_refused(struct session *s, const char *text);
+bool stream_move(struct channel *ch);
+void stream_closed(struct channel *ch);
+
+/* session_local.c: the bastion's own commands */
+bool local_request(struct channel *ch, struct request *rq);
+enum sgb_err local_text(struct session *s, struct msg *msg);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * A bounded queue of bytes that may go on only once the recorder has
+ * acknowledged them: taken from one leg, cleared by the recorder, sent to the
+ * other leg, in that order.
+ */
+#ifndef SGB_SESSION_FLOW_H
+#define SGB_SESSION_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/err.h"
+
+/* Beyond this nothing more is taken; what then waits in libssh is bounded by
+ * the window (1,280,000 bytes). */
+#define FLOW_HIGH (512 * 1024)
+/* Nobody may make us hold more than this in one queue. */
+#define FLOW_MAX (4 * 1024 * 1024)
+
+struct flow_mark {
+	uint64_t seq;  /* of the recorder's message */
+	uint64_t upto; /* bytes taken when it was written */
+};
+
+struct flow {
+	uint8_t *data;
+	size_t head, len, cap;	       /* bytes waiting: data[head..+len) */
+	uint64_t taken, cleared, sent; /* totals; sent <= cleared <= taken */
+	struct flow_mark *marks;
+	size_t mark_head, mark_count, mark_cap;
+	bool eof; /* nothing more will come */
+};
+
+void flow_init(struct flow *flow);
+void flow_done(struct flow *flow);
+/* May more be taken now? */
+bool flow_wants(const struct flow *flow);
+/* Takes len bytes that message seq of the recorder covers; seq 0 means that
+ * the rules keep them out of the recording, so they wait only for what came
+ * before them. SGB_ERR_LIMIT beyond FLOW_MAX. */
+enum sgb_err flow_put(struct flow *flow, const void *data, size_t len,
+	uint64_t seq) SGB_MUST_CHECK;
+/* Everything up to message seq is written. Returns true if that cleared
+ * anything. */
+bool flow_ack(struct flow *flow, uint64_t seq);
+/* The bytes that may be sent now; borrowed until the next call. */
+const uint8_t *flow_ready(const struct flow *flow, size_t *ret_len);
+void flow_sent(struct flow *flow, size_t len);
+/* Nothing waits. */
+bool flow_empty(const struct flow *flow);
+
+#endif

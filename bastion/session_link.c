@@ -1,0 +1,188 @@
+/*
+ * Messages with the monitor. Its words are trusted, but their form is
+ * checked: whatever does not fit the table or the phase ends this session.
+ * Must not block: what the socket does not take waits here.
+ */
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "session_channel.h"
+
+#define LINK_QUEUE_MAX 4096
+
+struct link_item {
+	TAILQ_ENTRY(link_item) entry;
+	struct msg msg;
+};
+
+static void broken(struct session *s, const char *what, enum sgb_err err)
+{
+	log_put(LOG_ERR, "%s: %s: %s", s->start.conn_id, what,
+		sgb_err_text(err));
+	s->over = true;
+}
+
+void link_send(struct session *s, struct msg *msg)
+{
+	struct link_item *item;
+	enum sgb_err err = SGB_ERR_AGAIN;
+
+	if (TAILQ_EMPTY(&s->to_monitor))
+		err = msg_send(SESSION_MONITOR_FD, msg);
+	if (err != SGB_ERR_AGAIN) {
+		if (err)
+			broken(s, "monitor", err);
+		msg_done(msg);
+		return;
+	}
+	item = s->to_monitor_count < LINK_QUEUE_MAX ? malloc(sizeof(*item))
+						    : NULL;
+	if (!item) {
+		broken(s, "monitor does not read", SGB_ERR_LIMIT);
+		msg_done(msg);
+		return;
+	}
+	item->msg = *msg;
+	TAILQ_INSERT_TAIL(&s->to_monitor, item, entry);
+	s->to_monitor_count++;
+}
+
+void link_flush(struct session *s)
+{
+	struct link_item *item;
+
+	while ((item = TAILQ_FIRST(&s->to_monitor))) {
+		enum sgb_err err = msg_send(SESSION_MONITOR_FD, &item->msg);
+
+		if (err == SGB_ERR_AGAIN)
+			return;
+		if (err)
+			broken(s, "monitor", err);
+		TAILQ_REMOVE(&s->to_monitor, item, entry);
+		s->to_monitor_count--;
+		msg_done(&item->msg);
+		free(item);
+	}
+}
+
+void link_report(struct session *s, uint32_t channel,
+	enum session_report report, uint64_t a, uint64_t b, const char *text)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_REQ_REPORT);
+	buf_put_u32(&msg.body, channel);
+	buf_put_u32(&msg.body, report);
+	buf_put_u64(&msg.body, a);
+	buf_put_u64(&msg.body, b);
+	buf_put_cstring(&msg.body, text);
+	link_send(s, &msg);
+}
+
+void link_gate(struct session *s, uint32_t channel,
+	enum session_request request, const char *argument, uint32_t number)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_REQ_GATE);
+	buf_put_u32(&msg.body, channel);
+	buf_put_u32(&msg.body, request);
+	buf_put_cstring(&msg.body, argument);
+	buf_put_u32(&msg.body, number);
+	link_send(s, &msg);
+}
+
+static enum sgb_err got_refused(struct session *s, struct msg *msg)
+{
+	char *text = reader_cstring(&msg->reader, 4096);
+	enum sgb_err err = reader_end(&msg->reader);
+
+	if (!err && s->target_leg.state == LEG_ASKED)
+		target_refuse(s, text);
+	else if (!err && s->asking)
+		stream_refused(s, text);
+	else if (!err)
+		err = SGB_ERR_PHASE;
+	free(text);
+	return err;
+}
+
+static enum sgb_err got_notice(struct session *s, struct msg *msg)
+{
+	char *text = reader_cstring(&msg->reader, 4096);
+	enum sgb_err err = reader_end(&msg->reader);
+	struct channel *ch;
+
+	if (!err) {
+		TAILQ_FOREACH (ch, &s->channels, entry)
+			if (ch->pty)
+				channel_tell(ch, text);
+		record_put_text(
+			&s->record, RECORD_CONNECTION, RECORD_NOTE, text);
+	}
+	free(text);
+	return err;
+}
+
+static enum sgb_err got_end(struct session *s, struct msg *msg)
+{
+	char *text = reader_cstring(&msg->reader, 4096);
+	enum sgb_err err = reader_end(&msg->reader);
+
+	if (!err)
+		session_end(s, text);
+	free(text);
+	return err;
+}
+
+static const struct {
+	enum msg_type type;
+	enum sgb_err (*handle)(struct session *s, struct msg *msg);
+} handlers[] = {
+	{MSG_SES_AUTH, auth_answer},
+	{MSG_SES_PROMPT, auth_prompt},
+	{MSG_SES_TARGET, target_granted},
+	{MSG_SES_REFUSED, got_refused},
+	{MSG_SES_JUMP, stream_jump},
+	{MSG_SES_FORWARD, stream_forward},
+	{MSG_SES_GATE, channel_gate_answer},
+	{MSG_SES_NOTICE, got_notice},
+	{MSG_SES_END, got_end},
+	{MSG_SES_TEXT, local_text},
+};
+
+static enum sgb_err dispatch(struct session *s, struct msg *msg)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+		if (handlers[i].type == msg->type)
+			return handlers[i].handle(s, msg);
+	return SGB_ERR_PHASE;
+}
+
+void link_receive(struct session *s)
+{
+	while (!s->over) {
+		enum msg_type type;
+		struct msg msg;
+		enum sgb_err err;
+
+		msg_init(&msg, MSG_NONE);
+		err = msg_recv(SESSION_MONITOR_FD, &msg);
+		type = msg.type;
+		if (!err)
+			err = dispatch(s, &msg);
+		msg_done(&msg);
+		if (err == SGB_ERR_AGAIN)
+			return;
+		/* The monitor is this session's life: without it, leave. */
+		if (err == SGB_ERR_CLOSED)
+			s->over = true;
+		else if (err)
+			broken(s, msg_name(type), err);
+	}
+}

@@ -1,0 +1,566 @@
+/*
+ * Bytes of a channel, both ways: taken from one leg, given to the recorder,
+ * and sent to the other leg once written. Nothing a peer does makes this hold
+ * more than FLOW_MAX a direction, and nothing here looks into the bytes
+ * (session_sftp.c does, from the side).
+ */
+#include "session_channel.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session_io.h"
+
+/* One item of the recording, and one write to a leg. */
+#define PIECE_MAX 32768
+
+static void hash_open(struct stream_hash *hash)
+{
+	hash->ctx = EVP_MD_CTX_new();
+	if (hash->ctx &&
+		EVP_DigestInit_ex(hash->ctx, EVP_sha256(), NULL) != 1) {
+		EVP_MD_CTX_free(hash->ctx);
+		hash->ctx = NULL;
+	}
+}
+
+void channel_hash_init(struct channel *ch)
+{
+	if (ch->payload == PAYLOAD_WHOLE)
+		return;
+	hash_open(&ch->hash_in);
+	hash_open(&ch->hash_out);
+	hash_open(&ch->hash_err);
+}
+
+static void hash_add(struct stream_hash *hash, const void *data, size_t len)
+{
+	hash->bytes += len;
+	if (hash->ctx)
+		EVP_DigestUpdate(hash->ctx, data, len);
+}
+
+static void hash_final(struct stream_hash *hash, uint8_t digest[32])
+{
+	unsigned int len = 32;
+
+	memset(digest, 0, 32);
+	if (hash->ctx)
+		EVP_DigestFinal_ex(hash->ctx, digest, &len);
+}
+
+/* What was not kept under the rules, in numbers, when the channel ends. */
+void channel_totals(struct channel *ch)
+{
+	struct session *s = ch->session;
+	uint64_t output = ch->hash_out.bytes + ch->hash_err.bytes;
+	uint8_t digest[32];
+	struct buf body;
+
+	if (ch->kind != CHANNEL_RELAY || !ch->started)
+		return;
+	buf_init(&body, 256);
+	if (ch->payload == PAYLOAD_LIMITED && output > ch->kept) {
+		buf_put_u64(&body, output - ch->kept);
+		record_put(&s->record, ch->id, RECORD_GAP, body.data, body.len);
+		buf_reset(&body);
+	}
+	if (ch->payload != PAYLOAD_WHOLE) {
+		buf_put_u64(&body, ch->hash_in.bytes);
+		buf_put_u64(&body, ch->hash_out.bytes);
+		buf_put_u64(&body, ch->hash_err.bytes);
+		hash_final(&ch->hash_in, digest);
+		buf_put(&body, digest, 32);
+		hash_final(&ch->hash_out, digest);
+		buf_put(&body, digest, 32);
+		hash_final(&ch->hash_err, digest);
+		buf_put(&body, digest, 32);
+		record_put(
+			&s->record, ch->id, RECORD_TOTALS, body.data, body.len);
+	}
+	buf_done(&body);
+}
+
+void channel_file(void *arg, const struct sftp_event *event)
+{
+	struct channel *ch = arg;
+	struct session *s = ch->session;
+
+	record_put_text(&s->record, ch->id,
+		event->file ? RECORD_FILE : RECORD_FILE_OP, event->json);
+	if (event->file)
+		link_report(s, ch->id, SESSION_REPORT_FILE, event->bytes,
+			event->upload, event->path);
+}
+
+/* Is this piece kept? Counts what is. */
+static bool keep(struct channel *ch, const struct flow *flow, size_t len)
+{
+	if (flow == &ch->in)
+		return ch->session->target.record_bits & 1;
+	if (ch->payload == PAYLOAD_WHOLE)
+		return true;
+	if (ch->payload != PAYLOAD_LIMITED || ch->kept + len > RECORD_EXEC_MAX)
+		return false;
+	ch->kept += len;
+	return true;
+}
+
+static enum sgb_err take_piece(
+	struct channel *ch, struct flow *flow, const void *data, size_t len)
+{
+	struct session *s = ch->session;
+	enum record_kind kind = flow == &ch->in	   ? RECORD_IN
+				: flow == &ch->err ? RECORD_ERR
+						   : RECORD_OUT;
+	uint64_t seq = 0;
+
+	if (flow == &ch->in)
+		ch->bytes_in += len;
+	else
+		ch->bytes_out += len;
+	if (ch->payload != PAYLOAD_WHOLE)
+		hash_add(flow == &ch->in    ? &ch->hash_in
+			 : flow == &ch->err ? &ch->hash_err
+					    : &ch->hash_out,
+			data, len);
+	if (keep(ch, flow, len)) {
+		seq = record_put(&s->record, ch->id, kind, data, len);
+		if (!seq)
+			return SGB_ERR_CLOSED;
+	}
+	if (ch->sftp && flow != &ch->err)
+		sftp_watch_bytes(ch->sftp, flow == &ch->in, data, len);
+	return flow_put(flow, data, len, seq);
+}
+
+int channel_take(
+	struct channel *ch, struct flow *flow, const void *data, uint32_t len)
+{
+	const uint8_t *bytes = data;
+	uint32_t done = 0;
+
+	while (done < len) {
+		size_t piece = len - done < PIECE_MAX ? len - done : PIECE_MAX;
+
+		if (take_piece(ch, flow, bytes + done, piece)) {
+			ch->session->busy = true;
+			if (!ch->session->record.lost)
+				ch->session->over = true;
+			return (int)done;
+		}
+		done += (uint32_t)piece;
+	}
+	ch->session->busy = true;
+	return (int)done;
+}
+
+static bool may_take(const struct channel *ch, const struct flow *flow)
+{
+	const struct session *s = ch->session;
+
+	/* Before a command runs nobody reads, and what is to be kept is not
+	 * yet known. */
+	if (!ch->started || s->ending)
+		return false;
+	return flow_wants(flow) && s->record.backlog < RECORD_BACKLOG_HIGH;
+}
+
+/* libssh does not hold a peer to its window (0.10.6); this does. */
+static bool beyond_window(struct channel *ch, uint32_t waiting)
+{
+	if (waiting <= FLOW_MAX - FLOW_HIGH)
+		return false;
+	link_report(ch->session, ch->id, SESSION_REPORT_ANOMALY, waiting, 0,
+		"data beyond the window");
+	ch->session->over = true;
+	return true;
+}
+
+static int data_from_client(ssh_session ssh, ssh_channel channel, void *data,
+	uint32_t len, int is_stderr, void *arg)
+{
+	struct channel *ch = arg;
+
+	(void)ssh;
+	(void)channel;
+	ch->session->user_active = ch->session->now;
+	/* RFC 4254: extended data goes to the client only. */
+	if (is_stderr || ch->kind == CHANNEL_LOCAL || ch->in_eof_sent)
+		return (int)len;
+	if (ch->kind == CHANNEL_STREAM) {
+		if (!flow_wants(&ch->in))
+			return beyond_window(ch, len) ? (int)len : 0;
+		if (flow_put(&ch->in, data, len, 0))
+			ch->session->over = true;
+		ch->session->busy = true;
+		return (int)len;
+	}
+	if (!may_take(ch, &ch->in))
+		return beyond_window(ch, len) ? (int)len : 0;
+	return channel_take(ch, &ch->in, data, len);
+}
+
+static int data_from_target(ssh_session ssh, ssh_channel channel, void *data,
+	uint32_t len, int is_stderr, void *arg)
+{
+	struct channel *ch = arg;
+	struct flow *flow = is_stderr ? &ch->err : &ch->out;
+
+	(void)ssh;
+	(void)channel;
+	if (ch->client_closed)
+		return (int)len;
+	if (!may_take(ch, flow))
+		return beyond_window(ch, len) ? (int)len : 0;
+	return channel_take(ch, flow, data, len);
+}
+
+static void client_eof(ssh_session ssh, ssh_channel channel, void *arg)
+{
+	struct channel *ch = arg;
+
+	(void)ssh;
+	(void)channel;
+	ch->client_eof = true;
+	ch->session->busy = true;
+}
+
+static void client_close(ssh_session ssh, ssh_channel channel, void *arg)
+{
+	struct channel *ch = arg;
+
+	(void)ssh;
+	(void)channel;
+	ch->client_eof = true;
+	ch->client_closed = true;
+	ch->session->busy = true;
+}
+
+static void client_signal(
+	ssh_session ssh, ssh_channel channel, const char *name, void *arg)
+{
+	struct channel *ch = arg;
+
+	(void)ssh;
+	(void)channel;
+	if (ch->kind == CHANNEL_RELAY && ch->request_count < 64)
+		request_signal(ch, name);
+	ch->session->busy = true;
+}
+
+static void target_eof(ssh_session ssh, ssh_channel channel, void *arg)
+{
+	struct channel *ch = arg;
+
+	(void)ssh;
+	(void)channel;
+	ch->target_eof = true;
+	ch->session->busy = true;
+}
+
+static void target_closed(ssh_session ssh, ssh_channel channel, void *arg)
+{
+	struct channel *ch = arg;
+
+	(void)ssh;
+	(void)channel;
+	ch->target_eof = true;
+	ch->target_closed = true;
+	ch->session->busy = true;
+}
+
+static void target_status(
+	ssh_session ssh, ssh_channel channel, int status, void *arg)
+{
+	struct channel *ch = arg;
+
+	(void)ssh;
+	(void)channel;
+	ch->has_status = true;
+	ch->status = status;
+	ch->session->busy = true;
+}
+
+static void target_signal(ssh_session ssh, ssh_channel channel,
+	const char *name, int core, const char *text, const char *lang,
+	void *arg)
+{
+	struct channel *ch = arg;
+
+	(void)ssh;
+	(void)channel;
+	(void)lang;
+	if (ch->has_signal || strlen(name) > 64 || strlen(text) > 1024)
+		return;
+	ch->signal_name = strdup(name);
+	ch->signal_text = strdup(text);
+	ch->signal_core = core;
+	ch->has_signal = ch->signal_name && ch->signal_text;
+	ch->session->busy = true;
+}
+
+void channel_callbacks(struct channel *ch)
+{
+	ch->client_cb = (struct ssh_channel_callbacks_struct){
+		.userdata = ch,
+		.channel_data_function = data_from_client,
+		.channel_eof_function = client_eof,
+		.channel_close_function = client_close,
+		.channel_signal_function = client_signal,
+	};
+	ssh_callbacks_init(&ch->client_cb);
+	ssh_set_channel_callbacks(ch->client, &ch->client_cb);
+	if (!ch->target)
+		return;
+	ch->target_cb = (struct ssh_channel_callbacks_struct){
+		.userdata = ch,
+		.channel_data_function = data_from_target,
+		.channel_eof_function = target_eof,
+		.channel_close_function = target_closed,
+		.channel_exit_status_function = target_status,
+		.channel_exit_signal_function = target_signal,
+	};
+	ssh_callbacks_init(&ch->target_cb);
+	ssh_set_channel_callbacks(ch->target, &ch->target_cb);
+}
+
+/* Everything that libssh holds of one stream, at once: it tops the window up
+ * with each read, so that small reads would make it hold ever more. */
+static bool drain(
+	struct channel *ch, ssh_channel from, struct flow *flow, int is_stderr)
+{
+	int waiting = ssh_channel_poll(from, is_stderr);
+	uint8_t *bytes;
+	int got;
+
+	if (waiting <= 0)
+		return false;
+	bytes = malloc((size_t)waiting);
+	if (!bytes) {
+		ch->session->over = true;
+		return false;
+	}
+	got = ssh_channel_read_nonblocking(
+		from, bytes, (uint32_t)waiting, is_stderr);
+	if (got > 0 && ch->kind == CHANNEL_STREAM) {
+		if (flow_put(flow, bytes, (size_t)got, 0))
+			ch->session->over = true;
+	} else if (got > 0) {
+		channel_take(ch, flow, bytes, (uint32_t)got);
+	}
+	free(bytes);
+	return got > 0;
+}
+
+static bool left_over(ssh_channel from, int is_stderr)
+{
+	/* SSH_EOF is negative; with an end noted this never polls. */
+	return from && ssh_channel_poll(from, is_stderr) > 0;
+}
+
+static bool drain_all(struct channel *ch)
+{
+	bool progress = false;
+
+	if (ch->client && !ch->in_eof_sent && may_take(ch, &ch->in))
+		progress |= drain(ch, ch->client, &ch->in, 0);
+	if (ch->target && may_take(ch, &ch->out))
+		progress |= drain(ch, ch->target, &ch->out, 0);
+	if (ch->target && may_take(ch, &ch->err))
+		progress |= drain(ch, ch->target, &ch->err, 1);
+	return progress;
+}
+
+/* Writes what is cleared, as far as window and socket allow. */
+static bool send_flow(struct leg *leg, ssh_channel to, struct flow *flow,
+	bool is_stderr, bool *ret_failed)
+{
+	bool progress = false;
+
+	for (;;) {
+		size_t len;
+		const uint8_t *bytes = flow_ready(flow, &len);
+		uint32_t window = ssh_channel_window_size(to);
+		int sent;
+
+		if (len > window)
+			len = window;
+		if (len > PIECE_MAX)
+			len = PIECE_MAX;
+		if (!len || io_unsent(leg->fd) > IO_UNSENT_HIGH ||
+			(ssh_get_status(leg->ssh) & SSH_WRITE_PENDING))
+			break;
+		sent = is_stderr ? ssh_channel_write_stderr(
+					   to, bytes, (uint32_t)len)
+				 : ssh_channel_write(to, bytes, (uint32_t)len);
+		if (sent < 0)
+			*ret_failed = true;
+		if (sent <= 0)
+			break;
+		flow_sent(flow, (size_t)sent);
+		progress = true;
+	}
+	return progress;
+}
+
+static bool move_to_client(struct channel *ch)
+{
+	struct leg *leg = &ch->session->client;
+	bool failed = false, progress;
+
+	if (!ch->client || ch->client_closed || ch->out_eof_sent)
+		return false;
+	progress = send_flow(leg, ch->client, &ch->out, false, &failed);
+	progress |= send_flow(leg, ch->client, &ch->err, true, &failed);
+	if (failed)
+		ch->client_closed = true;
+	return progress;
+}
+
+static bool move_to_target(struct channel *ch)
+{
+	struct session *s = ch->session;
+	bool failed = false, progress = false;
+
+	if (!ch->target || ch->target_closed || ch->in_eof_sent ||
+		!ch->started || s->target_leg.state != LEG_READY)
+		return false;
+	progress = send_flow(
+		&s->target_leg, ch->target, &ch->in, false, &failed);
+	if (!failed && ch->client_eof && flow_empty(&ch->in) &&
+		!left_over(ch->client, 0)) {
+		record_put(&s->record, ch->id, RECORD_EOF_IN, NULL, 0);
+		ssh_channel_send_eof(ch->target);
+		ch->in_eof_sent = true;
+		progress = true;
+	}
+	return progress;
+}
+
+static bool delivered(const struct channel *ch)
+{
+	if (!flow_empty(&ch->out) || !flow_empty(&ch->err))
+		return false;
+	/* At the end of a session nothing more is taken from libssh. */
+	return ch->session->ending ||
+	       (!left_over(ch->target, 0) && !left_over(ch->target, 1));
+}
+
+static void record_exit(struct channel *ch)
+{
+	struct session *s = ch->session;
+	struct buf body;
+
+	buf_init(&body, 4096);
+	if (ch->has_signal) {
+		buf_put_cstring(&body, ch->signal_name);
+		buf_put_u8(&body, ch->signal_core);
+		buf_put_cstring(&body, ch->signal_text);
+	} else {
+		buf_put_u32(&body, (uint32_t)ch->status);
+		link_report(s, ch->id, SESSION_REPORT_EXIT,
+			(uint32_t)ch->status, 0, "");
+	}
+	ch->exit_seq = record_put(&s->record, ch->id,
+		ch->has_signal ? RECORD_EXIT_SIGNAL : RECORD_EXIT, body.data,
+		body.len);
+	ch->exit_recorded = true;
+	buf_done(&body);
+}
+
+/* "The remote side has exited" is one event, "all is delivered" another: the
+ * status goes on as soon as it is written down, the close when all is. */
+static bool move_exit(struct channel *ch)
+{
+	if ((!ch->has_status && !ch->has_signal) || ch->exit_sent)
+		return false;
+	if (!ch->exit_recorded) {
+		record_exit(ch);
+		return true;
+	}
+	if (ch->kind == CHANNEL_RELAY && !ch->session->ending &&
+		!record_written(&ch->session->record, ch->exit_seq))
+		return false;
+	ch->exit_sent = true;
+	if (ch->client_closed || ch->close_sent)
+		return true;
+	if (ch->has_signal)
+		ssh_channel_request_send_exit_signal(ch->client,
+			ch->signal_name, ch->signal_core, ch->signal_text, "");
+	else
+		ssh_channel_request_send_exit_status(ch->client, ch->status);
+	return true;
+}
+
+static bool move_ends(struct channel *ch)
+{
+	struct session *s = ch->session;
+	bool progress = false;
+
+	if (ch->target_eof && !ch->out_eof_sent && !ch->client_closed &&
+		delivered(ch)) {
+		if (ch->kind == CHANNEL_RELAY)
+			record_put(&s->record, ch->id, RECORD_EOF_OUT, NULL, 0);
+		ssh_channel_send_eof(ch->client);
+		ch->out_eof_sent = true;
+		progress = true;
+	}
+	if (ch->target_closed && ch->out_eof_sent && !ch->close_sent &&
+		(ch->exit_sent || (!ch->has_status && !ch->has_signal))) {
+		/* SSH_AGAIN: the end of file is not out yet; once more. */
+		if (ssh_channel_close(ch->client) != SSH_AGAIN)
+			ch->close_sent = true;
+		progress = true;
+	}
+	if (ch->client_closed && ch->target && !ch->target_close_sent &&
+		s->target_leg.state == LEG_READY) {
+		if (ssh_channel_close(ch->target) != SSH_AGAIN)
+			ch->target_close_sent = true;
+		progress = true;
+	}
+	return progress;
+}
+
+static bool both_closed(const struct channel *ch)
+{
+	return ch->client_closed && (ch->target_closed || !ch->target);
+}
+
+static void finish(struct channel *ch)
+{
+	struct session *s = ch->session;
+
+	if (ch->sftp)
+		sftp_watch_end(ch->sftp);
+	channel_totals(ch);
+	if (ch->kind == CHANNEL_RELAY) {
+		record_put(&s->record, ch->id, RECORD_CLOSE, NULL, 0);
+		link_report(s, ch->id, SESSION_REPORT_CHANNEL_CLOSED,
+			ch->bytes_in, ch->bytes_out,
+			ch->command ? ch->command : "");
+	}
+	ch->step = CHANNEL_DEAD;
+}
+
+bool channel_move(struct channel *ch)
+{
+	bool progress;
+
+	if (ch->session->target_lost && ch->target && !ch->target_closed) {
+		ch->target_eof = true;
+		ch->target_closed = true;
+	}
+	progress = drain_all(ch);
+	progress |= move_to_client(ch);
+	if (ch->kind == CHANNEL_RELAY)
+		progress |= move_to_target(ch);
+	progress |= move_exit(ch);
+	progress |= move_ends(ch);
+	if (both_closed(ch) && ch->kind != CHANNEL_STREAM) {
+		finish(ch);
+		progress = true;
+	}
+	return progress;
+}

@@ -1,0 +1,179 @@
+/*
+ * Items to the recorder in batches, and its acknowledgements. Trusts the
+ * recorder's numbers only as far as they were sent; must never block, and
+ * never call lost what is only slow.
+ */
+#include "session_record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct record_batch {
+	TAILQ_ENTRY(record_batch) entry;
+	size_t len;
+	uint8_t bytes[];
+};
+
+void record_init(struct record_stream *rs)
+{
+	memset(rs, 0, sizeof(*rs));
+	rs->fd = -1;
+	rs->next = 1;
+	buf_init(&rs->batch, RECORD_MESSAGE_MAX);
+	TAILQ_INIT(&rs->unsent);
+}
+
+enum sgb_err record_open(struct record_stream *rs, int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	rs->fd = fd;
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
+		return SGB_ERR_SYSTEM;
+	return SGB_OK;
+}
+
+void record_close(struct record_stream *rs)
+{
+	struct record_batch *batch;
+
+	while ((batch = TAILQ_FIRST(&rs->unsent))) {
+		TAILQ_REMOVE(&rs->unsent, batch, entry);
+		free(batch);
+	}
+	rs->backlog = 0;
+	buf_done(&rs->batch);
+	if (rs->fd >= 0)
+		close(rs->fd);
+	rs->fd = -1;
+	rs->lost = true;
+}
+
+static void close_batch(struct record_stream *rs)
+{
+	struct record_batch *batch;
+
+	if (!rs->batch.len || rs->lost)
+		return;
+	batch = malloc(sizeof(*batch) + rs->batch.len);
+	if (!batch || buf_error(&rs->batch)) {
+		free(batch);
+		rs->lost = true;
+		return;
+	}
+	batch->len = rs->batch.len;
+	memcpy(batch->bytes, rs->batch.data, rs->batch.len);
+	buf_reset(&rs->batch);
+	TAILQ_INSERT_TAIL(&rs->unsent, batch, entry);
+	rs->backlog += batch->len;
+	rs->next++;
+}
+
+uint64_t record_put(struct record_stream *rs, uint32_t channel,
+	enum record_kind kind, const void *data, size_t len)
+{
+	if (rs->fd < 0 || len > RECORD_ITEM_MAX)
+		rs->lost = true;
+	if (rs->lost)
+		return 0;
+	if (rs->batch.len + len + 9 > RECORD_MESSAGE_MAX)
+		close_batch(rs);
+	buf_put_u32(&rs->batch, channel);
+	buf_put_u8(&rs->batch, (uint8_t)kind);
+	buf_put_string(&rs->batch, data, len);
+	if (buf_error(&rs->batch))
+		rs->lost = true;
+	return rs->lost ? 0 : rs->next;
+}
+
+uint64_t record_put_text(struct record_stream *rs, uint32_t channel,
+	enum record_kind kind, const char *text)
+{
+	size_t len = strlen(text);
+
+	return record_put(rs, channel, kind, text,
+		len < RECORD_ITEM_MAX ? len : RECORD_ITEM_MAX);
+}
+
+static bool send_batch(struct record_stream *rs, struct record_batch *batch)
+{
+	ssize_t sent;
+
+	do {
+		sent = sendto(rs->fd, batch->bytes, batch->len,
+			MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+	} while (sent < 0 && errno == EINTR);
+	if (sent >= 0 && (size_t)sent == batch->len)
+		return true;
+	if (sent >= 0 || (errno != EAGAIN && errno != ENOBUFS))
+		rs->lost = true;
+	return false;
+}
+
+void record_flush(struct record_stream *rs)
+{
+	struct record_batch *batch;
+
+	close_batch(rs);
+	while (!rs->lost && (batch = TAILQ_FIRST(&rs->unsent))) {
+		if (!send_batch(rs, batch))
+			return;
+		TAILQ_REMOVE(&rs->unsent, batch, entry);
+		rs->backlog -= batch->len;
+		free(batch);
+	}
+}
+
+static bool accept_ack(struct record_stream *rs, const void *data, size_t len)
+{
+	struct reader rd;
+	uint64_t seq;
+
+	reader_init(&rd, data, len);
+	seq = reader_u64(&rd);
+	/* What was not sent cannot have been written. */
+	if (reader_end(&rd) || seq >= rs->next) {
+		rs->lost = true;
+		return false;
+	}
+	if (seq <= rs->acked)
+		return false;
+	rs->acked = seq;
+	return true;
+}
+
+bool record_receive(struct record_stream *rs)
+{
+	uint8_t ack[16];
+	bool news = false;
+
+	while (!rs->lost) {
+		ssize_t got = recvfrom(rs->fd, ack, sizeof(ack),
+			MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 && errno == EAGAIN)
+			break;
+		if (got <= 0 || (size_t)got > sizeof(ack)) {
+			rs->lost = true;
+			break;
+		}
+		news |= accept_ack(rs, ack, (size_t)got);
+	}
+	return news;
+}
+
+bool record_written(const struct record_stream *rs, uint64_t seq)
+{
+	return seq && seq <= rs->acked;
+}
+
+bool record_pending(const struct record_stream *rs)
+{
+	return rs->batch.len || !TAILQ_EMPTY(&rs->unsent);
+}

@@ -1,0 +1,53 @@
+/*
+ * The sending end of a recording: items in batches, acknowledgements back.
+ * Nothing here decides what may pass; it says what has been written.
+ */
+#ifndef SGB_SESSION_RECORD_H
+#define SGB_SESSION_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/record.h"
+
+/* Longest payload of one item, with room for its head in a message. */
+#define RECORD_ITEM_MAX (RECORD_MESSAGE_MAX - 64)
+/* Above this, flows stop taking until the recorder has caught up. */
+#define RECORD_BACKLOG_HIGH (512 * 1024)
+
+struct record_batch;
+TAILQ_HEAD(record_batches, record_batch);
+
+struct record_stream {
+	int fd; /* -1: there is none */
+	struct buf batch;
+	struct record_batches unsent;
+	size_t backlog; /* bytes in unsent */
+	uint64_t next;	/* number of the batch being filled, from 1 */
+	uint64_t acked;
+	bool lost; /* for good: whoever needs it must end */
+};
+
+void record_init(struct record_stream *rs);
+/* Takes the descriptor and makes it non-blocking. */
+enum sgb_err record_open(struct record_stream *rs, int fd) SGB_MUST_CHECK;
+void record_close(struct record_stream *rs);
+/* Adds an item; returns the number of the message that carries it, or 0 when
+ * the stream is lost or len is beyond RECORD_ITEM_MAX (which loses it). */
+uint64_t record_put(struct record_stream *rs, uint32_t channel,
+	enum record_kind kind, const void *data, size_t len);
+uint64_t record_put_text(struct record_stream *rs, uint32_t channel,
+	enum record_kind kind, const char *text);
+/* Sends what can be sent now without blocking. */
+void record_flush(struct record_stream *rs);
+/* Reads acknowledgements. Returns true if there were new ones. */
+bool record_receive(struct record_stream *rs);
+/* Is message seq written? seq 0 never is. */
+bool record_written(const struct record_stream *rs, uint64_t seq);
+bool record_pending(const struct record_stream *rs);
+
+#endif

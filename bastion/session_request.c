@@ -1,0 +1,412 @@
+/*
+ * Requests on session channels: each passes the gate, is written down, then
+ * forwarded, and answered exactly once, in the order in which they came. A
+ * request that waits holds up its own channel only.
+ */
+#include "session_channel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUESTS_WAITING_MAX 128
+#define REQUEST_TEXT_MAX     32768
+#define TERMINAL_SIZE_MAX    10000
+
+/* What each kind of request is to the gate and to the recorder. */
+struct request_kind {
+	int subtype;
+	enum session_request gate;
+	enum record_kind record;
+	bool starts; /* once a channel */
+};
+
+/* libssh has no number for signals: they come by callback. */
+#define SUBTYPE_SIGNAL 1000
+
+static const struct request_kind kinds[] = {
+	{SSH_CHANNEL_REQUEST_PTY, SESSION_REQUEST_PTY, RECORD_PTY, false},
+	{SSH_CHANNEL_REQUEST_WINDOW_CHANGE, SESSION_REQUEST_NONE, RECORD_RESIZE,
+		false},
+	{SSH_CHANNEL_REQUEST_ENV, SESSION_REQUEST_ENV, RECORD_ENV, false},
+	{SSH_CHANNEL_REQUEST_SHELL, SESSION_REQUEST_SHELL, RECORD_SHELL, true},
+	{SSH_CHANNEL_REQUEST_EXEC, SESSION_REQUEST_EXEC, RECORD_EXEC, true},
+	{SSH_CHANNEL_REQUEST_SUBSYSTEM, SESSION_REQUEST_SUBSYSTEM,
+		RECORD_SUBSYSTEM, true},
+	{SUBTYPE_SIGNAL, SESSION_REQUEST_NONE, RECORD_SIGNAL, false},
+};
+
+static const struct request_kind *kind_of(int subtype)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i].subtype == subtype)
+			return &kinds[i];
+	return NULL;
+}
+
+static struct channel *channel_of(struct session *s, ssh_message msg)
+{
+	ssh_channel client = ssh_message_channel_request_channel(msg);
+	struct channel *ch;
+
+	TAILQ_FOREACH (ch, &s->channels, entry)
+		if (ch->client && ch->client == client)
+			return ch;
+	return NULL;
+}
+
+static bool read_terminal(struct request *rq)
+{
+	rq->cols = (uint32_t)ssh_message_channel_request_pty_width(rq->msg);
+	rq->rows = (uint32_t)ssh_message_channel_request_pty_height(rq->msg);
+	if (rq->cols > TERMINAL_SIZE_MAX || rq->rows > TERMINAL_SIZE_MAX)
+		return false;
+	return true;
+}
+
+static char *copy_text(const char *text)
+{
+	return text && strlen(text) <= REQUEST_TEXT_MAX ? strdup(text) : NULL;
+}
+
+static bool read_env(struct request *rq)
+{
+	const char *name = ssh_message_channel_request_env_name(rq->msg);
+	const char *value = ssh_message_channel_request_env_value(rq->msg);
+
+	if (!name || !value || !name[0] || strlen(name) > 256 ||
+		strlen(value) > 4096 || strchr(name, '='))
+		return false;
+	if (asprintf(&rq->text, "%s=%s", name, value) < 0) {
+		rq->text = NULL;
+		return false;
+	}
+	rq->value = rq->text + strlen(name) + 1;
+	return true;
+}
+
+static bool read_request(struct request *rq)
+{
+	switch (rq->subtype) {
+	case SSH_CHANNEL_REQUEST_PTY:
+		rq->text = copy_text(
+			ssh_message_channel_request_pty_term(rq->msg));
+		return rq->text && strlen(rq->text) <= 256 && read_terminal(rq);
+	case SSH_CHANNEL_REQUEST_WINDOW_CHANGE: return read_terminal(rq);
+	case SSH_CHANNEL_REQUEST_ENV: return read_env(rq);
+	case SSH_CHANNEL_REQUEST_SHELL: rq->text = strdup(""); break;
+	case SSH_CHANNEL_REQUEST_EXEC:
+		rq->text = copy_text(
+			ssh_message_channel_request_command(rq->msg));
+		break;
+	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
+		rq->text = copy_text(
+			ssh_message_channel_request_subsystem(rq->msg));
+		break;
+	default: return false;
+	}
+	return rq->text;
+}
+
+static void request_free(struct request *rq)
+{
+	if (rq->msg)
+		ssh_message_free(rq->msg);
+	free(rq->text);
+	free(rq);
+}
+
+static void append(struct channel *ch, struct request *rq)
+{
+	if (ch->request_count >= REQUESTS_WAITING_MAX) {
+		request_free(rq);
+		session_end(ch->session, "Too many requests.");
+		return;
+	}
+	TAILQ_INSERT_TAIL(&ch->requests, rq, entry);
+	ch->request_count++;
+}
+
+void request_arrived(struct session *s, ssh_message msg)
+{
+	struct channel *ch = channel_of(s, msg);
+	struct request *rq = ch ? calloc(1, sizeof(*rq)) : NULL;
+
+	if (!rq || ch->kind == CHANNEL_STREAM || ch->client_closed) {
+		free(rq);
+		ssh_message_reply_default(msg);
+		ssh_message_free(msg);
+		return;
+	}
+	rq->msg = msg;
+	rq->subtype = ssh_message_subtype(msg);
+	/* One that cannot be read stays in line, so that it is refused in its
+	 * turn. */
+	if (!kind_of(rq->subtype) || !read_request(rq))
+		rq->subtype = SSH_CHANNEL_REQUEST_UNKNOWN;
+	append(ch, rq);
+}
+
+void request_signal(struct channel *ch, const char *name)
+{
+	struct request *rq = calloc(1, sizeof(*rq));
+
+	if (!rq)
+		return;
+	rq->subtype = SUBTYPE_SIGNAL;
+	rq->text = strlen(name) <= 64 ? strdup(name) : NULL;
+	if (rq->text)
+		append(ch, rq);
+	else
+		request_free(rq);
+}
+
+static void finish(struct channel *ch, struct request *rq, bool ok)
+{
+	TAILQ_REMOVE(&ch->requests, rq, entry);
+	ch->request_count--;
+	if (rq->msg && ok)
+		ssh_message_channel_request_reply_success(rq->msg);
+	else if (rq->msg)
+		ssh_message_reply_default(rq->msg);
+	request_free(rq);
+}
+
+static void refuse(struct channel *ch, struct request *rq)
+{
+	struct session *s = ch->session;
+	const struct request_kind *kind = kind_of(rq->subtype);
+	const char *slug = kind ? record_slug(kind->record) : "request";
+	char *text = NULL;
+
+	if (asprintf(&text, "%s %s", slug, rq->text ? rq->text : "") >= 0 &&
+		s->record.fd >= 0)
+		record_put_text(&s->record, ch->id, RECORD_REFUSED, text);
+	free(text);
+	finish(ch, rq, false);
+}
+
+static uint64_t record_request(struct channel *ch, struct request *rq)
+{
+	const struct request_kind *kind = kind_of(rq->subtype);
+	struct buf body;
+	uint64_t seq = 0;
+
+	buf_init(&body, RECORD_ITEM_MAX);
+	switch (kind->record) {
+	case RECORD_PTY:
+		buf_put_u32(&body, rq->cols);
+		buf_put_u32(&body, rq->rows);
+		buf_put_cstring(&body, rq->text);
+		buf_put_cstring(&body, ""); /* modes: libssh hides them */
+		break;
+	case RECORD_RESIZE:
+		buf_put_u32(&body, rq->cols);
+		buf_put_u32(&body, rq->rows);
+		break;
+	case RECORD_ENV:
+		buf_put_string(
+			&body, rq->text, (size_t)(rq->value - rq->text) - 1);
+		buf_put_cstring(&body, rq->value);
+		break;
+	default: buf_put(&body, rq->text, strlen(rq->text)); break;
+	}
+	if (!buf_error(&body))
+		seq = record_put(&ch->session->record, ch->id, kind->record,
+			body.data, body.len);
+	buf_done(&body);
+	return seq;
+}
+
+/* scp and rsync move files; their server's command line shows it. Only when
+ * nothing else can hide in the command: no shell syntax. */
+static bool moves_files(const char *command)
+{
+	if (strpbrk(command, ";&|<>`$()\\\n\r'\"*?[]{}~!#"))
+		return false;
+	if (!strncmp(command, "scp ", 4))
+		return strstr(command, " -t") || strstr(command, " -f");
+	return !strncmp(command, "rsync --server ", 15);
+}
+
+static void started(struct channel *ch, const struct request *rq)
+{
+	bool exec = rq->subtype == SSH_CHANNEL_REQUEST_EXEC;
+	bool subsystem = rq->subtype == SSH_CHANNEL_REQUEST_SUBSYSTEM;
+
+	ch->started = true;
+	ch->command = strdup(rq->text);
+	if (ch->pty || (!exec && !subsystem)) {
+		ch->payload = PAYLOAD_WHOLE;
+		return;
+	}
+	ch->payload = exec && moves_files(rq->text) ? PAYLOAD_TOTALS
+						    : PAYLOAD_LIMITED;
+	if (subsystem && !strcmp(rq->text, "sftp")) {
+		ch->payload = PAYLOAD_TOTALS;
+		ch->sftp = sftp_watch_new(channel_file, ch);
+	}
+	channel_hash_init(ch);
+}
+
+static int forward(struct channel *ch, struct request *rq)
+{
+	switch (rq->subtype) {
+	case SSH_CHANNEL_REQUEST_PTY:
+		return ssh_channel_request_pty_size(
+			ch->target, rq->text, (int)rq->cols, (int)rq->rows);
+	case SSH_CHANNEL_REQUEST_WINDOW_CHANGE:
+		return ssh_channel_change_pty_size(
+			ch->target, (int)rq->cols, (int)rq->rows);
+	case SSH_CHANNEL_REQUEST_ENV: {
+		int rc;
+
+		rq->value[-1] = '\0';
+		rc = ssh_channel_request_env(ch->target, rq->text, rq->value);
+		rq->value[-1] = '=';
+		return rc;
+	}
+	case SSH_CHANNEL_REQUEST_SHELL:
+		return ssh_channel_request_shell(ch->target);
+	case SSH_CHANNEL_REQUEST_EXEC:
+		return ssh_channel_request_exec(ch->target, rq->text);
+	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
+		return ssh_channel_request_subsystem(ch->target, rq->text);
+	case SUBTYPE_SIGNAL:
+		return ssh_channel_request_send_signal(ch->target, rq->text);
+	default: return SSH_ERROR;
+	}
+}
+
+static void show_notice(struct channel *ch)
+{
+	const char *notice = ch->session->target.notice;
+
+	if (ch->pty && notice && notice[0])
+		channel_tell(ch, notice);
+}
+
+/* The head of the line, allowed and written down: on to the target. */
+static bool forward_step(struct channel *ch, struct request *rq)
+{
+	const struct request_kind *kind = kind_of(rq->subtype);
+	int rc = forward(ch, rq);
+
+	if (rc == SSH_AGAIN)
+		return false;
+	if (rc == SSH_OK && rq->subtype == SSH_CHANNEL_REQUEST_PTY)
+		ch->pty = true;
+	if (rc == SSH_OK && kind->starts) {
+		started(ch, rq);
+		finish(ch, rq, true);
+		show_notice(ch);
+		return true;
+	}
+	finish(ch, rq, rc == SSH_OK);
+	return true;
+}
+
+static bool out_of_order(const struct channel *ch, const struct request *rq)
+{
+	const struct request_kind *kind = kind_of(rq->subtype);
+
+	if (!kind)
+		return true;
+	/* RFC 4254 section 6.5: one of these a channel; a terminal and the
+	 * environment come before it. */
+	if (ch->started)
+		return kind->starts || rq->subtype == SSH_CHANNEL_REQUEST_PTY ||
+		       rq->subtype == SSH_CHANNEL_REQUEST_ENV;
+	return (ch->pty && rq->subtype == SSH_CHANNEL_REQUEST_PTY) ||
+	       rq->subtype == SUBTYPE_SIGNAL;
+}
+
+static bool head_step(struct channel *ch, struct request *rq)
+{
+	struct session *s = ch->session;
+
+	if (rq->step == REQUEST_NEW || rq->step == REQUEST_WAIT_GATE)
+		return false;
+	if (rq->step == REQUEST_ALLOWED) {
+		if (!rq->allowed || out_of_order(ch, rq) || ch->client_closed ||
+			ch->target_closed) {
+			refuse(ch, rq);
+			return true;
+		}
+		rq->seq = record_request(ch, rq);
+		rq->step = REQUEST_WAIT_RECORD;
+	}
+	if (rq->step == REQUEST_WAIT_RECORD) {
+		if (!record_written(&s->record, rq->seq))
+			return false;
+		rq->step = REQUEST_FORWARDING;
+	}
+	return forward_step(ch, rq);
+}
+
+static void ask_gate(struct channel *ch, struct request *rq)
+{
+	const struct request_kind *kind = kind_of(rq->subtype);
+
+	if (kind && kind->gate != SESSION_REQUEST_NONE) {
+		rq->gate = kind->gate;
+		rq->step = REQUEST_WAIT_GATE;
+		link_gate(ch->session, ch->id, kind->gate, rq->text, 0);
+		return;
+	}
+	/* Sizes and signals belong to what was permitted before. */
+	rq->allowed = kind;
+	rq->step = REQUEST_ALLOWED;
+}
+
+bool requests_pump(struct channel *ch)
+{
+	struct request *rq;
+	bool progress = false;
+
+	if (ch->kind == CHANNEL_LOCAL) {
+		while ((rq = TAILQ_FIRST(&ch->requests))) {
+			bool ok = local_request(ch, rq);
+
+			finish(ch, rq, ok);
+			progress = true;
+		}
+		return progress;
+	}
+	TAILQ_FOREACH (rq, &ch->requests, entry)
+		if (rq->step == REQUEST_NEW)
+			ask_gate(ch, rq);
+	while ((rq = TAILQ_FIRST(&ch->requests)) && head_step(ch, rq))
+		progress = true;
+	return progress;
+}
+
+void request_gate_answer(
+	struct channel *ch, uint32_t request, bool allow, const char *text)
+{
+	struct request *rq;
+
+	TAILQ_FOREACH (rq, &ch->requests, entry) {
+		if (rq->step != REQUEST_WAIT_GATE ||
+			(uint32_t)rq->gate != request)
+			continue;
+		rq->allowed = allow;
+		rq->step = REQUEST_ALLOWED;
+		if (!allow && text[0] && kind_of(rq->subtype)->starts)
+			channel_tell(ch, text);
+		return;
+	}
+}
+
+void requests_free(struct channel *ch)
+{
+	struct request *rq;
+
+	while ((rq = TAILQ_FIRST(&ch->requests))) {
+		TAILQ_REMOVE(&ch->requests, rq, entry);
+		request_free(rq);
+	}
+	ch->request_count = 0;
+}

@@ -1,0 +1,362 @@
+/*
+ * The SSH client towards the target, on a descriptor that the monitor
+ * connected. The host key must be one of the pins the monitor gave, or
+ * nothing more is said. The key for the login stays in the monitor: libssh
+ * asks for its signature in the agent protocol.
+ */
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/sshkey.h"
+#include "session_channel.h"
+#include "session_io.h"
+
+#define HOST_KEY_LIST \
+	"ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384," \
+	"ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256"
+#define USER_KEY_LIST \
+	"ssh-ed25519-cert-v01@openssh.com," \
+	"ecdsa-sha2-nistp256-cert-v01@openssh.com," \
+	"rsa-sha2-512-cert-v01@openssh.com," \
+	"rsa-sha2-256-cert-v01@openssh.com," \
+	"ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384," \
+	"ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256"
+#define KEX_LIST \
+	"mlkem768x25519-sha256,sntrup761x25519-sha512," \
+	"sntrup761x25519-sha512@openssh.com,curve25519-sha256," \
+	"curve25519-sha256@libssh.org,ecdh-sha2-nistp256," \
+	"ecdh-sha2-nistp384,ecdh-sha2-nistp521," \
+	"diffie-hellman-group16-sha512,diffie-hellman-group14-sha256"
+#define CIPHER_LIST \
+	"aes128-gcm@openssh.com,aes256-gcm@openssh.com," \
+	"chacha20-poly1305@openssh.com,aes256-ctr,aes128-ctr"
+#define MAC_LIST \
+	"hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com," \
+	"hmac-sha2-256,hmac-sha2-512"
+
+void target_ask(struct session *s)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_REQ_TARGET);
+	link_send(s, &msg);
+	s->target_leg.state = LEG_ASKED;
+}
+
+static enum sgb_err parse(struct session_target *target, struct reader *rd)
+{
+	uint32_t i, pins;
+
+	target->name = reader_cstring(rd, 256);
+	target->login = reader_cstring(rd, 256);
+	target->address = reader_cstring(rd, 64);
+	target->port = reader_u32(rd);
+	target->record_bits = reader_u32(rd);
+	target->idle = reader_u32(rd);
+	target->timeout = reader_u32(rd);
+	target->notice = reader_cstring(rd, 4096);
+	pins = reader_u32(rd);
+	if (pins > SESSION_MAX_PINS)
+		return SGB_ERR_LIMIT;
+	for (i = 0; i < pins; i++) {
+		char *pin = reader_cstring(rd, 256);
+
+		if (!pin)
+			break;
+		target->pins[target->pin_count++] = pin;
+	}
+	return reader_end(rd);
+}
+
+static enum sgb_err set_options(struct session *s)
+{
+	ssh_session ssh = s->target_leg.ssh;
+	const struct session_target *target = &s->target;
+	const struct {
+		enum ssh_options_e option;
+		const char *value;
+	} options[] = {
+		{SSH_OPTIONS_HOST, target->address},
+		{SSH_OPTIONS_USER, target->login},
+		{SSH_OPTIONS_SSH_DIR, "/"},
+		{SSH_OPTIONS_KNOWNHOSTS, "/nonexistent"},
+		{SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/nonexistent"},
+		{SSH_OPTIONS_KEY_EXCHANGE, KEX_LIST},
+		{SSH_OPTIONS_HOSTKEYS, HOST_KEY_LIST},
+		{SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, USER_KEY_LIST},
+		{SSH_OPTIONS_CIPHERS_C_S, CIPHER_LIST},
+		{SSH_OPTIONS_CIPHERS_S_C, CIPHER_LIST},
+		{SSH_OPTIONS_HMAC_C_S, MAC_LIST},
+		{SSH_OPTIONS_HMAC_S_C, MAC_LIST},
+		{SSH_OPTIONS_COMPRESSION_C_S, "none"},
+		{SSH_OPTIONS_COMPRESSION_S_C, "none"},
+	};
+	unsigned int port = target->port;
+	int no = 0;
+	size_t i;
+
+	if (ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &no) ||
+		ssh_options_set(ssh, SSH_OPTIONS_PORT, &port) ||
+		ssh_options_set(ssh, SSH_OPTIONS_FD, &s->target_leg.fd))
+		return SGB_ERR_CRYPTO;
+	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (ssh_options_set(ssh, options[i].option, options[i].value))
+			return SGB_ERR_CRYPTO;
+	return SGB_OK;
+}
+
+static enum sgb_err open_leg(struct session *s)
+{
+	enum sgb_err err;
+
+	s->target_leg.ssh = ssh_new();
+	if (!s->target_leg.ssh)
+		return SGB_ERR_NOMEM;
+	err = set_options(s);
+	if (!err)
+		err = io_add(s->target_leg.fd);
+	if (err)
+		return err;
+	ssh_set_blocking(s->target_leg.ssh, 0);
+	if (ssh_connect(s->target_leg.ssh) == SSH_ERROR ||
+		ssh_event_add_session(s->event, s->target_leg.ssh) != SSH_OK)
+		return SGB_ERR_CLOSED;
+	s->target_leg.state = LEG_HANDSHAKE;
+	s->target_leg.heard = s->now;
+	s->target.deadline = s->now + (uint64_t)s->target.timeout * 1000;
+	return SGB_OK;
+}
+
+enum sgb_err target_granted(struct session *s, struct msg *msg)
+{
+	enum sgb_err err;
+	int stream;
+
+	if (s->target_leg.state != LEG_ASKED)
+		return SGB_ERR_PHASE;
+	s->busy = true;
+	err = parse(&s->target, &msg->reader);
+	if (err)
+		return err;
+	s->target_leg.fd = msg_take_fd(msg, 0);
+	stream = msg_take_fd(msg, 1);
+	s->target.agent = msg_take_fd(msg, 2);
+	if (s->target_leg.fd < 0 || stream < 0 || s->target.agent < 0)
+		return SGB_ERR_FORMAT;
+	err = record_open(&s->record, stream);
+	if (!err)
+		err = open_leg(s);
+	return err;
+}
+
+/* "connection to web1 failed (reference ID)": the target as the user named
+ * it. The caller frees; NULL without memory. */
+static char *target_text(
+	const struct session *s, const char *before, const char *after)
+{
+	char *text = NULL, *shown;
+
+	if (asprintf(&text, "%s%s%s", before,
+		    s->target.name ? s->target.name : "the target", after) < 0)
+		return NULL;
+	shown = session_with_reference(s, text);
+	free(text);
+	return shown;
+}
+
+void target_refuse(struct session *s, const char *text)
+{
+	if (s->target_leg.state == LEG_REFUSED ||
+		s->target_leg.state == LEG_GONE)
+		return;
+	s->target_leg.state = LEG_REFUSED;
+	s->refusal = strdup(text && text[0] ? text : "access refused");
+	s->linger_until = s->now + LINGER_MS;
+	s->busy = true;
+	if (s->record.fd >= 0 && s->refusal)
+		record_put_text(
+			&s->record, RECORD_CONNECTION, RECORD_NOTE, s->refusal);
+}
+
+static void failed(struct session *s, const char *why)
+{
+	char *text = target_text(s, "connection to ", " failed");
+
+	link_report(s, 0, SESSION_REPORT_TARGET_FAILED, 0, 0, why);
+	target_refuse(s, text ? text : "connection to the target failed");
+	free(text);
+}
+
+/* SHA256:base64 as ssh-keygen -l prints it, into fp. */
+static bool fingerprint(ssh_session ssh, char fp[SSHKEY_FP_MAX])
+{
+	ssh_key key = NULL;
+	unsigned char *hash = NULL;
+	char *text = NULL;
+	size_t len;
+	bool ok = false;
+
+	if (ssh_get_server_publickey(ssh, &key) == SSH_OK &&
+		ssh_get_publickey_hash(
+			key, SSH_PUBLICKEY_HASH_SHA256, &hash, &len) == 0)
+		text = ssh_get_fingerprint_hash(
+			SSH_PUBLICKEY_HASH_SHA256, hash, len);
+	if (text && strlen(text) < SSHKEY_FP_MAX) {
+		strcpy(fp, text);
+		ok = true;
+	}
+	ssh_string_free_char(text);
+	ssh_clean_pubkey_hash(&hash);
+	ssh_key_free(key);
+	return ok;
+}
+
+static bool host_key_pinned(struct session *s)
+{
+	char fp[SSHKEY_FP_MAX];
+	char *text;
+	size_t i;
+
+	if (!fingerprint(s->target_leg.ssh, fp))
+		strcpy(fp, "unreadable");
+	for (i = 0; i < s->target.pin_count; i++)
+		if (!strcmp(fp, s->target.pins[i]))
+			return true;
+	link_report(s, 0, SESSION_REPORT_TARGET_HOSTKEY, 0, 0, fp);
+	text = target_text(s, "the host key of ",
+		" is not the one that is known; not connected");
+	target_refuse(s, text ? text : "host key not known");
+	free(text);
+	return false;
+}
+
+static bool shake_hands(struct session *s)
+{
+	int rc = ssh_connect(s->target_leg.ssh);
+
+	if (rc == SSH_AGAIN)
+		return false;
+	if (rc != SSH_OK) {
+		failed(s, ssh_get_error(s->target_leg.ssh));
+		return true;
+	}
+	if (!host_key_pinned(s))
+		return true;
+	if (ssh_set_agent_socket(s->target_leg.ssh, s->target.agent) !=
+		SSH_OK) {
+		failed(s, "agent");
+		return true;
+	}
+	s->target.agent_used = true;
+	s->target_leg.state = LEG_AUTH;
+	return true;
+}
+
+static void record_banner(struct session *s)
+{
+	char *banner = ssh_get_issue_banner(s->target_leg.ssh);
+
+	if (banner)
+		record_put_text(
+			&s->record, RECORD_CONNECTION, RECORD_BANNER, banner);
+	ssh_string_free_char(banner);
+}
+
+static void record_algorithms(struct session *s)
+{
+	char *client = leg_algorithms(&s->client);
+	char *target = leg_algorithms(&s->target_leg);
+	char *both = NULL;
+
+	if (client && target &&
+		asprintf(&both, "{\"client\":%s,\"target\":%s}", client,
+			target) >= 0) {
+		record_put_text(
+			&s->record, RECORD_CONNECTION, RECORD_ALGORITHMS, both);
+		link_report(s, 0, SESSION_REPORT_TARGET_READY, 0, 0, target);
+	}
+	free(both);
+	free(target);
+	free(client);
+}
+
+static bool authenticate(struct session *s)
+{
+	int rc = ssh_userauth_agent(s->target_leg.ssh, NULL);
+
+	if (rc == SSH_AUTH_AGAIN)
+		return false;
+	record_banner(s);
+	/* Exactly this value: PARTIAL and INFO are not a login. */
+	if (rc != SSH_AUTH_SUCCESS) {
+		failed(s, rc == SSH_AUTH_DENIED
+				  ? "the target refused the certificate"
+				  : ssh_get_error(s->target_leg.ssh));
+		return true;
+	}
+	s->target_leg.state = LEG_READY;
+	record_algorithms(s);
+	return true;
+}
+
+static void check_gone(struct session *s)
+{
+	if (ssh_is_connected(s->target_leg.ssh) &&
+		!io_ended(s->target_leg.fd) &&
+		!(ssh_get_status(s->target_leg.ssh) &
+			(SSH_CLOSED | SSH_CLOSED_ERROR)))
+		return;
+	if (s->target_leg.state < LEG_READY) {
+		failed(s, "the target closed the connection");
+		return;
+	}
+	/* What came before is still delivered (session_settle). */
+	s->target_leg.state = LEG_GONE;
+	s->target_lost = true;
+	s->linger_until = s->now + LINGER_MS;
+	s->busy = true;
+}
+
+bool target_pump(struct session *s)
+{
+	enum leg_state before = s->target_leg.state;
+
+	if (!s->target_leg.ssh || before >= LEG_REFUSED)
+		return false;
+	if (before == LEG_HANDSHAKE)
+		shake_hands(s);
+	if (s->target_leg.state == LEG_AUTH)
+		authenticate(s);
+	if (s->target_leg.state < LEG_READY && s->now > s->target.deadline)
+		failed(s, "the target did not answer in time");
+	if (s->target_leg.state < LEG_REFUSED)
+		check_gone(s);
+	return s->target_leg.state != before;
+}
+
+void target_close(struct session *s)
+{
+	size_t i;
+
+	if (s->target_leg.ssh) {
+		if (ssh_is_connected(s->target_leg.ssh))
+			ssh_disconnect(s->target_leg.ssh);
+		io_flush_all();
+		io_remove(s->target_leg.fd);
+		ssh_free(s->target_leg.ssh);
+		s->target_leg.ssh = NULL;
+	}
+	if (s->target.agent >= 0 && !s->target.agent_used)
+		close(s->target.agent);
+	for (i = 0; i < s->target.pin_count; i++)
+		free(s->target.pins[i]);
+	free(s->target.name);
+	free(s->target.login);
+	free(s->target.address);
+	free(s->target.notice);
+}

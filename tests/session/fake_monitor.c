@@ -1,0 +1,625 @@
+/*
+ * A scripted monitor and recorder for tests of sgbridge-session: listens on a
+ * loopback port, starts one session process a connection, says yes to every
+ * key and to the code 123456, connects to one target, and writes down what
+ * the recorder gets. Never installed.
+ *
+ * usage: fake_monitor PORT DIRECTORY
+ * DIRECTORY holds session (the program), hostkey, empty/, and conf with lines
+ * NAME=VALUE: target-port, login, pin (several), agent (a socket), and, to
+ * provoke: recorder-limit (messages, then it closes), recorder-stall,
+ * record-input, deny (an argument that the gate refuses), refuse-target,
+ * idle, notice, max-channels, jump=refuse.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/msg.h"
+#include "core/record.h"
+
+#define UID 65534
+
+struct fake {
+	const char *dir;
+	enum session_mode mode;
+	const char *user;
+	char proved[256];
+	int sock;     /* to the session */
+	int recorder; /* our end of the stream, or -1 */
+	int forward;
+	uint64_t messages;
+	FILE *log;
+};
+
+static void die(const char *what)
+{
+	perror(what);
+	_exit(1);
+}
+
+static void check(enum sgb_err err, const char *what)
+{
+	if (err) {
+		fprintf(stderr, "fake_monitor: %s: %s\n", what,
+			sgb_err_text(err));
+		_exit(1);
+	}
+}
+
+/* The n-th value of a name in DIRECTORY/conf, or NULL. Leaks on purpose. */
+static const char *conf(const struct fake *f, const char *name, int n)
+{
+	char path[512], line[1024];
+	const char *value = NULL;
+	size_t len = strlen(name);
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/conf", f->dir);
+	file = fopen(path, "re");
+	if (!file)
+		die(path);
+	while (!value && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = 0;
+		if (!strncmp(line, name, len) && line[len] == '=' && !n--)
+			value = strdup(line + len + 1);
+	}
+	fclose(file);
+	return value;
+}
+
+static unsigned int number(
+	const struct fake *f, const char *name, unsigned int d)
+{
+	const char *value = conf(f, name, 0);
+
+	return value ? (unsigned int)atoi(value) : d;
+}
+
+static void note(struct fake *f, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vfprintf(f->log, fmt, args);
+	va_end(args);
+	fflush(f->log);
+}
+
+static void answer(struct fake *f, struct msg *msg)
+{
+	check(msg_send(f->sock, msg), msg_name(msg->type));
+	msg_done(msg);
+}
+
+static void send_auth(
+	struct fake *f, enum session_auth result, const char *text)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SES_AUTH);
+	buf_put_u32(&msg.body, result);
+	buf_put_cstring(&msg.body, text);
+	answer(f, &msg);
+}
+
+static void send_refused(struct fake *f, const char *text)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_SES_REFUSED);
+	buf_put_cstring(&msg.body, text);
+	answer(f, &msg);
+}
+
+static char *slurp(const struct fake *f, const char *name)
+{
+	static char text[16384];
+	char path[512];
+	size_t got;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	file = fopen(path, "re");
+	if (!file)
+		die(path);
+	got = fread(text, 1, sizeof(text) - 1, file);
+	text[got] = 0;
+	fclose(file);
+	return text;
+}
+
+static void send_start(struct fake *f)
+{
+	char empty[512];
+	struct msg msg;
+
+	snprintf(empty, sizeof(empty), "%s/empty", f->dir);
+	msg_init(&msg, MSG_SES_START);
+	buf_put_u32(&msg.body, f->mode);
+	buf_put_cstring(&msg.body, "test-conn-1");
+	buf_put_cstring(&msg.body, "127.0.0.1");
+	buf_put_u32(&msg.body, 40000);
+	buf_put_cstring(&msg.body, f->user ? f->user : "");
+	buf_put_cstring(&msg.body, "fake banner\n");
+	buf_put_u32(&msg.body, 6);
+	buf_put_u32(&msg.body, number(f, "max-channels", 16));
+	buf_put_u32(&msg.body, number(f, "keepalive", 30));
+	buf_put_u64(&msg.body, (uint64_t)number(f, "memory", 192) << 20);
+	buf_put_u32(&msg.body, UID);
+	buf_put_u32(&msg.body, UID);
+	buf_put_cstring(&msg.body, empty);
+	buf_put_u32(&msg.body, 1);
+	buf_put_cstring(&msg.body, slurp(f, "hostkey"));
+	answer(f, &msg);
+}
+
+static int connect_port(unsigned int port)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *)&in, sizeof(in)))
+		die("target");
+	return fd;
+}
+
+static int connect_unix(const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+	if (connect(fd, (struct sockaddr *)&un, sizeof(un)))
+		die(path);
+	return fd;
+}
+
+static int open_recorder(struct fake *f)
+{
+	int fds[2];
+
+	check(msg_pair(fds), "recorder");
+	f->recorder = fds[0];
+	return fds[1];
+}
+
+static void put_pins(struct fake *f, struct buf *body)
+{
+	uint32_t n = 0, i;
+
+	while (conf(f, "pin", (int)n))
+		n++;
+	buf_put_u32(body, n);
+	for (i = 0; i < n; i++)
+		buf_put_cstring(body, conf(f, "pin", (int)i));
+}
+
+static void got_target(struct fake *f, struct msg *in)
+{
+	const char *refuse = conf(f, "refuse-target", 0);
+	const char *notice = conf(f, "notice", 0);
+	struct msg msg;
+	int fds[3], i;
+
+	(void)in;
+	if (refuse) {
+		send_refused(f, refuse);
+		return;
+	}
+	fds[0] = connect_port(number(f, "target-port", 0));
+	fds[1] = open_recorder(f);
+	fds[2] = connect_unix(conf(f, "agent", 0));
+	msg_init(&msg, MSG_SES_TARGET);
+	buf_put_cstring(&msg.body, "web1");
+	buf_put_cstring(&msg.body, conf(f, "login", 0));
+	buf_put_cstring(&msg.body, "127.0.0.1");
+	buf_put_u32(&msg.body, number(f, "target-port", 0));
+	buf_put_u32(&msg.body, number(f, "record-input", 0));
+	buf_put_u32(&msg.body, number(f, "idle", 0));
+	buf_put_u32(&msg.body, 10);
+	buf_put_cstring(&msg.body, notice ? notice : "");
+	put_pins(f, &msg.body);
+	for (i = 0; i < 3; i++) {
+		check(msg_put_fd(&msg, fds[i]), "fd");
+		close(fds[i]);
+	}
+	answer(f, &msg);
+}
+
+static void got_key(struct fake *f, struct msg *in)
+{
+	char *user = reader_cstring(&in->reader, 256);
+	char *algorithm = reader_cstring(&in->reader, 256);
+	size_t len;
+	uint8_t proved;
+
+	reader_string(&in->reader, &len);
+	proved = reader_u8(&in->reader);
+	check(reader_end(&in->reader), "REQ_AUTH_KEY");
+	note(f, "key %s %s proved=%u\n", user, algorithm, proved);
+	if (!strncmp(user, "mallory", 7))
+		send_auth(f, SESSION_AUTH_REFUSED, "");
+	else if (!proved)
+		send_auth(f, SESSION_AUTH_PROBE_OK, "");
+	else if (!strncmp(user, "robot", 5))
+		send_auth(f, SESSION_AUTH_DONE, "");
+	else
+		send_auth(f, SESSION_AUTH_PARTIAL, "");
+	if (proved)
+		snprintf(f->proved, sizeof(f->proved), "%s", user);
+	free(user);
+	free(algorithm);
+}
+
+static void got_none(struct fake *f, struct msg *in)
+{
+	char *user = reader_cstring(&in->reader, 256);
+
+	note(f, "none %s for %s\n", user, f->user);
+	send_auth(f, SESSION_AUTH_DONE, "");
+	free(user);
+}
+
+static void got_kbd(struct fake *f, struct msg *in)
+{
+	struct msg msg;
+
+	(void)in;
+	msg_init(&msg, MSG_SES_PROMPT);
+	buf_put_cstring(&msg.body, "");
+	buf_put_cstring(&msg.body, "");
+	buf_put_u32(&msg.body, 1);
+	buf_put_cstring(&msg.body, "One-time code: ");
+	buf_put_u8(&msg.body, 0);
+	answer(f, &msg);
+}
+
+static void got_answer(struct fake *f, struct msg *in)
+{
+	uint32_t n = reader_u32(&in->reader);
+	char *text = reader_cstring(&in->reader, 256);
+	bool right = n == 1 && text && !strcmp(text, "123456");
+
+	note(f, "code %s\n", right ? "right" : "wrong");
+	send_auth(f, right ? SESSION_AUTH_DONE : SESSION_AUTH_REFUSED, "");
+	free(text);
+}
+
+static void got_gate(struct fake *f, struct msg *in)
+{
+	uint32_t channel = reader_u32(&in->reader);
+	uint32_t request = reader_u32(&in->reader);
+	char *argument = reader_cstring(&in->reader, 65536);
+	const char *deny;
+	struct msg msg;
+	int n;
+	bool allow = true;
+
+	for (n = 0; (deny = conf(f, "deny", n)); n++)
+		if (!strcmp(deny, argument))
+			allow = false;
+	note(f, "gate %u %u %s %s\n", channel, request, argument,
+		allow ? "yes" : "no");
+	msg_init(&msg, MSG_SES_GATE);
+	buf_put_u32(&msg.body, channel);
+	buf_put_u32(&msg.body, request);
+	buf_put_u32(&msg.body, allow);
+	buf_put_cstring(&msg.body, allow ? "" : "not permitted here");
+	answer(f, &msg);
+	free(argument);
+}
+
+static void got_command(struct fake *f, struct msg *in)
+{
+	uint32_t channel = reader_u32(&in->reader);
+	char *command = reader_cstring(&in->reader, 65536);
+	char text[1024];
+	struct msg msg;
+
+	snprintf(text, sizeof(text), "command: %s\nsecond line\n", command);
+	msg_init(&msg, MSG_SES_TEXT);
+	buf_put_u32(&msg.body, channel);
+	buf_put_u32(&msg.body, 3);
+	buf_put_cstring(&msg.body, text);
+	answer(f, &msg);
+	free(command);
+}
+
+static void got_report(struct fake *f, struct msg *in)
+{
+	static const char *const names[] = {"none", "ready", "hostkey",
+		"failed", "channel-closed", "exit", "file", "recorder-lost",
+		"anomaly", "forward-closed"};
+	uint32_t channel = reader_u32(&in->reader);
+	uint32_t kind = reader_u32(&in->reader);
+	uint64_t a = reader_u64(&in->reader), b = reader_u64(&in->reader);
+	char *text = reader_cstring(&in->reader, 65536);
+
+	note(f, "report %u %s %llu %llu %s\n", channel,
+		kind < 10 ? names[kind] : "?", (unsigned long long)a,
+		(unsigned long long)b, text);
+	free(text);
+}
+
+static void got_client(struct fake *f, struct msg *in)
+{
+	char *banner = reader_cstring(&in->reader, 1024);
+	char *algorithms = reader_cstring(&in->reader, 4096);
+
+	note(f, "client %s %s\n", banner, algorithms);
+	free(banner);
+	free(algorithms);
+}
+
+static void run(struct fake *f, int client);
+
+/* An inner connection: another monitor with its own session process. */
+static void got_jump(struct fake *f, struct msg *in)
+{
+	char *host = reader_cstring(&in->reader, 256);
+	uint32_t port = reader_u32(&in->reader);
+	const char *jump = conf(f, "jump", 0);
+	struct msg msg;
+	int fds[2];
+
+	note(f, "jump %s %u\n", host, port);
+	free(host);
+	if (jump && !strcmp(jump, "refuse")) {
+		send_refused(f, "no way to that host");
+		return;
+	}
+	if (jump && !strcmp(jump, "forward")) {
+		int recorder[2], target = connect_port(port);
+
+		check(msg_pair(recorder), "recorder");
+		f->forward = recorder[0];
+		msg_init(&msg, MSG_SES_FORWARD);
+		buf_put_u32(&msg.body, 77);
+		check(msg_put_fd(&msg, target), "fd");
+		check(msg_put_fd(&msg, recorder[1]), "fd");
+		close(target);
+		close(recorder[1]);
+		answer(f, &msg);
+		return;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		die("socketpair");
+	if (!fork()) {
+		struct fake inner = *f;
+
+		close(f->sock);
+		close(fds[0]);
+		inner.mode = SESSION_MODE_INNER;
+		inner.user = f->proved;
+		run(&inner, fds[1]);
+		_exit(0);
+	}
+	close(fds[1]);
+	msg_init(&msg, MSG_SES_JUMP);
+	check(msg_put_fd(&msg, fds[0]), "fd");
+	close(fds[0]);
+	answer(f, &msg);
+}
+
+static const struct {
+	enum msg_type type;
+	void (*handle)(struct fake *f, struct msg *in);
+} handlers[] = {
+	{MSG_REQ_AUTH_NONE, got_none},
+	{MSG_REQ_AUTH_KEY, got_key},
+	{MSG_REQ_AUTH_KBD, got_kbd},
+	{MSG_REQ_ANSWER, got_answer},
+	{MSG_REQ_TARGET, got_target},
+	{MSG_REQ_JUMP, got_jump},
+	{MSG_REQ_GATE, got_gate},
+	{MSG_REQ_REPORT, got_report},
+	{MSG_REQ_COMMAND, got_command},
+	{MSG_REQ_CLIENT, got_client},
+};
+
+static bool receive(struct fake *f)
+{
+	struct msg msg;
+	enum sgb_err err;
+	size_t i;
+
+	msg_init(&msg, MSG_NONE);
+	err = msg_recv(f->sock, &msg);
+	if (err) {
+		if (err != SGB_ERR_CLOSED)
+			note(f, "bad message: %s\n", sgb_err_text(err));
+		return false;
+	}
+	for (i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+		if (handlers[i].type == msg.type)
+			handlers[i].handle(f, &msg);
+	msg_done(&msg);
+	return true;
+}
+
+/* One line an item; payload of output goes to DIRECTORY/output as well. */
+static void log_item(struct fake *f, uint32_t channel, uint8_t kind,
+	const uint8_t *data, size_t len)
+{
+	const char *slug = record_slug(kind);
+	char path[512];
+	FILE *file;
+	size_t i;
+
+	note(f, "record %u %s %zu ", channel, slug ? slug : "?", len);
+	for (i = 0; i < len && i < 400 && kind != RECORD_OUT &&
+		    kind != RECORD_ERR && kind != RECORD_TOTALS;
+		i++)
+		note(f, data[i] >= 32 && data[i] < 127 ? "%c" : "\\%03o",
+			data[i]);
+	note(f, "\n");
+	if (kind != RECORD_OUT && kind != RECORD_ERR && kind != RECORD_IN)
+		return;
+	snprintf(path, sizeof(path), "%s/recorded.%s", f->dir, slug);
+	file = fopen(path, "ae");
+	if (file) {
+		fwrite(data, 1, len, file);
+		fclose(file);
+	}
+}
+
+static bool record(struct fake *f, int fd)
+{
+	static uint8_t bytes[RECORD_MESSAGE_MAX + 1];
+	ssize_t got = recv(fd, bytes, sizeof(bytes), 0);
+	struct reader rd;
+	struct buf ack;
+
+	if (got <= 0)
+		return false;
+	f->messages++;
+	if (f->messages > number(f, "recorder-limit", 1 << 30)) {
+		note(f, "recorder dies\n");
+		return false;
+	}
+	reader_init(&rd, bytes, (size_t)got);
+	while (rd.left && !rd.err) {
+		uint32_t channel = reader_u32(&rd);
+		uint8_t kind = reader_u8(&rd);
+		size_t len;
+		const uint8_t *data = reader_string(&rd, &len);
+
+		log_item(f, channel, kind, data, len);
+	}
+	check(reader_end(&rd), "record");
+	buf_init(&ack, 8);
+	buf_put_u64(&ack, f->messages);
+	if (send(fd, ack.data, ack.len, MSG_NOSIGNAL) < 0)
+		note(f, "ack: %s\n", strerror(errno));
+	buf_done(&ack);
+	return true;
+}
+
+static pid_t start_session(struct fake *f, int client)
+{
+	char path[512];
+	int fds[2];
+	pid_t pid;
+
+	check(msg_pair(fds), "pair");
+	snprintf(path, sizeof(path), "%s/session", f->dir);
+	pid = fork();
+	if (!pid) {
+		int peer = fcntl(client, F_DUPFD, 10);
+		int sock = fcntl(fds[1], F_DUPFD, 10);
+
+		dup2(sock, 3);
+		dup2(peer, 4);
+		close(sock);
+		close(peer);
+		execl(path, "sgbridge-session", (char *)NULL);
+		die(path);
+	}
+	close(fds[1]);
+	close(client);
+	f->sock = fds[0];
+	return pid;
+}
+
+static void loop(struct fake *f)
+{
+	bool stall = number(f, "recorder-stall", 0);
+
+	for (;;) {
+		struct pollfd fds[3] = {
+			{.fd = f->sock, .events = POLLIN},
+			{.fd = stall ? -1 : f->recorder, .events = POLLIN},
+			{.fd = f->forward, .events = POLLIN},
+		};
+
+		if (poll(fds, 3, -1) < 0)
+			continue;
+		/* The last items come before the session's end. */
+		if (fds[1].revents && !record(f, f->recorder)) {
+			close(f->recorder);
+			f->recorder = -1;
+			continue;
+		}
+		if (fds[2].revents && !record(f, f->forward)) {
+			close(f->forward);
+			f->forward = -1;
+			continue;
+		}
+		if (fds[1].revents || fds[2].revents)
+			continue;
+		if (fds[0].revents && !receive(f))
+			return;
+	}
+}
+
+static void run(struct fake *f, int client)
+{
+	int status = 0;
+	char path[512];
+	pid_t pid;
+
+	f->recorder = f->forward = -1;
+	f->messages = 0;
+	snprintf(path, sizeof(path), "%s/log", f->dir);
+	f->log = fopen(path, "ae");
+	if (!f->log)
+		die(path);
+	pid = start_session(f, client);
+	send_start(f);
+	loop(f);
+	waitpid(pid, &status, 0);
+	note(f, "session exit %d signal %d\n",
+		WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+		WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+}
+
+int main(int argc, char **argv)
+{
+	struct fake f = {.mode = SESSION_MODE_DOOR};
+	struct sockaddr_in in = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int sock, on = 1;
+
+	if (argc != 3)
+		return 2;
+	f.dir = argv[2];
+	in.sin_port = htons((uint16_t)atoi(argv[1]));
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(sock, (struct sockaddr *)&in, sizeof(in)) || listen(sock, 64))
+		die("listen");
+	printf("ready\n");
+	fflush(stdout);
+	for (;;) {
+		int client = accept4(sock, NULL, NULL, SOCK_CLOEXEC);
+
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		if (client < 0)
+			continue;
+		if (!fork()) {
+			close(sock);
+			run(&f, client);
+			_exit(0);
+		}
+		close(client);
+	}
+}
