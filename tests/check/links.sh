@@ -1,0 +1,53 @@
+#!/bin/bash
+# links.sh BUILD: a program's link line is its list of powers. Proves with
+# readelf that none links a library outside the table in docs/ARCHITECTURE.md,
+# and that the hardening is in.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+build=${1:-build}
+passed=0 failed=0
+ok() {
+	if [ -z "$2" ]; then
+		passed=$((passed + 1))
+		echo "ok $1"
+	else
+		failed=$((failed + 1))
+		echo "not ok $1: $2"
+	fi
+}
+# check FILE LIBRARY...: what it needs beyond libc and libcrypto.
+check() {
+	local file=$1 extra='' library
+	shift
+	[ -e "$build/$file" ] || {
+		ok "$file" "not built"
+		return
+	}
+	for library in $(readelf -d "$build/$file" |
+		sed -n 's/.*NEEDED.*\[\(.*\)\.so.*/\1/p'); do
+		case " libc libcrypto ld-linux-x86-64 ld-linux-aarch64 $* " in
+		*" $library "*) ;;
+		*) extra="$extra $library" ;;
+		esac
+	done
+	ok "$file links no more than it may" "$extra"
+	ok "$file binds at start" "$(readelf -d "$build/$file" |
+		grep -qE 'BIND_NOW|FLAGS.*NOW' || echo lazy)"
+	ok "$file has no executable stack" "$(readelf -lW "$build/$file" |
+		grep GNU_STACK | grep -o RWE)"
+	ok "$file has read-only relocations" \
+		"$(readelf -lW "$build/$file" | grep -q GNU_RELRO || echo none)"
+}
+check sgbridged
+check sgbridge-monitor libpam libaudit
+check sgbridge-session libssh libseccomp
+check sgbridge
+check sgbridge-recorder libzstd libaudit
+check sgbridge-audit libzstd libtsm libsqlite3 libjansson libseccomp
+check sgbridge-otp liboath libqrencode libaudit
+check pam_sgbridge.so libpam liboath libaudit
+symbols=$(nm -D --defined-only "$build/pam_sgbridge.so" | awk '{print $3}' |
+	grep -v '^pam_sm_' | grep -v -E '^(PAM_|SGB_|@)')
+ok "pam_sgbridge.so exports pam_sm_* alone" "$symbols"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,28 @@
+#!/bin/bash
+# Form: formatting, shell scripts, manual pages, sizes, and that the project
+# speaks of itself alone.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+passed=0 failed=0
+ok() {
+	if [ -z "$2" ]; then
+		passed=$((passed + 1))
+		echo "ok $1"
+	else
+		failed=$((failed + 1))
+		echo "not ok $1"
+		printf '%s\n' "$2" | head -n 20 | sed 's/^/# /'
+	fi
+}
+ok "clang-format" "$(git ls-files '*.c' '*.h' |
+	xargs clang-format --dry-run -Werror 2>&1 | grep -E 'error:' |
+	cut -d: -f1 | sort | uniq -c)"
+# shellcheck disable=SC2046
+ok "shellcheck" "$(shellcheck -x -S warning $(git ls-files '*.sh') .ci/run 2>&1)"
+ok "mandoc -Tlint" "$(mandoc -Tlint -W warning docs/man/*.[1-8] 2>&1)"
+ok "no file over 600 lines" "$(git ls-files '*.c' '*.h' | xargs wc -l |
+	awk '$1 > 600 && $2 != "total" && $2 !~ /^tests\//')"
+ok "no unfinished marks" "$(git grep -nE '\b(TODO|FIXME|XXX)\b' -- '*.c' '*.h' \
+	'*.sh' Makefile ':!tests/check/lint.sh')"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

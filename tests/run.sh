@@ -1,0 +1,59 @@
+#!/bin/bash
+# Runs every test and adds up. A test program ends in a line "N passed, N
+# failed" or is a cmocka program; exit 77 means that it cannot run here, and
+# the line above says why. The last line of all is the sum.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=${1:-build}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+passed=0 failed=0 skipped=0
+
+add() {
+	local name=$1 status=$2 p=0 f=0 seconds=$3
+	if [ "$status" -eq 77 ]; then
+		skipped=$((skipped + 1))
+		printf 'skip %-34s %s\n' "$name" "$(tail -n 1 "$log")"
+		return
+	fi
+	p=$(sed -n 's/^\([0-9]\+\) passed, [0-9]\+ failed.*/\1/p
+		s/^\[  PASSED  \] \([0-9]\+\) test(s)\.*/\1/p' "$log" | tail -n 1)
+	f=$(sed -n 's/^[0-9]\+ passed, \([0-9]\+\) failed.*/\1/p
+		s/^ *\([0-9]\+\) FAILED TEST(S).*/\1/p' "$log" | tail -n 1)
+	# No count and no success is a failure, whatever else it said.
+	if [ -z "$p" ] || { [ "$status" -ne 0 ] && [ "${f:-0}" -eq 0 ]; }; then
+		f=$((${f:-0} + 1))
+	fi
+	passed=$((passed + ${p:-0}))
+	failed=$((failed + ${f:-0}))
+	printf '%-4s %-34s %4d passed %3d failed %4ds\n' \
+		"$([ "${f:-0}" -eq 0 ] && echo ok || echo FAIL)" \
+		"$name" "${p:-0}" "${f:-0}" "$seconds"
+	[ "${f:-0}" -eq 0 ] || tail -n 60 "$log" | sed 's/^/     | /'
+}
+
+try() {
+	local name=$1 start=$SECONDS
+	shift
+	"$@" >"$log" 2>&1 </dev/null
+	add "$name" $? $((SECONDS - start))
+}
+
+for program in "$build"/tests/unit/*; do
+	[ -x "$program" ] && [ -f "$program" ] &&
+		try "unit/${program##*/}" "$program"
+done
+for script in tests/check/*.sh tests/pam/*.sh tests/session/*.sh \
+	tests/recorder/*.sh tests/e2e/*.sh tests/fault/*.sh; do
+	[ -x "$script" ] && try "${script#tests/}" "$script" "$build"
+done
+if [ -z "${SGB_QUICK:-}" ]; then
+	try fuzz-smoke make --no-print-directory fuzz-smoke
+	try sanitizers tests/sanitize.sh
+fi
+if [ "$skipped" -gt 0 ]; then
+	echo "$passed passed, $failed failed, $skipped skipped"
+else
+	echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ]
