@@ -20,11 +20,11 @@
 #include "session_channel.h"
 #include "session_io.h"
 
-#define TICK_MS		1000
-#define ROUNDS_MAX	64
-#define UNANSWERED_MAX	3
-#define POLL_MAX	256
-#define REKEY_BYTES_MAX (8 * 1024 * 1024)
+#define TICK_MS	       1000
+#define READS_MAX      128
+#define ROUNDS_MAX     64
+#define UNANSWERED_MAX 3
+#define POLL_MAX       256
 
 static uint64_t milliseconds(void)
 {
@@ -178,6 +178,19 @@ static bool leg_has_work(const struct leg *leg)
 		       (ssh_get_status(leg->ssh) & SSH_WRITE_PENDING));
 }
 
+/* libssh reads 4 KiB a call; this goes on until it has all that came. What it
+ * hands out meanwhile is bounded by the windows. */
+static void read_legs(struct session *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < READS_MAX; i++) {
+		if (!leg_has_work(&s->client) && !leg_has_work(&s->target_leg))
+			return;
+		ssh_event_dopoll(s->event, 0);
+	}
+}
+
 /* One turn: everything that can be done without waiting. */
 static bool turn(struct session *s)
 {
@@ -186,8 +199,7 @@ static bool turn(struct session *s)
 
 	for (round = 0; progress && round < ROUNDS_MAX && !s->over; round++) {
 		s->busy = false;
-		if (leg_has_work(&s->client) || leg_has_work(&s->target_leg))
-			ssh_event_dopoll(s->event, 0);
+		read_legs(s);
 		progress = server_pump(s);
 		progress |= target_pump(s);
 		progress |= channels_pump(s);
@@ -195,7 +207,8 @@ static bool turn(struct session *s)
 		check_recorder(s);
 		check_ends(s);
 	}
-	return progress;
+	return progress || leg_has_work(&s->client) ||
+	       leg_has_work(&s->target_leg);
 }
 
 /* Returns true if a leg that was full is not any more. */
