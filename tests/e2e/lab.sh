@@ -9,7 +9,7 @@
 #     |                    |
 #   web1 10.0.1.11:22    db1 10.0.2.21:22
 #
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 LAB_OPS_UID=64201
 LAB_SESSION_USER=64301:64301
@@ -100,6 +100,7 @@ lab_instance() {
 		HostKey $dir/hostkey
 		PidFile none
 		UsePAM no
+		${LAB_SSHD_EXTRA:+${LAB_SSHD_EXTRA//\/LAB/$LAB}}
 		AuthorizedKeysFile none
 		PasswordAuthentication no
 		KbdInteractiveAuthentication no
@@ -221,6 +222,7 @@ lab_policy() {
 }
 
 lab_daemons() {
+	# The pids are for the tests that source this.
 	lab_start "$LAB/recorder.log" ip netns exec "$lab_tag-bastion" \
 		"$BUILD/sgbridge-recorder" -e -c "$LAB/sgbridge.conf"
 	LAB_RECORDER=$LAB_LAST
