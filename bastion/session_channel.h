@@ -54,6 +54,7 @@ struct request {
 	uint32_t cols, rows;
 	uint64_t seq;
 	bool allowed;
+	char *reason; /* why not, for the user */
 };
 TAILQ_HEAD(requests, request);
 

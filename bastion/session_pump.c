@@ -480,7 +480,8 @@ static bool move_exit(struct channel *ch)
 		record_exit(ch);
 		return true;
 	}
-	if (ch->kind == CHANNEL_RELAY && !ch->session->ending &&
+	/* 0: the status is our own, not the target's. */
+	if (ch->exit_seq && !ch->session->ending &&
 		!record_written(&ch->session->record, ch->exit_seq))
 		return false;
 	ch->exit_sent = true;

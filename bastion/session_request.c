@@ -12,6 +12,7 @@
 #define REQUESTS_WAITING_MAX 128
 #define REQUEST_TEXT_MAX     32768
 #define TERMINAL_SIZE_MAX    10000
+#define REFUSED_STATUS	     255
 
 /* What each kind of request is to the gate and to the recorder. */
 struct request_kind {
@@ -115,6 +116,7 @@ static void request_free(struct request *rq)
 	if (rq->msg)
 		ssh_message_free(rq->msg);
 	free(rq->text);
+	free(rq->reason);
 	free(rq);
 }
 
@@ -179,13 +181,24 @@ static void refuse(struct channel *ch, struct request *rq)
 	struct session *s = ch->session;
 	const struct request_kind *kind = kind_of(rq->subtype);
 	const char *slug = kind ? record_slug(kind->record) : "request";
-	char *text = NULL;
+	char *text = NULL, *reason = rq->reason;
 
 	if (asprintf(&text, "%s %s", slug, rq->text ? rq->text : "") >= 0 &&
 		s->record.fd >= 0)
 		record_put_text(&s->record, ch->id, RECORD_REFUSED, text);
 	free(text);
-	finish(ch, rq, false);
+	if (!kind || !kind->starts || !reason || ch->started) {
+		finish(ch, rq, false);
+		return;
+	}
+	rq->reason = NULL;
+	/* A client that is told "failed" leaves without reading why: so it is
+	 * told "yes", then why, then the status of a failed connection. */
+	ch->started = true;
+	finish(ch, rq, true);
+	channel_tell(ch, reason);
+	channel_finish(ch, REFUSED_STATUS);
+	free(reason);
 }
 
 static uint64_t record_request(struct channel *ch, struct request *rq)
@@ -394,8 +407,8 @@ void request_gate_answer(
 			continue;
 		rq->allowed = allow;
 		rq->step = REQUEST_ALLOWED;
-		if (!allow && text[0] && kind_of(rq->subtype)->starts)
-			channel_tell(ch, text);
+		if (!allow && text[0])
+			rq->reason = strdup(text);
 		return;
 	}
 }

@@ -42,12 +42,15 @@ void stream_refused(struct session *s, const char *text)
 
 	s->asking = NULL;
 	s->busy = true;
-	channel_refuse(ch, NULL);
 	/* libssh sends no text with a refused open. Where this was all that
-	 * the connection was for (ssh -J), it ends, and the client shows the
-	 * text of the disconnect. */
-	if (s->channel_count == 1)
+	 * the connection was for (ssh -J), it ends unanswered, and the client
+	 * shows the text of the disconnect. */
+	if (s->channel_count == 1) {
+		ssh_message_free(ch->open_msg);
+		ch->open_msg = NULL;
 		session_end(s, text);
+	}
+	channel_refuse(ch, NULL);
 }
 
 static enum sgb_err start(struct channel *ch, int fd)

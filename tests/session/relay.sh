@@ -1,0 +1,497 @@
+#!/bin/bash
+# sgbridge-session between a real OpenSSH client and a real sshd, with a
+# scripted monitor and recorder (fake_monitor.c). Needs root for the sandbox;
+# uses loopback ports and a temporary folder, and leaves nothing.
+#
+# usage: tests/session/relay.sh [NAME...]	(BUILD=build-san for sanitizers)
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+BUILD=${BUILD:-build}
+work=$(mktemp -d /tmp/sgb-relay.XXXXXX) || exit 1
+chmod 755 "$work"
+pids=()
+passed=0
+failed=0
+made_run=
+
+cleanup() {
+	local pid
+
+	for pid in "${pids[@]}"; do
+		kill "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+	[ -n "$made_run" ] && rmdir /run/sshd
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+ok() {
+	passed=$((passed + 1))
+	echo "ok - $1"
+}
+
+not_ok() {
+	failed=$((failed + 1))
+	echo "not ok - $1"
+	printf '%s\n' "${2:-}" | head -20 | while IFS= read -r line; do
+		printf '#	%s\n' "$line"
+	done
+}
+
+is() { # name, got, wanted
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "got: $2
+wanted: $3"
+	fi
+}
+
+like() { # name, text, regular expression
+	if grep -Eq -- "$3" <<<"$2"; then
+		ok "$1"
+	else
+		not_ok "$1" "no match for: $3
+in: $(tail -12 <<<"$2")"
+	fi
+}
+
+unlike() {
+	if grep -Eq -- "$3" <<<"$2"; then
+		not_ok "$1" "match for: $3"
+	else
+		ok "$1"
+	fi
+}
+
+free_port() {
+	local port
+
+	while :; do
+		port=$((20000 + RANDOM % 20000))
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null ||
+			break
+	done
+	echo "$port"
+}
+
+wait_port() {
+	local i
+
+	for ((i = 0; i < 200; i++)); do
+		(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0
+		read -rt 0.05 <> <(:)
+	done
+	return 1
+}
+
+setup() {
+	local key
+
+	if [ ! -d /run/sshd ]; then
+		mkdir -m 755 /run/sshd && made_run=1
+	fi
+	cc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Ibastion ${SANITIZE:+-fsanitize=$SANITIZE} \
+		-o "$work/fake_monitor" tests/session/fake_monitor.c \
+		"$BUILD/libsgb.a" -lcrypto || exit 1
+	mkdir -m 755 "$work/empty" "$work/d"
+	cp "$BUILD/sgbridge-session" "$work/session"
+	for key in hostkey target-key wrong-key ca user robot; do
+		ssh-keygen -q -t ed25519 -N '' -C "$key" -f "$work/$key"
+	done
+	ssh-keygen -q -s "$work/ca" -I test -n "$login" -V +1d "$work/user.pub"
+	SSH_AUTH_SOCK=$work/agent.sock
+	export SSH_AUTH_SOCK
+	ssh-agent -D -a "$SSH_AUTH_SOCK" >/dev/null &
+	pids+=($!)
+	until ssh-add -q "$work/user" 2>/dev/null; do :; done
+	rm "$work/user-cert.pub"
+	start_sshd
+	conf
+	monitor_port=$(free_port)
+	"$work/fake_monitor" "$monitor_port" "$work" >"$work/monitor.out" &
+	pids+=($!)
+	wait_port "$monitor_port" || exit 1
+	cat >"$work/askpass" <<-'END'
+		#!/bin/sh
+		cat "${0%/*}/code"
+	END
+	chmod 755 "$work/askpass"
+	echo 123456 >"$work/code"
+	export SSH_ASKPASS=$work/askpass SSH_ASKPASS_REQUIRE=force
+	cat >"$work/ssh_config" <<-END
+		Host *
+		  StrictHostKeyChecking no
+		  UserKnownHostsFile /dev/null
+		  GlobalKnownHostsFile /dev/null
+		  IdentityFile $work/user
+		  IdentitiesOnly yes
+		  IdentityAgent none
+		  LogLevel ERROR
+		  Port $monitor_port
+		Host web1 jump1
+		  HostName 127.0.0.1
+	END
+}
+
+start_sshd() {
+	target_port=$(free_port)
+	cat >"$work/sshd_config" <<-END
+		Port $target_port
+		ListenAddress 127.0.0.1
+		HostKey $work/target-key
+		PidFile none
+		UsePAM no
+		PermitRootLogin prohibit-password
+		PasswordAuthentication no
+		AuthorizedKeysFile none
+		TrustedUserCAKeys $work/ca.pub
+		AcceptEnv LC_* SGB_*
+		Subsystem sftp internal-sftp
+	END
+	/usr/sbin/sshd -D -f "$work/sshd_config" -E "$work/sshd.log" &
+	pids+=($!)
+	wait_port "$target_port" || exit 1
+}
+
+fp() { ssh-keygen -lf "$1" | awk '{print $2}'; }
+
+conf() { # further lines for this test
+	{
+		echo "target-port=$target_port"
+		echo "login=$login"
+		echo "agent=$SSH_AUTH_SOCK"
+		echo "pin=$(fp "$work/target-key.pub")"
+		[ $# -eq 0 ] || printf '%s\n' "$@"
+	} >"$work/conf"
+	rm -f "$work/log" "$work"/recorded.*
+	: >"$work/log"
+}
+
+# What the monitor and the recorder saw, once the session is over.
+log() {
+	local i
+
+	for ((i = 0; i < 200; i++)); do
+		grep -q "^session exit" "$work/log" && break
+		read -rt 0.05 <> <(:)
+	done
+	cat "$work/log"
+}
+
+gw() { timeout 60 ssh -F "$work/ssh_config" "$@" 2>"$work/stderr" </dev/null; }
+gwi() { timeout 60 ssh -F "$work/ssh_config" "$@" 2>"$work/stderr"; }
+
+through=alice+web1@127.0.0.1
+sum() { sha256sum | cut -d' ' -f1; }
+
+test_exec() {
+	local out status
+
+	conf
+	out=$(gw $through 'echo out; echo err >&2; exit 7')
+	is "exec: status" $? 7
+	is "exec: standard output" "$out" out
+	is "exec: standard error" "$(grep -v banner "$work/stderr")" err
+	out=$(log)
+	like "exec: gate asked for the channel" "$out" '^gate 1 1 session yes'
+	like "exec: gate asked for the command" "$out" '^gate 1 5 echo out'
+	like "exec: command recorded" "$out" '^record 1 exec .* echo out'
+	like "exec: both streams recorded" "$out" '^record 1 err 4'
+	like "exec: exit recorded" "$out" 'record 1 exit 4 .*007$'
+	like "exec: sandbox held" "$out" '^session exit 0 signal 0'
+	is "exec: recorded bytes" "$(cat "$work/recorded.out")" out
+	for status in 0 1 2 42 126 127 128 200 254 255; do
+		conf
+		gw $through "exit $status"
+		is "exec: exit status $status" $? $status
+	done
+}
+
+test_shell() {
+	local out
+
+	conf notice=be-careful
+	cat >"$work/expect" <<-END
+		set timeout 20
+		spawn ssh -F $work/ssh_config -tt $through
+		expect "\\$|#"
+		stty rows 31 columns 99 < \$spawn_out(slave,name)
+		send "PS1=prompt%\\r"
+		expect -re "prompt%\$"
+		send "stty size; tty; echo TERM=\\\$TERM\\r"
+		expect "31 99"
+		expect -re "prompt%\$"
+		send "exit 5\\r"
+		expect eof
+		catch wait result
+		exit [lindex \$result 3]
+	END
+	TERM=vt220 expect "$work/expect" >"$work/out" 2>&1
+	is "shell: status" $? 5
+	out=$(cat "$work/out")
+	like "shell: has a terminal" "$out" '/dev/pts/'
+	like "shell: resize arrives" "$out" '31 99'
+	like "shell: TERM arrives" "$out" 'TERM=vt220'
+	like "shell: notice shown" "$out" 'sgbridge: be-careful'
+	out=$(log)
+	like "shell: pty recorded" "$out" '^record 1 pty .*vt220'
+	like "shell: resize recorded" "$out" '^record 1 resize 8 '
+	unlike "shell: input not recorded" "$out" '^record 1 in '
+	like "shell: output recorded" "$(cat "$work/recorded.out")" '31 99'
+}
+
+test_input() {
+	conf record-input=1
+	echo "typed text" | gwi $through cat >"$work/out"
+	is "input: passes" "$(cat "$work/out")" "typed text"
+	log >/dev/null
+	is "input: recorded" "$(cat "$work/recorded.in")" "typed text"
+}
+
+test_bulk() {
+	local want out
+
+	head -c 10485760 /dev/urandom >"$work/big"
+	want=$(sum <"$work/big")
+	conf
+	gwi $through "sha256sum" <"$work/big" >"$work/out"
+	is "bulk: 10 MiB up" "$(cut -d' ' -f1 "$work/out")" "$want"
+	out=$(log)
+	like "bulk: totals recorded" "$out" '^record 1 totals 120'
+	conf
+	gw $through "cat $work/big" >"$work/out"
+	is "bulk: 10 MiB down" "$(sum <"$work/out")" "$want"
+	out=$(log)
+	like "bulk: a gap is stated" "$out" '^record 1 gap 8'
+	is "bulk: kept at most 1 MiB" \
+		"$(($(stat -c %s "$work/recorded.out") <= 1048576))" 1
+	conf
+	gwi $through "cat" <"$work/big" | sum >"$work/out"
+	is "bulk: both ways at once" "$(cat "$work/out")" "$want"
+	conf
+	gw $through "cat $work/big >&2; cat $work/big" >"$work/out"
+	is "bulk: output with as much error" "$(sum <"$work/out")" "$want"
+	is "bulk: error with as much output" \
+		"$(tail -c 10485760 "$work/stderr" | sum)" "$want"
+	conf
+	gw -o RekeyLimit=1M $through "cat $work/big" >"$work/out"
+	is "bulk: with rekeys" "$(sum <"$work/out")" "$want"
+	conf
+	gw $through "cat $work/big" | (read -rt 1 <> <(:); sum) >"$work/out"
+	is "bulk: slow reader" "$(cat "$work/out")" "$want"
+}
+
+test_half_close() {
+	conf
+	printf 'b\na\n' | gwi $through sort >"$work/out"
+	is "half-close: sort" "$(tr '\n' ' ' <"$work/out")" "a b "
+	like "half-close: recorded" "$(log)" '^record 1 eof-in'
+}
+
+test_signal() {
+	conf
+	gw $through 'kill -TERM $$'
+	is "exit-signal: status of ssh" $? 255
+	like "exit-signal: recorded" "$(log)" 'record 1 exit-signal .*TERM'
+}
+
+test_sftp() {
+	local want out
+
+	head -c 3000000 /dev/urandom >"$work/big"
+	want=$(sum <"$work/big")
+	conf
+	cat >"$work/batch" <<-END
+		put $work/big $work/d/up
+		get $work/d/up $work/down
+		mkdir $work/d/new
+		rename $work/d/up $work/d/moved
+		rm $work/d/moved
+		rmdir $work/d/new
+	END
+	# -b means BatchMode, which leaves no way to ask for a code
+	timeout 60 sftp -q -F "$work/ssh_config" -b "$work/batch" \
+		robot+web1@127.0.0.1 \
+		>"$work/out" 2>&1
+	is "sftp: status" $? 0
+	is "sftp: same bytes" "$(sum <"$work/down")" "$want"
+	out=$(log)
+	like "sftp: upload with hash" "$out" \
+		"record 1 file .*upload.*3000000.*$want.*ok"
+	like "sftp: download with hash" "$out" \
+		"record 1 file .*download.*3000000.*$want.*ok"
+	like "sftp: rename" "$out" 'file-op .*rename.*d/up.*d/moved.*ok'
+	like "sftp: mkdir" "$out" 'file-op .*mkdir'
+	like "sftp: remove" "$out" 'file-op .*remove'
+	like "sftp: reported" "$out" '^report 1 file 3000000 1 '
+	unlike "sftp: payload not kept" "$out" '^record 1 out'
+	conf
+	timeout 60 scp -q -F "$work/ssh_config" "$work/big" \
+		"$through:$work/d/scp" 2>"$work/stderr"
+	is "scp: status" $? 0
+	is "scp: same bytes" "$(sum <"$work/d/scp")" "$want"
+	conf
+	timeout 60 scp -O -q -F "$work/ssh_config" "$through:$work/d/scp" \
+		"$work/down2" 2>"$work/stderr"
+	is "scp -O: same bytes" "$(sum <"$work/down2")" "$want"
+	out=$(log)
+	unlike "scp -O: payload not kept" "$out" '^record 1 out'
+}
+
+test_multi() {
+	local out
+
+	conf
+	timeout 60 ssh -F "$work/ssh_config" -M -S "$work/mux" -Nf $through \
+		2>/dev/null
+	timeout 60 ssh -F "$work/ssh_config" -S "$work/mux" $through \
+		'head -c 2000000 /dev/zero; exit 3' 2>/dev/null >"$work/out" &
+	out=$(gw -S "$work/mux" $through 'echo two; exit 4')
+	is "multiplex: second channel's status" $? 4
+	is "multiplex: second channel's output" "$out" two
+	wait $!
+	is "multiplex: first channel's status" $? 3
+	is "multiplex: first channel's output" \
+		"$(stat -c %s "$work/out")" 2000000
+	gw -S "$work/mux" -O exit $through
+	like "multiplex: two channels recorded" "$(log)" '^record 2 open'
+}
+
+test_jump() {
+	local out
+
+	conf
+	out=$(gw -J alice@jump1:"$monitor_port" ops@web1 'echo jumped; exit 9')
+	is "jump: status" $? 9
+	is "jump: output" "$out" jumped
+	out=$(log)
+	like "jump: asked for" "$out" '^jump '
+	like "jump: inner login without proof" "$out" '^none ops for alice'
+	like "jump: recorded inside" "$out" '^record 1 exec .*jumped'
+	conf jump=refuse
+	gw -o LogLevel=INFO -W web1:22 alice@jump1
+	is "jump refused: status" $? 255
+	like "jump refused: reason" "$(cat "$work/stderr")" \
+		'no way to that host'
+}
+
+test_local() {
+	local out
+
+	conf
+	out=$(gw alice@127.0.0.1 hosts --json)
+	is "command: status" $? 3
+	is "command: output" "$out" "$(printf 'command: hosts --json\nsecond line')"
+	out=$(gwi -tt alice@127.0.0.1 whoami </dev/null | tr '\r' '@')
+	like "command: CRLF on a terminal" "$out" 'whoami@'
+}
+
+test_auth() {
+	conf
+	echo 999999 >"$work/code"
+	gw -o NumberOfPasswordPrompts=2 $through true
+	is "wrong code: status" $? 255
+	like "wrong code: asked twice" "$(log | grep -c 'code wrong')" '^2$'
+	echo 123456 >"$work/code"
+	conf
+	gw mallory+web1@127.0.0.1 true
+	is "refused key: status" $? 255
+	unlike "refused key: nothing more asked" "$(log)" '^code'
+	conf
+	gw -o PubkeyAuthentication=no $through true
+	is "no key: status" $? 255
+	like "no key: only publickey is listed" "$(cat "$work/stderr")" \
+		'Permission denied \(publickey\)'
+	conf
+	gw -o PreferredAuthentications=password,keyboard-interactive $through \
+		true
+	like "no key: no other way" "$(cat "$work/stderr")" \
+		'Permission denied \(publickey\)'
+	conf
+	is "key alone where the monitor says so" \
+		"$(gw robot+web1@127.0.0.1 'echo in')" in
+}
+
+test_hostkey() {
+	conf
+	sed -i "s,^pin=.*,pin=$(fp "$work/wrong-key.pub")," "$work/conf"
+	gw $through 'echo never'
+	is "host key: status" $? 255
+	like "host key: clear text" "$(cat "$work/stderr")" \
+		'host key of web1 is not the one.*reference test-conn-1'
+	like "host key: reported" "$(log)" \
+		"^report 0 hostkey 0 0 $(fp "$work/target-key.pub")"
+	conf
+	sed -i '/^pin=/d' "$work/conf"
+	gw $through 'echo never'
+	is "host key: empty list refuses" $? 255
+	conf refuse-target=not-for-you
+	gw $through true
+	is "target refused: status" $? 255
+	like "target refused: text" "$(cat "$work/stderr")" 'not-for-you'
+}
+
+test_gate() {
+	local out
+
+	conf deny=forbidden deny=sftp deny=SGB_SECRET=1
+	gw $through forbidden
+	is "gate: exec refused" $? 255
+	like "gate: reason shown" "$(cat "$work/stderr")" 'not permitted here'
+	out=$(log)
+	like "gate: refusal recorded" "$out" '^record 1 refused .*exec forbidden'
+	conf deny=sftp
+	echo pwd | timeout 60 sftp -q -F "$work/ssh_config" $through \
+		>/dev/null 2>&1
+	is "gate: subsystem refused" $? 255
+	conf deny=SGB_SECRET=1
+	# shellcheck disable=SC2016 # for the target's shell
+	out=$(SGB_SECRET=1 SGB_OPEN=2 gw -o SendEnv=SGB_* $through \
+		'echo "$SGB_SECRET,$SGB_OPEN"')
+	is "gate: environment one by one" "$out" ",2"
+	conf deny=session
+	gw $through true
+	is "gate: channel refused" $? 255
+}
+
+test_recorder() {
+	conf recorder-limit=8
+	gw $through 'head -c 50000000 /dev/zero' >"$work/out"
+	is "recorder dies: status" $? 255
+	like "recorder dies: text" "$(cat "$work/stderr")" \
+		'recording failed, session ended \(reference test-conn-1\)'
+	is "recorder dies: nothing unrecorded passed" \
+		"$(($(stat -c %s "$work/out") <= \
+			$(stat -c %s "$work/recorded.out")))" 1
+	like "recorder dies: reported" "$(log)" 'report 0 recorder-lost'
+	conf recorder-stall=1
+	timeout 3 ssh -F "$work/ssh_config" $through 'echo never' \
+		</dev/null >"$work/out" 2>/dev/null
+	is "recorder stalls: nothing passes" "$(cat "$work/out")" ""
+	conf idle=1
+	timeout 20 ssh -F "$work/ssh_config" $through 'sleep 15' \
+		</dev/null >"$work/out" 2>"$work/stderr"
+	is "idle: status" $? 255
+	like "idle: text" "$(cat "$work/stderr")" 'no input for too long'
+}
+
+test_forward() {
+	local out
+
+	conf jump=forward
+	out=$(gw -W 127.0.0.1:"$target_port" alice@127.0.0.1)
+	is "forward: SSH inside is cut" "$out" ""
+	like "forward: reported" "$(log)" 'SSH inside a plain forward'
+}
+
+login=$(id -un)
+setup
+[ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp multi \
+	jump local auth hostkey gate recorder forward
+for name; do
+	"test_$name"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
