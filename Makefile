@@ -71,7 +71,8 @@ SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/cert.o
 MONITOR_OBJS := bastion/monitor.o bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_auth.o bastion/monitor_pam.o \
-	bastion/monitor_target.o bastion/monitor_gate.o \
+	bastion/monitor_target.o bastion/monitor_forward.o \
+	bastion/monitor_gate.o \
 	bastion/monitor_command.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/authkeys.o bastion/cert.o

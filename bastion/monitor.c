@@ -364,6 +364,7 @@ void monitor_done(struct monitor *m)
 	struct monitor_child *child;
 
 	monitor_pam_done(m);
+	monitor_forwards_done(m);
 	while ((child = LIST_FIRST(&m->children))) {
 		LIST_REMOVE(child, link);
 		free(child);
@@ -439,6 +440,7 @@ int main(int argc, char **argv)
 		log_fatal(EX_OSERR, "cannot give up capabilities: %s",
 			strerror(errno));
 	LIST_INIT(&m.children);
+	LIST_INIT(&m.forwards);
 	m.mode = SESSION_MODE_DOOR;
 	err = take_start(&m);
 	if (!err) {

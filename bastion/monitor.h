@@ -36,6 +36,9 @@ struct monitor_child {
 };
 LIST_HEAD(monitor_children, monitor_child);
 
+struct monitor_forward; /* monitor_forward.c */
+LIST_HEAD(monitor_forwards, monitor_forward);
+
 struct monitor {
 	/* from sgbridged */
 	struct conf *conf;
@@ -57,7 +60,9 @@ struct monitor {
 	int session_status;
 	char *client_banner;
 	struct monitor_children children;
-	size_t child_count;
+	struct monitor_forwards forwards;
+	uint32_t forward_ids;
+	size_t child_count; /* of both: bounded by max-channels */
 
 	/* who: set when the key is proved, constant afterwards */
 	char *user;
@@ -146,8 +151,26 @@ void monitor_policy_request(const struct monitor *m, const char *target,
 /* Is m's factor what this decision asks for? */
 bool monitor_mfa_suffices(
 	const struct monitor *m, const struct policy_decision *decision);
+/* Connects to what was decided; source gets the address we connect from. */
+enum sgb_err monitor_connect(struct monitor *m,
+	const struct policy_decision *decision, int *ret_fd,
+	char source[ADDR_TEXT_MAX]) SGB_MUST_CHECK;
+/* Opens a recording for m->decision. */
+enum sgb_err monitor_start_recording(struct monitor *m, int *ret_stream,
+	char *why, size_t why_len) SGB_MUST_CHECK;
 /* After a reload: does the policy still permit what is open? */
 bool monitor_still_permitted(struct monitor *m, const char **ret_reason);
+
+/* monitor_forward.c: plain forwards, each with a recording of its own. On
+ * failure *ret_why is a constant text. */
+enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
+	const struct policy_decision *decision,
+	const char **ret_why) SGB_MUST_CHECK;
+void monitor_forward_closed(
+	struct monitor *m, uint32_t id, uint64_t bytes_in, uint64_t bytes_out);
+/* Judges the open ones by the present policy. */
+bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason);
+void monitor_forwards_done(struct monitor *m);
 
 /* monitor_gate.c */
 enum sgb_err monitor_gate(struct monitor *m, struct msg *msg);

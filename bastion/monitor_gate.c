@@ -273,6 +273,11 @@ static void on_anomaly(struct monitor *m, const struct report *report)
 	log_put(LOG_WARNING, "%s: anomaly: %s", m->conn_id, report->text);
 }
 
+static void on_forward_closed(struct monitor *m, const struct report *report)
+{
+	monitor_forward_closed(m, report->channel, report->a, report->b);
+}
+
 static const struct report_row {
 	enum session_report kind;
 	void (*handle)(struct monitor *, const struct report *);
@@ -285,7 +290,7 @@ static const struct report_row {
 	{SESSION_REPORT_FILE, on_file},
 	{SESSION_REPORT_RECORDER_LOST, on_recorder_lost},
 	{SESSION_REPORT_ANOMALY, on_anomaly},
-	{SESSION_REPORT_FORWARD_CLOSED, NULL},
+	{SESSION_REPORT_FORWARD_CLOSED, on_forward_closed},
 };
 
 enum sgb_err monitor_report(struct monitor *m, struct msg *msg)

@@ -97,7 +97,7 @@ static enum sgb_err send_start(struct monitor *m)
 
 enum sgb_err monitor_spawn_session(struct monitor *m)
 {
-	struct timeval patience = { .tv_sec = 5 };
+	struct timeval patience = {.tv_sec = 5};
 	char path[PATH_MAX];
 	enum sgb_err err;
 	int pair[2];
@@ -143,6 +143,7 @@ static enum sgb_err become_inner(struct monitor *m, int control, int stream,
 	m->pam = NULL;
 	m->pam_session = false;
 	LIST_INIT(&m->children);
+	LIST_INIT(&m->forwards);
 	m->child_count = 0;
 	m->mode = SESSION_MODE_INNER;
 	m->phase = MONITOR_PHASE_START;

@@ -122,7 +122,7 @@ static enum sgb_err wait_connected(struct monitor *m, int fd)
 }
 
 /* source gets the address we connect from: the certificate is bound to it. */
-static enum sgb_err connect_target(struct monitor *m,
+enum sgb_err monitor_connect(struct monitor *m,
 	const struct policy_decision *decision, int *ret_fd,
 	char source[ADDR_TEXT_MAX])
 {
@@ -201,7 +201,7 @@ static enum sgb_err make_meta(const struct monitor *m, struct buf *out)
 	return buf_error(out);
 }
 
-static enum sgb_err start_recording(
+enum sgb_err monitor_start_recording(
 	struct monitor *m, int *ret_stream, char *why, size_t why_len)
 {
 	struct buf meta;
@@ -290,10 +290,10 @@ static enum sgb_err open_target(struct monitor *m)
 	const char *text = NULL, *from = source;
 	enum sgb_err err;
 
-	if (connect_target(m, &m->decision, &hand.target, source)) {
+	if (monitor_connect(m, &m->decision, &hand.target, source)) {
 		snprintf(why, sizeof(why), "connect: %s", strerror(errno));
 		text = "The target cannot be reached.";
-	} else if (start_recording(m, &hand.stream, why, sizeof(why))) {
+	} else if (monitor_start_recording(m, &hand.stream, why, sizeof(why))) {
 		text = "This session cannot be recorded, so it is refused.";
 	} else {
 		if (m->conf->cert_source.count)
@@ -343,11 +343,72 @@ enum sgb_err monitor_target(struct monitor *m, struct msg *msg)
 	return open_target(m);
 }
 
+/* The answer to a jump or forward that is not to be; the event is about the
+ * host that was asked for. */
+static enum sgb_err refuse_host(struct monitor *m, char *host,
+	const struct policy_decision *decision, const char *why)
+{
+	char *target = m->target;
+	enum sgb_err err;
+
+	m->target = host;
+	err = refuse(m, EVENT_ACCESS, decision,
+		"Access to this target is denied.", why);
+	m->target = target;
+	return err;
+}
+
+static enum sgb_err answer_jump(struct monitor *m, int stream)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_SES_JUMP);
+	err = msg_put_fd(&msg, stream);
+	if (!err)
+		err = msg_send(m->session, &msg);
+	msg_done(&msg);
+	return err;
+}
+
 /*
  * ssh -J: the client names an address; if that is the SSH port of an instance
  * the person may reach with some login, an inner connection is made that asks
  * again for exactly the login it gets.
  */
+static const char *jump(struct monitor *m, const char *host, uint16_t port)
+{
+	int stream = -1;
+	bool sent;
+
+	if (monitor_fork_inner(m, host, port, &stream))
+		return "no process for the inner connection";
+	sent = !answer_jump(m, stream);
+	close(stream);
+	return sent ? NULL : "the inner connection was not handed over";
+}
+
+/* Another port than SSH's: a forward, where the rule allows it. */
+static const char *forward(struct monitor *m, const char *host, uint16_t port,
+	struct policy_decision *decision)
+{
+	struct policy_request request;
+	const char *why;
+
+	monitor_policy_request(m, host, port, NULL, &request);
+	policy_decide(m->policy, &request, decision);
+	if (decision->verdict != POLICY_PERMIT)
+		return policy_reason_text(decision->reason);
+	if (!policy_allows(decision, POLICY_FORWARD, NULL) ||
+		m->limits.no_forward)
+		return "the rule does not allow forwards";
+	if (!monitor_mfa_suffices(m, decision))
+		return "a stronger second factor is wanted for this target";
+	if (decision->approval)
+		return "this access needs an approval, and none was given";
+	return monitor_forward_open(m, host, decision, &why) ? why : NULL;
+}
+
 enum sgb_err monitor_jump(struct monitor *m, struct msg *msg)
 {
 	char *host = reader_cstring(&msg->reader, 256);
@@ -355,43 +416,25 @@ enum sgb_err monitor_jump(struct monitor *m, struct msg *msg)
 	enum sgb_err err = reader_end(&msg->reader);
 	struct policy_decision decision = {0};
 	struct policy_request request;
-	const char *why = NULL;
-	int stream = -1;
+	const char *why;
 
-	if (err)
-		goto out;
+	if (err) {
+		free(host);
+		return err;
+	}
 	monitor_policy_request(m, host, 0, NULL, &request);
 	policy_decide(m->policy, &request, &decision);
-	if (decision.verdict != POLICY_PERMIT)
-		why = policy_reason_text(decision.reason);
-	else if (port != decision.target_port)
-		why = "not the SSH port of this instance; other ports need a "
-		      "forward";
+	if (port == 0 || port > 65535)
+		why = "not a port";
 	else if (m->child_count >= m->conf->max_channels)
 		why = "too many connections inside this one";
-	if (!why && monitor_fork_inner(m, host, (uint16_t)port, &stream))
-		why = "no process for the inner connection";
-	if (why) {
-		struct monitor named = *m;
-
-		/* The event is about the host that was asked for. */
-		named.target = host;
-		err = refuse(&named, EVENT_ACCESS, &decision,
-			"Access to this target is denied.", why);
-		m->recorder = named.recorder;
-		m->recorder_failed = named.recorder_failed;
-	} else {
-		struct msg answer;
-
-		msg_init(&answer, MSG_SES_JUMP);
-		err = msg_put_fd(&answer, stream);
-		if (!err)
-			err = msg_send(m->session, &answer);
-		msg_done(&answer);
-	}
-out:
-	if (stream >= 0)
-		close(stream);
+	else if (decision.verdict == POLICY_PERMIT &&
+		 port == decision.target_port)
+		why = jump(m, host, (uint16_t)port);
+	else
+		why = forward(m, host, (uint16_t)port, &decision);
+	if (why)
+		err = refuse_host(m, host, &decision, why);
 	free(host);
 	return err;
 }
@@ -400,6 +443,8 @@ bool monitor_still_permitted(struct monitor *m, const char **ret_reason)
 {
 	struct policy_decision decision;
 
+	if (!monitor_forwards_permitted(m, ret_reason))
+		return false;
 	if (m->phase != MONITOR_PHASE_OPEN)
 		return true;
 	*ret_reason = decide(m, &decision);

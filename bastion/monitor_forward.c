@@ -1,0 +1,209 @@
+/*
+ * Plain TCP forwards (ssh -L) under a rule that allows `forward`: the monitor
+ * connects, and each forward has a recording of its own that says who, where
+ * to, how much and how long. What passes inside is not recorded, and the
+ * session process cuts a forward that turns out to be SSH.
+ */
+#include "monitor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+
+struct monitor_forward {
+	LIST_ENTRY(monitor_forward) link;
+	uint32_t id;
+	int recorder; /* its recording ends when this closes */
+	char rec_id[CONN_ID_MAX];
+	char where[320];
+	struct policy_decision decision;
+};
+
+/* The recorder's client keeps its state in the monitor; a forward borrows it
+ * for a recording beside the connection's own. */
+struct borrowed {
+	int recorder;
+	bool recording;
+	char rec_id[CONN_ID_MAX];
+	struct policy_decision decision;
+};
+
+static void borrow(struct monitor *m, struct borrowed *kept)
+{
+	kept->recorder = m->recorder;
+	kept->recording = m->recording;
+	kept->decision = m->decision;
+	memcpy(kept->rec_id, m->rec_id, sizeof(kept->rec_id));
+	m->recorder = -1;
+	m->recording = false;
+	m->rec_id[0] = '\0';
+}
+
+static void give_back(struct monitor *m, const struct borrowed *kept)
+{
+	m->recorder = kept->recorder;
+	m->recording = kept->recording;
+	m->decision = kept->decision;
+	memcpy(m->rec_id, kept->rec_id, sizeof(m->rec_id));
+}
+
+static enum sgb_err record(struct monitor *m, struct monitor_forward *forward,
+	int *ret_stream, char *why, size_t why_len)
+{
+	struct borrowed kept;
+	enum sgb_err err;
+
+	borrow(m, &kept);
+	m->decision = forward->decision;
+	err = monitor_start_recording(m, ret_stream, why, why_len);
+	forward->recorder = m->recorder;
+	memcpy(forward->rec_id, m->rec_id, sizeof(forward->rec_id));
+	give_back(m, &kept);
+	return err;
+}
+
+static enum sgb_err tell(struct monitor *m,
+	const struct monitor_forward *forward, enum event_kind kind,
+	uint64_t bytes_in, uint64_t bytes_out)
+{
+	struct event event = {
+		.kind = kind,
+		.ok = true,
+		.target = forward->decision.instance,
+		.security_group = forward->decision.security_group,
+		.target_addr = forward->decision.target_addr,
+		.target_port = forward->decision.target_port,
+		.rule = forward->decision.rule,
+		.rec_id = forward->rec_id,
+		.what = forward->where,
+		.bytes_in = bytes_in,
+		.bytes_out = bytes_out,
+	};
+
+	return monitor_event(m, &event);
+}
+
+static enum sgb_err hand_over(struct monitor *m,
+	const struct monitor_forward *forward, int target, int stream)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_SES_FORWARD);
+	buf_put_u32(&msg.body, forward->id);
+	err = msg_put_fd(&msg, target);
+	if (!err)
+		err = msg_put_fd(&msg, stream);
+	if (!err)
+		err = msg_send(m->session, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+static void forward_free(struct monitor_forward *forward)
+{
+	if (forward->recorder >= 0)
+		close(forward->recorder);
+	free(forward);
+}
+
+enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
+	const struct policy_decision *decision, const char **ret_why)
+{
+	struct monitor_forward *forward = calloc(1, sizeof(*forward));
+	char source[ADDR_TEXT_MAX], why[256] = "";
+	int target = -1, stream = -1;
+	enum sgb_err err = SGB_ERR_NOMEM;
+
+	*ret_why = "no memory for the forward";
+	if (!forward)
+		return err;
+	forward->recorder = -1;
+	forward->id = ++m->forward_ids;
+	forward->decision = *decision;
+	snprintf(forward->where, sizeof(forward->where), "forward to %s:%u",
+		host, decision->target_port);
+	*ret_why = "the target of the forward cannot be reached";
+	err = monitor_connect(m, decision, &target, source);
+	if (!err) {
+		*ret_why = "the forward cannot be recorded";
+		err = record(m, forward, &stream, why, sizeof(why));
+	}
+	if (!err)
+		err = tell(m, forward, EVENT_TUNNEL_OPEN, 0, 0);
+	if (!err)
+		err = hand_over(m, forward, target, stream);
+	if (err) {
+		forward_free(forward);
+	} else {
+		LIST_INSERT_HEAD(&m->forwards, forward, link);
+		m->child_count++;
+	}
+	if (target >= 0)
+		close(target);
+	if (stream >= 0)
+		close(stream);
+	return err;
+}
+
+void monitor_forward_closed(
+	struct monitor *m, uint32_t id, uint64_t bytes_in, uint64_t bytes_out)
+{
+	struct monitor_forward *forward;
+	struct borrowed kept;
+
+	LIST_FOREACH (forward, &m->forwards, link)
+		if (forward->id == id)
+			break;
+	if (!forward)
+		return;
+	LIST_REMOVE(forward, link);
+	m->child_count--;
+	borrow(m, &kept);
+	m->recorder = forward->recorder;
+	m->recording = true;
+	monitor_recorder_close(m);
+	forward->recorder = m->recorder;
+	give_back(m, &kept);
+	if (tell(m, forward, EVENT_TUNNEL_CLOSE, bytes_in, bytes_out))
+		log_put(LOG_ERR, "%s: event lost", m->conn_id);
+	forward_free(forward);
+}
+
+bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason)
+{
+	struct monitor_forward *forward;
+
+	LIST_FOREACH (forward, &m->forwards, link) {
+		struct policy_request request;
+		struct policy_decision now;
+		char address[ADDR_TEXT_MAX];
+
+		/* By address: the old policy's names are being freed. */
+		addr_text(&forward->decision.target_addr, address);
+		monitor_policy_request(m, address,
+			forward->decision.target_port, NULL, &request);
+		policy_decide(m->policy, &request, &now);
+		if (now.verdict != POLICY_PERMIT ||
+			!policy_allows(&now, POLICY_FORWARD, NULL)) {
+			*ret_reason = "a forward is no longer permitted";
+			return false;
+		}
+		forward->decision = now;
+	}
+	return true;
+}
+
+void monitor_forwards_done(struct monitor *m)
+{
+	struct monitor_forward *forward;
+
+	while ((forward = LIST_FIRST(&m->forwards))) {
+		LIST_REMOVE(forward, link);
+		forward_free(forward);
+	}
+}
