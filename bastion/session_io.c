@@ -31,9 +31,13 @@ struct io {
 
 static struct io ios[IO_LEGS] = {{.fd = -1}, {.fd = -1}};
 
-SGB_EXPORT ssize_t recv(int fd, void *data, size_t len, int flags);
-SGB_EXPORT ssize_t send(int fd, const void *data, size_t len, int flags);
-SGB_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout);
+/* Other names in C, because <bits/socket2.h> defines these inline. */
+SGB_EXPORT ssize_t io_recv(int fd, void *data, size_t len, int flags) __asm__(
+	"recv");
+SGB_EXPORT ssize_t io_send(
+	int fd, const void *data, size_t len, int flags) __asm__("send");
+SGB_EXPORT int io_poll(struct pollfd *fds, nfds_t count, int timeout) __asm__(
+	"poll");
 
 static struct io *find(int fd)
 {
@@ -203,7 +207,7 @@ bool io_ended(int fd)
 	return !io || (io->ended && !io->in_len) || io->broken;
 }
 
-ssize_t recv(int fd, void *data, size_t len, int flags)
+ssize_t io_recv(int fd, void *data, size_t len, int flags)
 {
 	struct io *io = find(fd);
 
@@ -244,7 +248,7 @@ static bool out_room(struct io *io, size_t len)
 	return true;
 }
 
-ssize_t send(int fd, const void *data, size_t len, int flags)
+ssize_t io_send(int fd, const void *data, size_t len, int flags)
 {
 	struct io *io = find(fd);
 
@@ -282,7 +286,7 @@ static short user_events(const struct io *io, short wanted)
  * non-blocking): answered from memory. Anything else, such as the wait for
  * the agent, goes to the kernel.
  */
-int poll(struct pollfd *fds, nfds_t count, int timeout)
+int io_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
 	struct timespec ts = {timeout / 1000, (timeout % 1000) * 1000000L};
 	int ready = 0;
