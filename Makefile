@@ -194,6 +194,8 @@ format:
 
 lint:
 	@tests/check/lint.sh
+	clang-tidy --quiet $(filter bastion/% pam_module/% audit/%,\
+		$(filter %.c,$(C_FILES))) -- $(filter -std% -I% -D%,$(BASE_CFLAGS))
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.

@@ -43,9 +43,13 @@ for program in "$build"/tests/unit/*; do
 	[ -x "$program" ] && [ -f "$program" ] &&
 		try "unit/${program##*/}" "$program"
 done
-for script in tests/check/*.sh tests/pam/*.sh tests/session/*.sh \
-	tests/recorder/*.sh tests/e2e/*.sh tests/fault/*.sh; do
+export BUILD=$build
+for script in tests/check/*.sh tests/pam/*.sh tests/e2e/*.sh \
+	tests/fault/*.sh; do
 	[ -x "$script" ] && try "${script#tests/}" "$script" "$build"
+done
+for script in tests/session/*.sh; do
+	[ -x "$script" ] && try "${script#tests/}" "$script"
 done
 if [ -z "${SGB_QUICK:-}" ]; then
 	try fuzz-smoke make --no-print-directory fuzz-smoke

@@ -40,7 +40,9 @@ for program in "$build"/tests/unit/*; do
 	[ -x "$program" ] && [ -f "$program" ] &&
 		judge "san/unit/${program##*/}" "$program"
 done
-for script in tests/pam/sshd.sh tests/session/relay.sh tests/e2e/main.sh; do
+export BUILD=$build
+judge san/session/relay.sh tests/session/relay.sh
+for script in tests/pam/sshd.sh tests/e2e/main.sh; do
 	[ -x "$script" ] && judge "san/${script#tests/}" "$script" "$build"
 done
 echo "$passed passed, $failed failed"
