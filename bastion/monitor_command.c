@@ -5,9 +5,13 @@
  */
 #include "monitor.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include <openssl/evp.h>
+
+#include "cert.h"
 
 struct listing {
 	struct monitor *m;
@@ -87,6 +91,31 @@ static bool put_config(const struct policy_reach *reach, void *arg)
 	return !buf_error(list->out);
 }
 
+/* The line for known_hosts, so that nobody has to trust on first use: it came
+ * through a connection whose key was checked. */
+static void put_known_host(const struct monitor *m, struct buf *out)
+{
+	char why[PATH_MAX + 200];
+	unsigned char base64[128];
+	EVP_PKEY *key = NULL;
+	struct buf blob;
+
+	if (!m->conf->host_keys.count ||
+		cert_ca_load(
+			m->conf->host_keys.items[0], &key, why, sizeof(why)))
+		return;
+	buf_init(&blob, 64);
+	if (!cert_public_blob(key, &blob)) {
+		(void)EVP_EncodeBlock(base64, blob.data, (int)blob.len);
+		buf_printf(out,
+			"# For ~/.ssh/known_hosts:\n# sgbridge ssh-ed25519 "
+			"%s\n",
+			(const char *)base64);
+	}
+	buf_done(&blob);
+	EVP_PKEY_free(key);
+}
+
 static void cmd_config(struct monitor *m, struct buf *out)
 {
 	buf_printf(out,
@@ -96,6 +125,7 @@ static void cmd_config(struct monitor *m, struct buf *out)
 		"Host sgbridge\n\tHostName %s\n\tUser %s\n"
 		"\tHostKeyAlias sgbridge\n",
 		m->user, m->local_addr, m->user);
+	put_known_host(m, out);
 	each_host(m, out, put_config);
 }
 
