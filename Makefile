@@ -61,7 +61,12 @@ all:
 # What two or more parts need. Archives hold only what a program refers to,
 # so a program that sends no audit record does not link libaudit.
 CORE_OBJS := err.o buf.o addr.o msg.o record.o diag.o event.o file.o secret.o log.o priv.o conf.o sshkey.o kaudit.o
-POLICY_OBJS :=
+POLICY_OBJS := policy.o policy_names.o policy_lex.o policy_source.o \
+	policy_zone.o policy_hours.o policy_parse.o policy_value.o \
+	policy_parse_names.o policy_parse_group.o policy_parse_rule.o \
+	policy_resolve.o policy_resolve_rules.o policy_index.o \
+	policy_sg.o policy_compile.o policy_match.o policy_decide.o \
+	policy_query.o policy_allow.o
 CORE := $(addprefix $(BUILD)/bastion/core/,$(CORE_OBJS) $(POLICY_OBJS))
 
 # ---------------------------------------------------------------- bastion
@@ -78,12 +83,17 @@ MONITOR_OBJS := bastion/monitor.o bastion/monitor_requests.o \
 	bastion/monitor_spawn.o bastion/authkeys.o bastion/cert.o
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _channel.o _flow.o \
 	_io.o _link.o _local.o _pump.o _record.o _request.o _sandbox.o \
-	_server.o _sftp.o _start.o _stream.o _target.o)
+	_server.o _sftp.o _sftp_report.o _start.o _stream.o _target.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o
 
 # ---------------------------------------------------------------- pam_module
-PAM_OBJS := pam_module/pam_sgbridge.o
-OTP_OBJS := pam_module/sgbridge-otp.o
+OTP_STORE_OBJS := $(addprefix pam_module/,otp_token.o otp_state.o otp_check.o \
+	otp_throttle.o otp_store.o otp_login.o)
+PAM_OBJS := $(addprefix pam_module/,pam_sgbridge.o login.o login_pass.o \
+	login_talk.o authinfo.o) $(OTP_STORE_OBJS)
+OTP_OBJS := $(addprefix pam_module/,sgbridge-otp.o otp_enrol.o otp_admin.o \
+	otp_keys.o otp_transfer.o otp_import.o otp_uri.o otp_qr.o) \
+	$(OTP_STORE_OBJS)
 
 # ---------------------------------------------------------------- audit
 SGR_OBJS := $(addprefix audit/,suite.o container.o ratchet.o header.o \
@@ -91,11 +101,14 @@ SGR_OBJS := $(addprefix audit/,suite.o container.o ratchet.o header.o \
 RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 	recorder_setup.o recorder_peer.o recorder_heads.o recorder_recover.o \
 	recording.o)
-AUDIT_OBJS := audit/sgbridge-audit.o
+AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
+	sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
+	select.o utf8.o check_journal.o cmd_keys.o cmd_ls.o cmd_verify.o \
+	cmd_export.o export_asciicast.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
-PROGRAMS := sgbridge-session sgbridge-recorder
+PROGRAMS := sgbridge-session sgbridge-recorder sgbridge-audit sgbridged sgbridge-monitor sgbridge-otp
 sgbridged_OBJS := $(SGBRIDGED_OBJS)
 sgbridged_LIBS := $(CRYPTO_LIBS)
 sgbridge-monitor_OBJS := $(MONITOR_OBJS)
@@ -113,7 +126,7 @@ sgbridge-otp_OBJS := $(OTP_OBJS)
 sgbridge-otp_LIBS := $(CRYPTO_LIBS) -loath -lqrencode -laudit
 pam_LIBS := $(CRYPTO_LIBS) -lpam -loath -laudit
 
-MODULES :=
+MODULES := pam_sgbridge.so
 BINARIES := $(addprefix $(BUILD)/,$(PROGRAMS) $(MODULES))
 all: $(BUILD)/libsgb.a $(BINARIES)
 
@@ -144,14 +157,26 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core bastion diag event sshkey kaudit
+UNIT := core bastion diag policy event sshkey kaudit session_flow session_sftp otp pam recorder
 UNIT_bastion_OBJS := bastion/authkeys.o bastion/cert.o bastion/monitor_name.o \
 	bastion/sources.o
+UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
+UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_report.o
+UNIT_otp_OBJS := $(OTP_STORE_OBJS)
+UNIT_otp_LIBS := -loath
+# -rdynamic: the test's accounts and clock stand in for the module's.
+UNIT_pam_OBJS := $(OTP_STORE_OBJS)
+UNIT_pam_LIBS := -lpam -loath -rdynamic
+$(BUILD)/tests/unit/pam: | $(BUILD)/pam_sgbridge.so
 UNIT_kaudit_LIBS := -laudit -Wl,--wrap=audit_open,--wrap=audit_close \
 	-Wl,--wrap=audit_log_user_message
 UNIT_event_LIBS := -ljansson
 
 unit: $(addprefix $(BUILD)/tests/unit/,$(UNIT))
+
+READER_OBJS := $(SGR_OBJS) audit/evidence.o audit/decode.o audit/journal.o
+UNIT_recorder_OBJS := $(READER_OBJS)
+UNIT_recorder_LIBS := $(ZSTD_LIBS)
 
 define unit_program
 $(BUILD)/tests/unit/$(1): $(BUILD)/tests/unit/$(1).o \
@@ -161,6 +186,7 @@ $(BUILD)/tests/unit/$(1): $(BUILD)/tests/unit/$(1).o \
 		$$(UNIT_$(1)_LIBS) $$(CRYPTO_LIBS)
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_program,$(t))))
+$(BUILD)/tests/unit/recorder: | $(BUILD)/sgbridge-recorder
 
 # ---------------------------------------------------------------- targets
 # What building, testing and trying out need, by Debian's names.
@@ -199,7 +225,8 @@ lint:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ :=
+FUZZ := session_sftp
+FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_report.o
 FUZZ_SECONDS ?= 10
 FUZZ_BUILD := build-fuzz
 fuzz: $(addprefix $(FUZZ_BUILD)/tests/fuzz/,$(FUZZ))
