@@ -1,0 +1,104 @@
+/*
+ * sgbridge-audit: what its commands share. See sgbridge-audit.c for what the
+ * program is and trusts.
+ */
+#ifndef SGB_AUDIT_H
+#define SGB_AUDIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/buf.h"
+#include "core/conf.h"
+#include "core/err.h"
+
+#include "header.h"
+#include "suite.h"
+
+#define AUDIT_IDENTITIES_MAX 8
+#define AUDIT_PINS_MAX	     64
+
+struct store;
+struct store_entry;
+struct evidence;
+
+/* Exit codes beside those of a verdict (docs/RECORDING.md) and sysexits. */
+#define AUDIT_EXIT_NONE 1 /* nothing found */
+
+/* Options of all commands; a command's row says which of them it takes. */
+struct audit {
+	const char *command;
+	const char *conf_path;
+	const char *dir;    /* recordings */
+	const char *events; /* trail */
+	const char *journal;
+	const char *identity_paths[AUDIT_IDENTITIES_MAX];
+	size_t identity_count;
+	const char *writers; /* file of pinned writers */
+	const char *output;
+	const char *format;
+	const char *user, *target, *login, *source, *since, *until, *mfa;
+	const char *status;
+	const char *why;
+	double speed;
+	double idle_limit; /* seconds; 0: none */
+	bool json;
+	bool no_timing;
+	bool regex;
+	bool raw;
+
+	struct conf *conf; /* NULL where there is none */
+	struct suite_key *identities[AUDIT_IDENTITIES_MAX];
+	size_t key_count;
+	uint8_t pins[AUDIT_PINS_MAX][SUITE_KEY_LEN];
+	size_t pin_count;
+};
+
+typedef int (*audit_command)(struct audit *audit, int argc, char **argv);
+
+int cmd_keygen(struct audit *audit, int argc, char **argv);
+int cmd_writer_keygen(struct audit *audit, int argc, char **argv);
+int cmd_ls(struct audit *audit, int argc, char **argv);
+int cmd_show(struct audit *audit, int argc, char **argv);
+int cmd_verify(struct audit *audit, int argc, char **argv);
+int cmd_export(struct audit *audit, int argc, char **argv);
+int cmd_text(struct audit *audit, int argc, char **argv);
+int cmd_play(struct audit *audit, int argc, char **argv);
+int cmd_commands(struct audit *audit, int argc, char **argv);
+int cmd_search(struct audit *audit, int argc, char **argv);
+int cmd_recover(struct audit *audit, int argc, char **argv);
+int cmd_who_viewed(struct audit *audit, int argc, char **argv);
+
+/* audit_setup.c. Each prints one line and exits on failure. */
+/* Settings, if they are there, and the folders that follow from them. */
+void audit_places(struct audit *audit);
+/* Private keys: those named, or the default one if it exists. need: exit if
+ * there is none. */
+void audit_identities(struct audit *audit, bool need);
+void audit_pins(struct audit *audit);
+void audit_done(struct audit *audit);
+void audit_fatal(int status, const char *fmt, ...) SGB_PRINTF(2, 3)
+	__attribute__((noreturn));
+
+/* audit_view.c: looking is an event. Exits if it can't be written down. */
+void audit_viewed(struct audit *audit, const char *rec_id, const char *what);
+
+/* audit_print.c: everything from a recording goes through these. */
+void print_text(FILE *out, const char *text, size_t len);
+void print_cstring(FILE *out, const char *text);
+/* As a JSON string. */
+void print_json(FILE *out, const char *text);
+/* "2026-11-23 06:48:05", UTC */
+#define PRINT_TIME_MAX 24
+const char *print_time(uint64_t wall_ns, char text[PRINT_TIME_MAX]);
+/* "1:02:03" or "02:03" */
+#define PRINT_SPAN_MAX 24
+const char *print_span(uint64_t us, char text[PRINT_SPAN_MAX]);
+#define PRINT_SIZE_MAX 16
+const char *print_size(uint64_t bytes, char text[PRINT_SIZE_MAX]);
+/* Text member of a JSON object in our own flat form, or "". The caller frees;
+ * never NULL but for lack of memory. */
+char *json_member(const char *json, const char *name);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * Looking is an event too. It is written into the auditor's own chained journal
+ * before anything is shown, and, on the bastion itself, into the trail. Which
+ * of them binds: docs/EVENTS.md.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/event.h"
+#include "core/msg.h"
+
+#include "audit.h"
+#include "journal.h"
+
+static const char *who(char text[64])
+{
+	const struct passwd *pw = getpwuid(getuid());
+
+	(void)snprintf(text, 64, "%s", pw ? pw->pw_name : "?");
+	return text;
+}
+
+static void place(const struct audit *audit, char path[PATH_MAX])
+{
+	const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	int len;
+
+	if (audit->journal)
+		len = snprintf(path, PATH_MAX, "%s", audit->journal);
+	else if (base && *base == '/')
+		len = snprintf(path, PATH_MAX, "%s/sgbridge/views", base);
+	else
+		len = snprintf(path, PATH_MAX, "%s/.local/state/sgbridge/views",
+			home && *home == '/' ? home : "");
+	if (len >= PATH_MAX)
+		audit_fatal(EX_USAGE, "--journal: path too long");
+}
+
+static int open_place(char path[PATH_MAX])
+{
+	char *slash;
+
+	for (slash = strchr(path + 1, '/'); slash;
+		slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(path, 0700);
+		*slash = '/';
+	}
+	(void)mkdir(path, 0700);
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void put_member(struct buf *out, const char *name, const char *text)
+{
+	if (!text || !*text)
+		return;
+	buf_printf(out, ",\"%s\":", name);
+	json_put_string(out, text, strnlen(text, 1000));
+}
+
+static enum sgb_err add_line(struct journal *journal, const struct audit *audit,
+	const char *rec_id, const char *what)
+{
+	char stamp[40] = "", name[64];
+	time_t now = time(NULL);
+	struct buf line;
+	enum sgb_err err;
+	uint64_t seq;
+	struct tm tm;
+
+	if (gmtime_r(&now, &tm))
+		(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	buf_init(&line, JOURNAL_LINE_MAX);
+	buf_printf(&line, "{\"time\":\"%s\"", stamp);
+	put_member(&line, "who", who(name));
+	put_member(&line, "what", what);
+	put_member(&line, "rec", rec_id);
+	put_member(&line, "why", audit->why);
+	buf_put_u8(&line, '}');
+	err = buf_error(&line);
+	if (!err)
+		err = journal_add(
+			journal, (const char *)line.data, line.len, &seq);
+	if (!err)
+		err = journal_commit(journal, (uint64_t)now * 1000000000);
+	buf_done(&line);
+	return err;
+}
+
+/* On the bastion: the recorder's trail, which this user cannot rewrite. */
+static void tell_recorder(
+	const struct audit *audit, const char *rec_id, const char *what)
+{
+	char name[64];
+	struct event event = {.kind = EVENT_VIEW,
+		.ok = true,
+		.user = who(name),
+		.rec_id = rec_id,
+		.what = what,
+		.reason = audit->why};
+	struct pollfd answer = {.events = POLLIN};
+	struct buf json;
+	struct msg msg;
+
+	if (!audit->conf ||
+		msg_connect(audit->conf->recorder_socket, &answer.fd))
+		return;
+	buf_init(&json, 2 * EVENT_MAX_BYTES);
+	msg_init(&msg, MSG_REC_EVENT);
+	if (!event_json(&event, &json)) {
+		buf_put_string(&msg.body, json.data, json.len);
+		if (!msg_send(answer.fd, &msg))
+			(void)poll(&answer, 1, 2000);
+	}
+	msg_done(&msg);
+	buf_done(&json);
+	close(answer.fd);
+}
+
+void audit_viewed(struct audit *audit, const char *rec_id, const char *what)
+{
+	struct journal_params params = {.monthly = true};
+	struct journal_torn torn;
+	struct journal *journal;
+	char path[PATH_MAX];
+	enum sgb_err err;
+
+	place(audit, path);
+	params.dir_fd = open_place(path);
+	if (params.dir_fd < 0 || flock(params.dir_fd, LOCK_EX))
+		audit_fatal(EX_CANTCREAT,
+			"%s: %s; viewing is written down there first "
+			"(--journal)",
+			path, strerror(errno));
+	err = journal_open(&params, &journal, &torn);
+	if (!err) {
+		err = add_line(journal, audit, rec_id, what);
+		journal_free(journal);
+	}
+	close(params.dir_fd);
+	if (err)
+		audit_fatal(EX_CANTCREAT,
+			"%s: viewing cannot be written "
+			"down: %s",
+			path,
+			err == SGB_ERR_SYSTEM ? strerror(errno)
+					      : sgb_err_text(err));
+	tell_recorder(audit, rec_id, what);
+}

@@ -1,0 +1,28 @@
+/* Formats that a recording can be converted into. */
+#ifndef SGB_EXPORT_H
+#define SGB_EXPORT_H
+
+#include <stdio.h>
+
+#include "evidence.h"
+
+struct export_out {
+	FILE *file;
+	const struct sgr_scan *scan;
+	const char *meta;
+	void *state; /* the format's own, from malloc */
+};
+
+struct export_format {
+	const char *name;
+	/* Called for each item in order. */
+	void (*item)(struct export_out *out, const struct sgr_item *item);
+	void (*end)(struct export_out *out); /* may be NULL */
+};
+
+extern const struct export_format export_asciicast2;
+
+/* u32, big-endian, or 0 */
+unsigned int export_u32(const struct sgr_item *item, size_t offset);
+
+#endif

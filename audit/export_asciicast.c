@@ -1,0 +1,138 @@
+/*
+ * asciicast version 2 (docs.asciinema.org/manual/asciicast/v2): a header line,
+ * then [seconds, code, text]. The format is UTF-8 only: bytes that are not
+ * become U+FFFD, and a character split over two items is put together first.
+ * The first pty of the recording is what is shown; without one, all output.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/record.h"
+
+#include "export.h"
+#include "utf8.h"
+
+struct cast {
+	bool started;
+	uint64_t channel; /* 0: not chosen yet */
+	bool has_pty;
+	unsigned int cols, rows;
+	struct utf8_joiner joiner[2]; /* out, err */
+};
+
+unsigned int export_u32(const struct sgr_item *item, size_t offset)
+{
+	const uint8_t *at = item->data + offset;
+
+	if (item->len < offset + 4)
+		return 0;
+	return (unsigned int)at[0] << 24 | (unsigned int)at[1] << 16 |
+	       (unsigned int)at[2] << 8 | at[3];
+}
+
+static unsigned int size_of(unsigned int value, unsigned int fallback)
+{
+	return value && value <= 1000 ? value : fallback;
+}
+
+static struct cast *cast_of(struct export_out *out)
+{
+	if (!out->state) {
+		struct cast *cast = calloc(1, sizeof(*cast));
+
+		if (!cast)
+			abort();
+		cast->cols = 80;
+		cast->rows = 24;
+		out->state = cast;
+	}
+	return out->state;
+}
+
+static void start(struct export_out *out, struct cast *cast)
+{
+	if (cast->started)
+		return;
+	cast->started = true;
+	(void)fprintf(out->file,
+		"{\"version\": 2, \"width\": %u, \"height\": %u, "
+		"\"timestamp\": %" PRIu64 "}\n",
+		cast->cols, cast->rows,
+		out->scan->header.start_ns / 1000000000);
+}
+
+static void put_event(struct export_out *out, uint64_t time_us, char code,
+	const char *text, size_t len)
+{
+	struct buf json;
+
+	if (!len)
+		return;
+	start(out, cast_of(out));
+	buf_init(&json, 8 * len + 64);
+	utf8_put_json(&json, text, len);
+	(void)fprintf(out->file, "[%" PRIu64 ".%06u, \"%c\", ",
+		time_us / 1000000, (unsigned int)(time_us % 1000000), code);
+	if (!buf_error(&json))
+		(void)fwrite(json.data, 1, json.len, out->file);
+	(void)fputs("]\n", out->file);
+	buf_done(&json);
+}
+
+static void put_output(
+	struct export_out *out, struct cast *cast, const struct sgr_item *item)
+{
+	unsigned int which = item->kind == RECORD_ERR ? 1 : 0;
+	struct buf text;
+
+	if (!cast->channel)
+		cast->channel = item->channel;
+	if (item->channel != cast->channel)
+		return;
+	buf_init(&text, 4 * item->len + 64);
+	utf8_join(&cast->joiner[which], item->data, item->len, &text);
+	if (!buf_error(&text))
+		put_event(out, item->time_us, 'o', (const char *)text.data,
+			text.len);
+	buf_done(&text);
+}
+
+static void cast_item(struct export_out *out, const struct sgr_item *item)
+{
+	struct cast *cast = cast_of(out);
+	char size[32];
+	int len;
+
+	switch (item->kind) {
+	case RECORD_PTY:
+		if (cast->has_pty)
+			return;
+		cast->has_pty = true;
+		cast->channel = item->channel;
+		cast->cols = size_of(export_u32(item, 0), 80);
+		cast->rows = size_of(export_u32(item, 4), 24);
+		start(out, cast);
+		break;
+	case RECORD_RESIZE:
+		if (item->channel != cast->channel)
+			return;
+		len = snprintf(size, sizeof(size), "%ux%u",
+			size_of(export_u32(item, 0), 80),
+			size_of(export_u32(item, 4), 24));
+		put_event(out, item->time_us, 'r', size, (size_t)len);
+		break;
+	case RECORD_OUT:
+	case RECORD_ERR: put_output(out, cast, item); break;
+	default: break;
+	}
+}
+
+static void cast_end(struct export_out *out)
+{
+	start(out, cast_of(out));
+}
+
+const struct export_format export_asciicast2 = {
+	"asciicast", cast_item, cast_end};

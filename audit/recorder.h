@@ -1,0 +1,104 @@
+/*
+ * sgbridge-recorder's own state: one process, one loop, many recordings. See
+ * recorder.c for what the program is.
+ */
+#ifndef SGB_RECORDER_H
+#define SGB_RECORDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "core/conf.h"
+#include "core/event.h"
+#include "core/msg.h"
+
+#include "header.h"
+#include "journal.h"
+#include "writer.h"
+
+struct recording;
+struct peer;
+
+/* What an epoll event points to. */
+struct watch {
+	enum watch_kind {
+		WATCH_NONE = 0,
+		WATCH_LISTEN,
+		WATCH_SIGNAL,
+		WATCH_PEER,
+		WATCH_STREAM,
+	} kind;
+	void *owner;
+};
+
+TAILQ_HEAD(peer_list, peer);
+
+struct recorder {
+	struct conf *conf;
+	bool privileged; /* started as root */
+	uid_t uid;	 /* what it becomes */
+	gid_t gid;
+	struct suite_key *key;
+	char writer_id[JOURNAL_WRITER_LEN + 1];
+	char writer_name[SGR_NAME_MAX];
+	uint8_t boot_id[16];
+	struct sgr_recipient recipients[SGR_RECIPIENTS_MAX];
+	size_t recipient_count;
+	int recordings_fd, index_fd, events_fd;
+	struct journal *trail, *index;
+	uint8_t prev_head[SUITE_HASH_LEN]; /* of the recording closed last */
+	struct peer_list peers, dead;
+	struct watch listen_watch, signal_watch;
+	int listen_fd, signal_fd, epoll_fd;
+	uint64_t open_count;
+	uint64_t heads_us; /* when heads were sent last */
+	uint64_t heads_seq[2];
+	bool stopping;
+	bool kernel_audit; /* it takes our records */
+	/* Shared by all recordings, one after the other. */
+	struct writer_scratch scratch;
+	struct buf out;
+};
+
+/* Clocks, read when they are needed. */
+uint64_t recorder_wall_ns(void);
+uint64_t recorder_mono_us(void);
+/* Free bytes where recordings are; 0 if that can't be told or no inode is
+ * left. */
+uint64_t recorder_free_bytes(const struct recorder *recorder);
+
+/* recorder_setup.c: all that can be refused before anything is started. Each
+ * logs one line and exits on failure. */
+void recorder_setup(struct recorder *recorder, const char *conf_path);
+void recorder_open_journals(struct recorder *recorder);
+
+/* recorder_heads.c: heads of journals and recordings to syslog and to the
+ * kernel audit log, from which this host cannot recall them. */
+void recorder_head(struct recorder *recorder, const char *what, const char *id,
+	uint64_t number, const uint8_t hash[SUITE_HASH_LEN]);
+/* The journals', if they moved; at most once a minute unless forced. */
+void recorder_heads(struct recorder *recorder, bool now);
+
+/* recorder_peer.c: connections of monitors. */
+void recorder_accept(struct recorder *recorder);
+void recorder_peer_ready(struct recorder *recorder, struct peer *peer);
+void recorder_stream_ready(
+	struct recorder *recorder, struct peer *peer, uint32_t epoll_events);
+/* Once a round: makes the group of events durable and answers them. */
+void recorder_commit(struct recorder *recorder);
+/* Once a second: checkpoints, segments, space. */
+void recorder_tick(struct recorder *recorder);
+bool recorder_busy(const struct recorder *recorder);
+/* Ends all recordings and connections. */
+void recorder_stop(struct recorder *recorder);
+void recorder_bury(struct recorder *recorder);
+/* An event of the recorder's own; logs if it can't be taken. */
+void recorder_event(struct recorder *recorder, const struct event *event);
+
+/* recorder_recover.c: ends the recordings that a crash left open, and finds the
+ * head of the recording that was closed last. */
+void recorder_recover(struct recorder *recorder);
+
+#endif

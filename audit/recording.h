@@ -1,0 +1,40 @@
+/*
+ * One recording of the recorder: its file, its stream, its acknowledgements.
+ * What a session sends is not trusted; it can add items to its own recording
+ * and do nothing else.
+ */
+#ifndef SGB_RECORDING_H
+#define SGB_RECORDING_H
+
+#include "recorder.h"
+
+/* Makes the file, writes and fsyncs header and index line. *ret_session is the
+ * sending end of the stream, the caller's to pass on and close. On failure
+ * why says what to tell the monitor. */
+enum sgb_err recording_open(struct recorder *recorder, const char *retention,
+	const uint8_t *meta, size_t meta_len, struct recording **ret,
+	int *ret_session, char *why, size_t why_len) SGB_MUST_CHECK;
+/* Takes what the stream holds (a bounded part of it), writes, acknowledges.
+ * SGB_ERR_AGAIN if there is nothing more now, SGB_ERR_CLOSED if the session
+ * closed its end; SGB_OK if there may be more; else recording_why tells why
+ * the recording can't go on. */
+enum sgb_err recording_pump(
+	struct recorder *recorder, struct recording *rec) SGB_MUST_CHECK;
+/* Checkpoint and end of segment when due. */
+enum sgb_err recording_tick(
+	struct recorder *recorder, struct recording *rec) SGB_MUST_CHECK;
+/* Drains the stream, writes the end, fsyncs, closes the index entry. The
+ * stream is closed; rec stays for questions until recording_free. */
+enum sgb_err recording_close(struct recorder *recorder, struct recording *rec,
+	enum recorder_close reason, const char *text) SGB_MUST_CHECK;
+void recording_free(struct recording *rec);
+
+const char *recording_id(const struct recording *rec);
+const char *recording_why(const struct recording *rec);
+int recording_stream(const struct recording *rec); /* -1 when closed */
+bool recording_ack_waits(const struct recording *rec);
+bool recording_busy(const struct recording *rec);
+uint64_t recording_size(const struct recording *rec);
+const uint8_t *recording_link(const struct recording *rec);
+
+#endif

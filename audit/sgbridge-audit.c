@@ -1,0 +1,254 @@
+/*
+ * sgbridge-audit: reads evidence. Runs as the auditor, where the reader keys
+ * are, which should not be the bastion. Trusts nothing in a recording: bytes
+ * that the target host chose are interpreted only in a sandboxed child.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "audit.h"
+
+enum option_id {
+	OPT_CONF = 'c',
+	OPT_DIR = 'd',
+	OPT_IDENTITY = 'i',
+	OPT_JSON = 'j',
+	OPT_OUTPUT = 'o',
+	OPT_HELP = 'h',
+	OPT_FORMAT = 'f',
+	OPT_EVENTS = 256,
+	OPT_JOURNAL,
+	OPT_WRITER,
+	OPT_USER,
+	OPT_TARGET,
+	OPT_LOGIN,
+	OPT_SOURCE,
+	OPT_SINCE,
+	OPT_UNTIL,
+	OPT_MFA,
+	OPT_STATUS,
+	OPT_WHY,
+	OPT_SPEED,
+	OPT_IDLE,
+	OPT_NO_TIMING,
+	OPT_REGEX,
+	OPT_RAW,
+};
+
+static const struct option options[] = {
+	{"conf", required_argument, NULL, OPT_CONF},
+	{"dir", required_argument, NULL, OPT_DIR},
+	{"identity", required_argument, NULL, OPT_IDENTITY},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"output", required_argument, NULL, OPT_OUTPUT},
+	{"help", no_argument, NULL, OPT_HELP},
+	{"format", required_argument, NULL, OPT_FORMAT},
+	{"events", required_argument, NULL, OPT_EVENTS},
+	{"journal", required_argument, NULL, OPT_JOURNAL},
+	{"writer", required_argument, NULL, OPT_WRITER},
+	{"user", required_argument, NULL, OPT_USER},
+	{"target", required_argument, NULL, OPT_TARGET},
+	{"login", required_argument, NULL, OPT_LOGIN},
+	{"source", required_argument, NULL, OPT_SOURCE},
+	{"since", required_argument, NULL, OPT_SINCE},
+	{"until", required_argument, NULL, OPT_UNTIL},
+	{"mfa", required_argument, NULL, OPT_MFA},
+	{"status", required_argument, NULL, OPT_STATUS},
+	{"why", required_argument, NULL, OPT_WHY},
+	{"speed", required_argument, NULL, OPT_SPEED},
+	{"idle-limit", required_argument, NULL, OPT_IDLE},
+	{"no-timing", no_argument, NULL, OPT_NO_TIMING},
+	{"regex", no_argument, NULL, OPT_REGEX},
+	{"raw", no_argument, NULL, OPT_RAW},
+	{NULL, 0, NULL, 0},
+};
+
+#define FILTERS \
+	"      --user, --target, --login, --source GLOB   who, where, as " \
+	"whom\n" \
+	"      --since, --until TIME   2026-11-23, \"2026-11-23 18:00\" " \
+	"(UTC), " \
+	"7d, 12h\n" \
+	"      --mfa yes|no            with or without second factor\n" \
+	"      --status open|closed|recovered|failed\n"
+
+static const struct command {
+	const char *name;
+	audit_command run;
+	const char *usage;
+	const char *help;
+} commands[] = {
+	{"ls", cmd_ls, "[filters] [--json]",
+		"List recordings. Without a key: times, sizes, states. With "
+		"-i: "
+		"who, from where, to what.\n" FILTERS
+		"example: sgbridge-audit ls -i key.pem --user alice --since 7d "
+		"--mfa no\n"},
+	{"show", cmd_show, "RECORDING",
+		"Everything about one recording but its content.\n"
+		"example: sgbridge-audit show -i key.pem 0199c2\n"},
+	{"verify", cmd_verify, "[RECORDING|FILE|events]...",
+		"Check recordings, index and event trail; all of them without "
+		"arguments.\n"
+		"Without a key: altered, cut, reordered, missing. With -i also "
+		"what is inside.\n"
+		"      --writer FILE           accept these writers only\n"
+		"exit: 0 intact, 3 open or interrupted, 4 altered, 5 missing, "
+		"6 unverifiable\n"
+		"example: sgbridge-audit verify --writer writers\n"},
+	{"export", cmd_export, "--format asciicast RECORDING",
+		"Convert a recording.\n"
+		"  -f, --format asciicast   asciinema's version 2\n"
+		"  -o, --output FILE\n"
+		"example: sgbridge-audit export -i key.pem -o demo.cast "
+		"0199c2\n"},
+	{"keygen", cmd_keygen, "[-o FILE]",
+		"Make a recipient's key pair; prints the line for the "
+		"recipients file.\n"},
+	{"writer-keygen", cmd_writer_keygen, "[-o FILE]",
+		"Make the recorder's signing key; prints the line for the "
+		"auditors' pins.\n"},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void usage(FILE *out)
+{
+	size_t i;
+
+	(void)fprintf(out, "usage: sgbridge-audit COMMAND [options] ...\n\n");
+	for (i = 0; i < COMMANDS; i++)
+		(void)fprintf(out, "  %-14s %.*s\n", commands[i].name,
+			(int)strcspn(commands[i].help, "\n"), commands[i].help);
+	(void)fprintf(out,
+		"\noptions of all commands:\n"
+		"  -c, --conf FILE       settings (default " CONF_DEFAULT_PATH
+		", if there)\n"
+		"  -d, --dir DIR         recordings\n"
+		"  -i, --identity FILE   a recipient's private key; several "
+		"for "
+		"a quorum\n"
+		"  -j, --json            for programs\n"
+		"      --events DIR      event trail\n"
+		"      --journal DIR     where your own viewing is written "
+		"down\n"
+		"      --why TEXT        the reason, for that journal\n"
+		"A RECORDING is an id, the start of one, or a file. "
+		"\"sgbridge-audit COMMAND --help\" says more.\n");
+}
+
+static void command_usage(const struct command *command)
+{
+	(void)printf("usage: sgbridge-audit %s %s\n\n%s", command->name,
+		command->usage, command->help);
+	exit(0);
+}
+
+static double number_option(const char *name, const char *text)
+{
+	char *end;
+	double number = strtod(text, &end);
+
+	if (end == text || *end || !(number >= 0) || number > 1e6)
+		audit_fatal(
+			EX_USAGE, "--%s \"%s\": expected a number", name, text);
+	return number;
+}
+
+static void take_text(struct audit *audit, int id, const char *text)
+{
+	const struct {
+		int id;
+		const char **place;
+	} rows[] = {
+		{OPT_CONF, &audit->conf_path},
+		{OPT_DIR, &audit->dir},
+		{OPT_OUTPUT, &audit->output},
+		{OPT_FORMAT, &audit->format},
+		{OPT_EVENTS, &audit->events},
+		{OPT_JOURNAL, &audit->journal},
+		{OPT_WRITER, &audit->writers},
+		{OPT_USER, &audit->user},
+		{OPT_TARGET, &audit->target},
+		{OPT_LOGIN, &audit->login},
+		{OPT_SOURCE, &audit->source},
+		{OPT_SINCE, &audit->since},
+		{OPT_UNTIL, &audit->until},
+		{OPT_MFA, &audit->mfa},
+		{OPT_STATUS, &audit->status},
+		{OPT_WHY, &audit->why},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].id == id)
+			*rows[i].place = text;
+}
+
+static void take_option(
+	struct audit *audit, const struct command *command, int id)
+{
+	switch (id) {
+	case OPT_HELP: command_usage(command); break;
+	case OPT_JSON: audit->json = true; break;
+	case OPT_NO_TIMING: audit->no_timing = true; break;
+	case OPT_REGEX: audit->regex = true; break;
+	case OPT_RAW: audit->raw = true; break;
+	case OPT_SPEED: audit->speed = number_option("speed", optarg); break;
+	case OPT_IDLE:
+		audit->idle_limit = number_option("idle-limit", optarg);
+		break;
+	case OPT_IDENTITY:
+		if (audit->identity_count == AUDIT_IDENTITIES_MAX)
+			audit_fatal(EX_USAGE, "too many identities");
+		audit->identity_paths[audit->identity_count++] = optarg;
+		break;
+	case '?': exit(EX_USAGE);
+	default: take_text(audit, id, optarg);
+	}
+}
+
+static const struct command *find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	static struct audit audit = {.speed = 1};
+	const struct command *command;
+	int id, status;
+
+	if (argc < 2) {
+		usage(stderr);
+		return EX_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
+		!strcmp(argv[1], "help")) {
+		usage(stdout);
+		return 0;
+	}
+	command = find_command(argv[1]);
+	if (!command)
+		audit_fatal(EX_USAGE,
+			"unknown command \"%s\"; \"sgbridge-audit help\" lists "
+			"them",
+			argv[1]);
+	audit.command = command->name;
+	argv[1] = argv[0];
+	while ((id = getopt_long(argc - 1, argv + 1, "c:d:i:jo:hf:", options,
+			NULL)) != -1)
+		take_option(&audit, command, id);
+	status = command->run(&audit, argc - 1 - optind, argv + 1 + optind);
+	if (fflush(stdout) || ferror(stdout))
+		audit_fatal(EX_IOERR, "output cannot be written");
+	audit_done(&audit);
+	return status;
+}

@@ -1,0 +1,176 @@
+/* zstd streams with an allocator that wipes. */
+#define ZSTD_STATIC_LINKING_ONLY /* for the allocator alone */
+#include "squeeze.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <openssl/crypto.h>
+#include <zstd.h>
+
+#include "container.h"
+
+#define LEVEL	     1
+#define WRITE_WINDOW 16 /* of our own; readers take SGR_WINDOW_LOG */
+#define HASH_LOG     14
+#define PIECE	     (32 * 1024)
+
+struct squeeze {
+	ZSTD_CCtx *ctx;
+};
+
+struct unsqueeze {
+	ZSTD_DCtx *ctx;
+};
+
+struct block {
+	size_t len;
+	_Alignas(max_align_t) uint8_t bytes[];
+};
+
+static void *wiping_alloc(void *opaque, size_t len)
+{
+	struct block *block = malloc(sizeof(*block) + len);
+
+	(void)opaque;
+	if (!block)
+		return NULL;
+	block->len = len;
+	return block->bytes;
+}
+
+static void wiping_free(void *opaque, void *bytes)
+{
+	struct block *block;
+
+	(void)opaque;
+	if (!bytes)
+		return;
+	block = (struct block *)((uint8_t *)bytes -
+				 offsetof(struct block, bytes));
+	OPENSSL_cleanse(block->bytes, block->len);
+	free(block);
+}
+
+static const ZSTD_customMem wiping = {wiping_alloc, wiping_free, NULL};
+
+static bool set_parameters(ZSTD_CCtx *ctx)
+{
+	static const struct {
+		ZSTD_cParameter name;
+		int value;
+	} rows[] = {
+		{ZSTD_c_compressionLevel, LEVEL},
+		{ZSTD_c_windowLog, WRITE_WINDOW},
+		{ZSTD_c_hashLog, HASH_LOG},
+		{ZSTD_c_contentSizeFlag, 0},
+		{ZSTD_c_checksumFlag, 0},
+		{ZSTD_c_dictIDFlag, 0},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (ZSTD_isError(ZSTD_CCtx_setParameter(
+			    ctx, rows[i].name, rows[i].value)))
+			return false;
+	return true;
+}
+
+enum sgb_err squeeze_new(struct squeeze **ret)
+{
+	struct squeeze *squeeze = calloc(1, sizeof(*squeeze));
+
+	if (!squeeze)
+		return SGB_ERR_NOMEM;
+	squeeze->ctx = ZSTD_createCCtx_advanced(wiping);
+	if (!squeeze->ctx || !set_parameters(squeeze->ctx)) {
+		squeeze_free(squeeze);
+		return SGB_ERR_NOMEM;
+	}
+	*ret = squeeze;
+	return SGB_OK;
+}
+
+void squeeze_free(struct squeeze *squeeze)
+{
+	if (!squeeze)
+		return;
+	ZSTD_freeCCtx(squeeze->ctx);
+	free(squeeze);
+}
+
+size_t squeeze_size(const struct squeeze *squeeze)
+{
+	return squeeze ? ZSTD_sizeof_CCtx(squeeze->ctx) : 0;
+}
+
+enum sgb_err squeeze_piece(
+	struct squeeze *squeeze, const void *data, size_t len, struct buf *out)
+{
+	ZSTD_inBuffer in = {data, len, 0};
+	size_t left;
+
+	do {
+		size_t room = ZSTD_compressBound(len - in.pos) + 64;
+		ZSTD_outBuffer piece = {buf_extend(out, room), room, 0};
+
+		if (!piece.dst)
+			return buf_error(out);
+		left = ZSTD_compressStream2(
+			squeeze->ctx, &piece, &in, ZSTD_e_flush);
+		out->len -= room - piece.pos;
+		if (ZSTD_isError(left))
+			return SGB_ERR_NOMEM;
+	} while (left || in.pos < in.size);
+	return SGB_OK;
+}
+
+enum sgb_err unsqueeze_new(struct unsqueeze **ret)
+{
+	struct unsqueeze *unsqueeze = calloc(1, sizeof(*unsqueeze));
+
+	if (!unsqueeze)
+		return SGB_ERR_NOMEM;
+	unsqueeze->ctx = ZSTD_createDCtx_advanced(wiping);
+	if (!unsqueeze->ctx ||
+		ZSTD_isError(ZSTD_DCtx_setParameter(
+			unsqueeze->ctx, ZSTD_d_windowLogMax, SGR_WINDOW_LOG))) {
+		unsqueeze_free(unsqueeze);
+		return SGB_ERR_NOMEM;
+	}
+	*ret = unsqueeze;
+	return SGB_OK;
+}
+
+void unsqueeze_free(struct unsqueeze *unsqueeze)
+{
+	if (!unsqueeze)
+		return;
+	ZSTD_freeDCtx(unsqueeze->ctx);
+	free(unsqueeze);
+}
+
+enum sgb_err unsqueeze_piece(struct unsqueeze *unsqueeze, const void *data,
+	size_t len, struct buf *out)
+{
+	ZSTD_inBuffer in = {data, len, 0};
+	bool full;
+
+	do {
+		size_t room = out->max - out->len < PIECE ? out->max - out->len
+							  : PIECE;
+		ZSTD_outBuffer piece = {buf_extend(out, room), room, 0};
+		size_t hint, before = in.pos;
+
+		if (!room || !piece.dst)
+			return SGB_ERR_LIMIT;
+		hint = ZSTD_decompressStream(unsqueeze->ctx, &piece, &in);
+		out->len -= room - piece.pos;
+		full = piece.pos == piece.size;
+		/* A stream that ends (hint 0) is not one of ours. */
+		if (ZSTD_isError(hint) || !hint ||
+			(in.pos == before && !piece.pos && in.pos < in.size))
+			return SGB_ERR_FORMAT;
+	} while (in.pos < in.size || full);
+	return SGB_OK;
+}

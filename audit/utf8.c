@@ -1,0 +1,108 @@
+/* UTF-8 out of raw bytes (RFC 3629). */
+#include "utf8.h"
+
+#include <string.h>
+
+/* Length that a first byte announces; 0 if it can't be one. */
+static size_t announced(uint8_t byte)
+{
+	if (byte < 0x80)
+		return 1;
+	if (byte >= 0xc2 && byte < 0xe0)
+		return 2;
+	if (byte >= 0xe0 && byte < 0xf0)
+		return 3;
+	return byte >= 0xf0 && byte < 0xf5 ? 4 : 0;
+}
+
+/* Could these bytes be the start of a character, or one? Overlong forms,
+ * surrogates and what is beyond the last code point show in the second. */
+static int well_begun(const uint8_t *bytes, size_t count)
+{
+	size_t i;
+
+	if (count < 2)
+		return 1;
+	if ((bytes[0] == 0xe0 && bytes[1] < 0xa0) ||
+		(bytes[0] == 0xed && bytes[1] >= 0xa0) ||
+		(bytes[0] == 0xf0 && bytes[1] < 0x90) ||
+		(bytes[0] == 0xf4 && bytes[1] >= 0x90))
+		return 0;
+	for (i = 1; i < count; i++)
+		if ((bytes[i] & 0xc0) != 0x80)
+			return 0;
+	return 1;
+}
+
+static void replace(struct utf8_joiner *joiner, struct buf *out)
+{
+	buf_put(out, "\xef\xbf\xbd", 3);
+	joiner->count = 0;
+}
+
+static void join_byte(struct utf8_joiner *joiner, uint8_t byte, struct buf *out)
+{
+	joiner->held[joiner->count++] = byte;
+	if (!announced(joiner->held[0])) {
+		replace(joiner, out);
+		return;
+	}
+	if (!well_begun(joiner->held, joiner->count)) {
+		/* What was held is broken; this byte may begin anew. */
+		replace(joiner, out);
+		join_byte(joiner, byte, out);
+		return;
+	}
+	if (joiner->count == announced(joiner->held[0])) {
+		buf_put(out, joiner->held, joiner->count);
+		joiner->count = 0;
+	}
+}
+
+void utf8_join(struct utf8_joiner *joiner, const uint8_t *data, size_t len,
+	struct buf *out)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		join_byte(joiner, data[i], out);
+}
+
+void utf8_put_json(struct buf *out, const char *text, size_t len)
+{
+	size_t i;
+
+	buf_put_u8(out, '"');
+	for (i = 0; i < len; i++) {
+		uint8_t c = (uint8_t)text[i];
+
+		if (c == '"' || c == '\\')
+			buf_printf(out, "\\%c", c);
+		else if (c < 0x20 || c == 0x7f || c == '<')
+			buf_printf(out, "\\u%04x", c);
+		else
+			buf_put_u8(out, c);
+	}
+	buf_put_u8(out, '"');
+}
+
+void utf8_put(struct buf *out, uint32_t code)
+{
+	if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+		code = 0xfffd;
+	if (code < 0x80) {
+		buf_put_u8(out, (uint8_t)code);
+	} else if (code < 0x800) {
+		buf_put_u8(out, (uint8_t)(0xc0 | code >> 6));
+		buf_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
+	} else if (code < 0x10000) {
+		buf_put_u8(out, (uint8_t)(0xe0 | code >> 12));
+		buf_put_u8(out, (uint8_t)(0x80 | (code >> 6 & 0x3f)));
+		buf_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
+	} else {
+		buf_put_u8(out, (uint8_t)(0xf0 | code >> 18));
+		buf_put_u8(out, (uint8_t)(0x80 | (code >> 12 & 0x3f)));
+		buf_put_u8(out, (uint8_t)(0x80 | (code >> 6 & 0x3f)));
+		buf_put_u8(out, (uint8_t)(0x80 | (code & 0x3f)));
+	}
+}
