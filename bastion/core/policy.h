@@ -37,6 +37,9 @@ enum sgb_err policy_source_encode(
 enum sgb_err policy_source_decode(const void *data, size_t len,
 	struct policy_source **ret) SGB_MUST_CHECK;
 void policy_source_free(struct policy_source *source);
+/* A policy from memory; its includes are not read. path is for messages. */
+enum sgb_err policy_source_text(const char *path, const void *text, size_t len,
+	struct policy_source **ret) SGB_MUST_CHECK;
 
 /* Parses and compiles. On any error *ret is untouched and diag says all. */
 enum sgb_err policy_compile(const struct policy_source *source,
@@ -118,6 +121,10 @@ struct policy_request {
 	const char *target; /* instance name or numeric address */
 	uint16_t port;	    /* 0: the instance's own SSH port */
 	const char *login;  /* NULL or "": the rule's first login */
+	/* What it is for, as bits of enum policy_action: only permits that
+	 * allow one of them count. 0: whatever comes first. A forward asks
+	 * with POLICY_FORWARD, and needs no login. */
+	unsigned int want;
 	time_t now;
 };
 
@@ -132,7 +139,8 @@ struct policy_decision {
 	const char *security_group;
 	struct addr target_addr;
 	uint16_t target_port;
-	const char *login; /* login to use on the target */
+	const char *login; /* to use on the target; "" if none; may be the
+			    * request's own login or user */
 	const char *const
 		*host_keys; /* pins of the instance, "SHA256:...",
 			     * NULL-terminated; empty: none accepted */
@@ -202,6 +210,8 @@ bool policy_in_group(const struct policy *policy, const char *group,
 bool policy_key_accepted(
 	const struct policy *policy, const char *type, unsigned int bits);
 bool policy_root_login(const struct policy *policy);
+/* Paths of `user-ca`, NULL-terminated. */
+const char *const *policy_user_cas(const struct policy *policy);
 
 /* The user's Unix groups, as far as the policy mentions them (@name): NSS,
  * which may block, so call it outside any lock. A user who does not exist has
