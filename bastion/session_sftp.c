@@ -4,86 +4,10 @@
  * pass and never kept. Everything a peer can make this hold has a limit;
  * beyond it watching ends with a note, and the bytes pass on untouched.
  */
-#include "session_sftp.h"
-
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#include "core/buf.h"
-
-/* draft-ietf-secsh-filexfer-02, sections 3 to 7 */
-enum {
-	FXP_INIT = 1,
-	FXP_VERSION = 2,
-	FXP_OPEN = 3,
-	FXP_CLOSE = 4,
-	FXP_READ = 5,
-	FXP_WRITE = 6,
-	FXP_SETSTAT = 9,
-	FXP_FSETSTAT = 10,
-	FXP_REMOVE = 13,
-	FXP_MKDIR = 14,
-	FXP_RMDIR = 15,
-	FXP_RENAME = 18,
-	FXP_SYMLINK = 20,
-	FXP_STATUS = 101,
-	FXP_HANDLE = 102,
-	FXP_DATA = 103,
-	FXP_EXTENDED = 200,
-};
-
-#define PACKET_MAX   (40 * 1024) /* that is looked into; longer ones pass by */
-#define PENDING_MAX  4096
-#define FILES_MAX    1024
-#define BUCKETS	     64
-#define HANDLE_MAX   256 /* section 6.2 */
-#define PATH_MAX_LEN 4096
-
-struct transfer {
-	EVP_MD_CTX *hash;
-	uint64_t bytes, next;
-	bool broken; /* not in order: no hash of the whole */
-};
-
-struct file {
-	TAILQ_ENTRY(file) entry;
-	uint8_t handle[HANDLE_MAX];
-	size_t handle_len;
-	char *path; /* escaped */
-	struct transfer down, up;
-};
-
-struct pending {
-	TAILQ_ENTRY(pending) entry;
-	uint32_t id;
-	uint8_t type;
-	const char *op; /* a changing operation, static */
-	char *path, *to;
-	struct file *file;
-	uint64_t offset;
-};
-TAILQ_HEAD(pendings, pending);
-
-/* One direction: a packet is either gathered whole, or (its head read) passed
- * by, with its payload going to a hash. */
-struct side {
-	struct buf packet;
-	uint32_t skip; /* bytes of the present packet still to pass by */
-	struct transfer *into; /* where those go, or NULL */
-	uint32_t into_left;
-};
-
-struct sftp_watch {
-	void (*report)(void *arg, const struct sftp_event *event);
-	void *arg;
-	struct side client, server;
-	struct pendings pending[BUCKETS];
-	size_t pending_count, file_count;
-	TAILQ_HEAD(, file) files;
-	bool lost;
-};
+#include "session_sftp_int.h"
 
 struct sftp_watch *sftp_watch_new(
 	void (*report)(void *arg, const struct sftp_event *event), void *arg)
@@ -146,70 +70,6 @@ void sftp_watch_free(struct sftp_watch *watch)
 	free(watch);
 }
 
-static bool is_utf8(const uint8_t *s, size_t len)
-{
-	size_t i = 0, n;
-
-	while (i < len) {
-		uint8_t c = s[i++];
-		uint8_t low = 0x80, high = 0xbf;
-
-		if (c < 0x80)
-			continue;
-		if (c >= 0xc2 && c <= 0xdf)
-			n = 1;
-		else if (c >= 0xe0 && c <= 0xef)
-			n = 2;
-		else if (c >= 0xf0 && c <= 0xf4)
-			n = 3;
-		else
-			return false;
-		/* overlong forms, surrogates, beyond U+10FFFF */
-		if (c == 0xe0)
-			low = 0xa0;
-		else if (c == 0xed)
-			high = 0x9f;
-		else if (c == 0xf0)
-			low = 0x90;
-		else if (c == 0xf4)
-			high = 0x8f;
-		for (; n; n--, i++) {
-			if (i >= len || s[i] < low || s[i] > high)
-				return false;
-			low = 0x80;
-			high = 0xbf;
-		}
-	}
-	return true;
-}
-
-/* For JSON. Names that are not UTF-8 are shown byte by byte as U+0080 to
- * U+00FF, so that none is lost. */
-static char *escape(const uint8_t *text, size_t len)
-{
-	bool utf8 = is_utf8(text, len);
-	struct buf out;
-	char *copy = NULL;
-	size_t i;
-
-	buf_init(&out, 6 * PATH_MAX_LEN + 1);
-	for (i = 0; i < len; i++) {
-		uint8_t c = text[i];
-
-		if (c == '"' || c == '\\')
-			buf_printf(&out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
-			buf_printf(&out, "\\u%04x", c);
-		else
-			buf_put_u8(&out, c);
-	}
-	buf_put_u8(&out, 0);
-	if (!buf_error(&out))
-		copy = strdup((char *)out.data);
-	buf_done(&out);
-	return copy;
-}
-
 static char *read_path(struct reader *rd)
 {
 	size_t len;
@@ -217,105 +77,7 @@ static char *read_path(struct reader *rd)
 
 	if (!text || len > PATH_MAX_LEN)
 		return NULL;
-	return escape(text, len);
-}
-
-static void emit(struct sftp_watch *watch, bool file, const char *path,
-	const struct transfer *transfer, bool upload, struct buf *json)
-{
-	struct sftp_event event = {
-		.file = file,
-		.upload = upload,
-		.bytes = transfer ? transfer->bytes : 0,
-		.path = path ? path : "",
-	};
-
-	buf_put_u8(json, 0);
-	if (buf_error(json))
-		return;
-	event.json = (char *)json->data;
-	watch->report(watch->arg, &event);
-}
-
-static void lose(struct sftp_watch *watch, const char *why)
-{
-	struct buf json;
-
-	if (watch->lost)
-		return;
-	watch->lost = true;
-	sftp_watch_end(watch);
-	buf_init(&json, 1024);
-	buf_printf(&json, "{\"op\":\"unwatched\",\"why\":\"%s\"}", why);
-	emit(watch, false, NULL, NULL, false, &json);
-	buf_done(&json);
-	buf_reset(&watch->client.packet);
-	buf_reset(&watch->server.packet);
-}
-
-static const char *status_text(uint32_t code)
-{
-	static const char *const texts[] = {"ok", "end of file", "no such file",
-		"permission denied", "failure", "bad message", "no connection",
-		"connection lost", "unsupported"};
-
-	return code < sizeof(texts) / sizeof(texts[0]) ? texts[code]
-						       : "other failure";
-}
-
-static void put_hash(struct buf *json, struct transfer *transfer)
-{
-	uint8_t digest[EVP_MAX_MD_SIZE];
-	unsigned int len = 0, i;
-
-	if (transfer->broken || !transfer->hash ||
-		EVP_DigestFinal_ex(transfer->hash, digest, &len) != 1)
-		return;
-	buf_printf(json, ",\"sha256\":\"");
-	for (i = 0; i < len; i++)
-		buf_printf(json, "%02x", digest[i]);
-	buf_printf(json, "\"");
-}
-
-static void report_transfer(struct sftp_watch *watch, struct file *file,
-	struct transfer *transfer, const char *result)
-{
-	bool upload = transfer == &file->up;
-	struct buf json;
-
-	buf_init(&json, 32768);
-	buf_printf(&json,
-		"{\"path\":\"%s\",\"direction\":\"%s\",\"bytes\":%llu",
-		file->path ? file->path : "", upload ? "upload" : "download",
-		(unsigned long long)transfer->bytes);
-	put_hash(&json, transfer);
-	buf_printf(&json, ",\"result\":\"%s\"}", result);
-	emit(watch, true, file->path, transfer, upload, &json);
-	buf_done(&json);
-}
-
-static void report_file(
-	struct sftp_watch *watch, struct file *file, const char *result)
-{
-	if (file->up.hash)
-		report_transfer(watch, file, &file->up, result);
-	if (file->down.hash)
-		report_transfer(watch, file, &file->down, result);
-}
-
-static void report_op(
-	struct sftp_watch *watch, const struct pending *p, const char *result)
-{
-	struct buf json;
-
-	buf_init(&json, 65536);
-	buf_printf(&json, "{\"op\":\"%s\",\"path\":\"%s\"", p->op,
-		p->path ? p->path : "");
-	if (p->to)
-		buf_printf(&json, ",\"to\":\"%s\"", p->to);
-	buf_printf(&json, ",\"result\":\"%s\"}", result);
-	emit(watch, false, p->path, NULL, false, &json);
-	buf_done(&json);
+	return sftp_escape(text, len);
 }
 
 void sftp_watch_end(struct sftp_watch *watch)
@@ -323,7 +85,7 @@ void sftp_watch_end(struct sftp_watch *watch)
 	struct file *file;
 
 	TAILQ_FOREACH (file, &watch->files, entry)
-		report_file(watch, file, "not closed");
+		sftp_report_file(watch, file, "not closed");
 	forget_all(watch);
 }
 
@@ -356,7 +118,7 @@ static struct pending *pending_add(
 
 	if (watch->pending_count >= PENDING_MAX ||
 		!(p = calloc(1, sizeof(*p)))) {
-		lose(watch, "too many requests in flight");
+		sftp_lose(watch, "too many requests in flight");
 		return NULL;
 	}
 	p->id = id;
@@ -468,7 +230,7 @@ static void opened(
 		return;
 	if (watch->file_count >= FILES_MAX ||
 		!(file = calloc(1, sizeof(*file)))) {
-		lose(watch, "too many open files");
+		sftp_lose(watch, "too many open files");
 		return;
 	}
 	memcpy(file->handle, handle, len);
@@ -483,7 +245,7 @@ static void open_failed(
 	struct sftp_watch *watch, struct pending *p, const char *result)
 {
 	p->op = "open";
-	report_op(watch, p, result);
+	sftp_report_op(watch, p, result);
 }
 
 /* Nobody refers to a file that is closed any more. */
@@ -505,18 +267,18 @@ static void drop_references(struct sftp_watch *watch, const struct file *file)
 static void got_status(
 	struct sftp_watch *watch, struct pending *p, uint32_t code)
 {
-	const char *result = status_text(code);
+	const char *result = sftp_status_text(code);
 
 	if (p->type == FXP_CLOSE && p->file) {
 		struct file *file = p->file;
 
-		report_file(watch, file, result);
+		sftp_report_file(watch, file, result);
 		drop_references(watch, file);
 		file_free(watch, file);
 	} else if (p->type == FXP_OPEN) {
 		open_failed(watch, p, result);
 	} else if (p->op) {
-		report_op(watch, p, result);
+		sftp_report_op(watch, p, result);
 	}
 }
 
@@ -538,7 +300,7 @@ static void server_packet(
 		opened(watch, p, &rd);
 	else if (type == FXP_STATUS)
 		got_status(watch, p, reader_u32(&rd));
-	/* lose() has forgotten everything already */
+	/* sftp_lose() has forgotten everything already */
 	if (!watch->lost)
 		pending_free(watch, p);
 }
@@ -623,51 +385,75 @@ static size_t pass_by(struct side *side, const uint8_t *data, size_t len)
 	return len;
 }
 
-/* Longest head of a WRITE: length, type, id, handle, offset, count. */
-#define HEAD_MAX (4 + 1 + 4 + 4 + HANDLE_MAX + 8 + 4)
-
-static size_t gather(struct sftp_watch *watch, bool client, struct side *side,
-	const uint8_t *data, size_t len)
+static uint32_t u32_at(const struct side *side, size_t at)
 {
 	struct reader rd;
-	size_t want = 4, used = 0;
-	uint32_t packet_len = 0;
 
-	if (side->packet.len >= 4) {
-		reader_init(&rd, side->packet.data, 4);
-		packet_len = reader_u32(&rd);
-		/* One more byte at a time until a payload's head is complete:
-		 * a head is short, and the rest of it is not ours to keep. */
-		want = side->packet.len + 1;
-		if (side->packet.len >= HEAD_MAX || packet_len < 64)
-			want = (size_t)packet_len + 4;
+	reader_init(&rd, side->packet.data + at, 4);
+	return reader_u32(&rd);
+}
+
+/* How many bytes of the present packet are needed before anything can be
+ * decided: the head of a WRITE or DATA, the type of one too long to gather,
+ * or all of it. */
+static size_t wanted(const struct side *side, bool client)
+{
+	size_t have = side->packet.len, all, head;
+
+	if (have < 5)
+		return 5;
+	all = (size_t)u32_at(side, 0) + 4;
+	if (client && side->packet.data[4] == FXP_WRITE) {
+		head = 4 + 1 + 4 + 4;
+		if (have >= head && u32_at(side, 9) <= HANDLE_MAX)
+			head += u32_at(side, 9) + 8 + 4;
+	} else if (!client && side->packet.data[4] == FXP_DATA) {
+		head = 4 + 1 + 4 + 4;
+	} else {
+		head = all > PACKET_MAX ? 5 : all;
 	}
-	if (want > side->packet.len) {
-		used = want - side->packet.len;
-		used = used < len ? used : len;
-		buf_put(&side->packet, data, used);
-	}
-	if (side->packet.len < 4)
-		return used;
-	reader_init(&rd, side->packet.data, 4);
-	packet_len = reader_u32(&rd);
-	if (!packet_len || packet_len > 256 * 1024 + 1024) {
-		lose(watch, "not SFTP");
-		return used;
-	}
-	if (side->packet.len > 4 &&
-		payload_head(watch, client, side, packet_len)) {
+	return head < all ? head : all;
+}
+
+/* The present packet has all that wanted() asked for. */
+static void decide(struct sftp_watch *watch, bool client, struct side *side)
+{
+	uint32_t packet_len = u32_at(side, 0);
+
+	if (payload_head(watch, client, side, packet_len)) {
 		buf_reset(&side->packet);
 	} else if (side->packet.len == (size_t)packet_len + 4) {
 		(client ? client_packet : server_packet)(
 			watch, side->packet.data + 4, packet_len);
 		buf_reset(&side->packet);
-	} else if (side->packet.len >= HEAD_MAX && packet_len > PACKET_MAX) {
+	} else {
 		side->into = NULL;
 		side->into_left = 0;
 		side->skip = packet_len + 4 - (uint32_t)side->packet.len;
 		buf_reset(&side->packet);
 	}
+}
+
+static size_t gather(struct sftp_watch *watch, bool client, struct side *side,
+	const uint8_t *data, size_t len)
+{
+	size_t want = wanted(side, client);
+	size_t used = want - side->packet.len;
+
+	used = used < len ? used : len;
+	buf_put(&side->packet, data, used);
+	if (buf_error(&side->packet)) {
+		sftp_lose(watch, "out of memory");
+		return used;
+	}
+	if (side->packet.len < 5)
+		return used;
+	if (!u32_at(side, 0) || u32_at(side, 0) > PACKET_LIMIT) {
+		sftp_lose(watch, "not SFTP");
+		return used;
+	}
+	if (side->packet.len == wanted(side, client))
+		decide(watch, client, side);
 	return used;
 }
 
