@@ -107,20 +107,20 @@ refuse "unknown host key: no connection" \
 	lab_ssh robot 203.0.113.7 robot+ops@db1@bastion echo REACHED
 
 step "4. The evidence"
-show "sgbridge-audit -i auditor.key ls"
-"$BUILD/sgbridge-audit" -c "$LAB/sgbridge.conf" -i "$LAB/auditor.key" ls 2>&1 |
+show "sgbridge-audit ls -i auditor.key"
+"$BUILD/sgbridge-audit" ls -c "$LAB/sgbridge.conf" -i "$LAB/auditor.key" 2>&1 |
 	indent
 # alice's: the first.
 file=$(find "$LAB/recordings" -name '*.sgr' -printf '%T@ %p\n' | sort -n |
 	head -n1 | cut -d' ' -f2-)
 show "sgbridge-audit verify $(basename "$file")       # needs no key"
-"$BUILD/sgbridge-audit" -c "$LAB/sgbridge.conf" verify "$file" >"$LAB/out" 2>&1
+"$BUILD/sgbridge-audit" verify -c "$LAB/sgbridge.conf" "$file" >"$LAB/out" 2>&1
 status=$?
 indent <"$LAB/out"
 judge $status "verified without any key"
-show "sgbridge-audit -i auditor.key play $(basename "$file")"
-"$BUILD/sgbridge-audit" -c "$LAB/sgbridge.conf" -i "$LAB/auditor.key" play \
-	--no-timing "$file" >"$LAB/out" 2>&1
+show "sgbridge-audit play -i auditor.key $(basename "$file")"
+"$BUILD/sgbridge-audit" play -c "$LAB/sgbridge.conf" \
+	-i "$LAB/auditor.key" --no-timing "$file" >"$LAB/out" 2>&1
 status=$?
 indent <"$LAB/out"
 judge $status "replayed with the auditor's key, which the bastion does not have"
@@ -133,7 +133,7 @@ if [ -t 0 ] && [ -t 1 ] && [ -z "${CI:-}" ] && [ "$broken" -eq 0 ]; then
 		The bastion is still up. In another terminal, as root:
 		  ip netns exec $lab_tag-client ssh -F $LAB/ssh_config -i $LAB/users/alice alice+ops@web1@bastion
 		  the one-time code:  oathtool --totp -b - <$LAB/users/alice.secret
-		  $BUILD/sgbridge-audit -c $LAB/sgbridge.conf -i $LAB/auditor.key ls
+		  $BUILD/sgbridge-audit ls -c $LAB/sgbridge.conf -i $LAB/auditor.key
 		  $BUILD/sgbridge sessions -c $LAB/sgbridge.conf
 		Enter stops it and removes everything.
 	END

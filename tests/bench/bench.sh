@@ -51,6 +51,8 @@ bastion_sshd() {
 		mount --bind '$LAB/web1/passwd' /etc/passwd
 		mount --bind '$LAB/web1/group' /etc/group
 		mount --bind '$LAB/web1/shadow' /etc/shadow
+		mount -t tmpfs tmpfs /run
+		mount -t tmpfs tmpfs /var/log
 		mkdir -p /run/sshd
 		exec /usr/sbin/sshd -D -e -f '$LAB/$name.conf'"
 }

@@ -116,6 +116,8 @@ lab_instance() {
 		mount --bind '$dir/passwd' /etc/passwd
 		mount --bind '$dir/group' /etc/group
 		mount --bind '$dir/shadow' /etc/shadow
+		mount -t tmpfs tmpfs /run
+		mount -t tmpfs tmpfs /var/log
 		mkdir -p /run/sshd
 		exec /usr/sbin/sshd -D -e -f '$dir/sshd_config'"
 }
@@ -125,17 +127,16 @@ lab_port_open() {
 }
 
 lab_keys() {
-	install -d -m 0755 "$LAB/authorized_keys" "$LAB/empty" "$LAB/pam.d"
-	install -d -m 0700 "$LAB/otp" "$LAB/users"
 	ssh-keygen -q -t ed25519 -N '' -C bastion -f "$LAB/host_key"
 	ssh-keygen -q -t ed25519 -N '' -C user-ca -f "$LAB/user_ca"
 	ssh-keygen -q -t ed25519 -N '' -C stranger -f "$LAB/users/stranger"
-	"$BUILD/sgbridge-otp" master-key -o "$LAB/master.key" >/dev/null
+	"$BUILD/sgbridge-otp" -c "$LAB/sgbridge.conf" master-key \
+		-o "$LAB/master.key" >/dev/null
 	"$BUILD/sgbridge-audit" keygen -o "$LAB/auditor.key" \
-		>"$LAB/keygen.out"
+		>"$LAB/keygen.out" 2>/dev/null
 	grep '^x25519 ' "$LAB/keygen.out" >"$LAB/recipients"
 	"$BUILD/sgbridge-audit" writer-keygen -o "$LAB/recorder_key" \
-		>/dev/null
+		>/dev/null 2>&1
 }
 
 # lab_user NAME: a key pair, and its public half where the bastion looks.
@@ -153,6 +154,8 @@ lab_enrol() {
 }
 
 lab_conf() {
+	install -d -m 0755 "$LAB/authorized_keys" "$LAB/empty" "$LAB/pam.d"
+	install -d -m 0700 "$LAB/otp" "$LAB/users"
 	cat >"$LAB/sgbridge.conf" <<-END
 		listen            203.0.113.1:30022 [2001:db8:7::1]:30022
 		host-key          $LAB/host_key
@@ -287,10 +290,10 @@ lab_up() {
 	trap lab_down EXIT
 	trap 'exit 130' INT TERM
 	lab_network
+	lab_conf
 	lab_keys
 	lab_instance web1 10.0.1.11
 	lab_instance db1 10.0.2.21
-	lab_conf
 	lab_policy
 	lab_client
 	lab_user alice

@@ -8,8 +8,17 @@ BUILD=${1:-build}
 . "$here/lab.sh"
 lab_up || exit 1
 conf=$LAB/sgbridge.conf
+# audit COMMAND ARGS...: without a key; reads COMMAND ARGS...: with it.
 audit() {
-	"$BUILD/sgbridge-audit" -c "$conf" "$@"
+	local command=$1
+	shift
+	"$BUILD/sgbridge-audit" "$command" -c "$conf" \
+		--journal "$LAB/views" "$@"
+}
+reads() {
+	local command=$1
+	shift
+	audit "$command" -i "$LAB/auditor.key" "$@"
 }
 newest() {
 	find "$LAB/recordings" -name '*.sgr' -printf '%T@ %p\n' |
@@ -116,7 +125,7 @@ terminal() {
 		set timeout 20
 		spawn ip netns exec $lab_tag-client ssh -tt -F $LAB/ssh_config -o BindAddress=203.0.113.7 -i $LAB/users/robot robot+ops@web1@bastion
 		expect -re {[$] $}
-		send "stty size; echo shown-\$((40+2))\r"
+		send "stty size; echo shown-\\\$((40+2))\r"
 		expect "shown-42"
 		stty rows 31 columns 97 < \$spawn_out(slave,name)
 		send "stty size\r"
@@ -184,15 +193,16 @@ recorded() {
 	robot robot+ops@web1@bastion 'echo evidence-7351' </dev/null \
 		>/dev/null 2>&1
 	file=$(newest)
-	wait_for audit -i "$LAB/auditor.key" verify "$file" &&
-		audit -i "$LAB/auditor.key" play --no-timing "$file" |
+	wait_for reads verify "$file" &&
+		reads play --no-timing "$file" |
 			grep -q evidence-7351
 }
 ok "the recording verifies and replays" recorded
 ok "verify without any key" audit verify "$file"
-ok "ls lists it" eval 'audit ls | grep -q robot || audit -i "$LAB/auditor.key" ls | grep -q robot'
+ok "ls lists it, with who it was for those who have a key" \
+	eval 'audit ls | grep -vq robot && reads ls | grep -q robot'
 export_cast() {
-	audit -i "$LAB/auditor.key" export --format asciicast "$file" \
+	reads export --format asciicast "$file" \
 		>"$LAB/cast" && head -n1 "$LAB/cast" | grep -q '"version": *2' &&
 		grep -q 'evidence-7351' "$LAB/cast"
 }
