@@ -121,7 +121,7 @@ static void put_scratch_text(struct buf *out, const struct enrolment *new)
 	buf_printf(out, "Scratch codes, each good for one login without the "
 			"app; keep them on paper:\n");
 	for (i = 0; i < new->code_count; i++) {
-		buf_printf(out, i % 4 ? "  " : "  ");
+		buf_printf(out, "  ");
 		put_grouped(out, new->codes[i], '-');
 		buf_printf(out,
 			i % 4 == 3 || i + 1 == new->code_count ? "\n" : "");

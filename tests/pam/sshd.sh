@@ -1,0 +1,302 @@
+#!/bin/bash
+# pam_sgbridge.so inside the machine's real sshd: tests/pam/sshd.sh [BUILD].
+# The daemon is started through a link, so its PAM service is `sshd-sgb`.
+# Prints `ok NAME` or `not ok NAME` a case, and `N passed, N failed`.
+set -u
+SELF=$(readlink -f "$0")
+BUILD=${1:-build}
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$SELF")/common.sh"
+enter_namespaces "$@"
+make_room
+make_dev
+ip link set lo up
+for address in 192.0.2.1 192.0.2.7 198.51.100.9; do
+	ip address add "$address/32" dev lo
+done
+make_accounts alice hank rita robot dave ghostly
+make_bastion try <<END
+network office 192.0.2.0/24
+group   People alice, hank, rita, dave, root, toor
+keys {
+	accept ed25519, rsa >= 3072
+	root-login no
+}
+permit People from office to self via sshd-sgb { mfa always }
+permit robot from 192.0.2.7 to self via sshd-sgb { mfa never }
+END
+alice_secret=$(enrol alice)
+hank_secret=$(enrol hank --hotp)
+rita_secret=$(enrol rita --hash sha256 --digits 8)
+enrol root >/dev/null
+
+{
+	module_line auth
+	echo "auth required pam_permit.so"
+	module_line account
+	echo "account required pam_permit.so"
+	module_line session
+	echo "session required pam_env.so user_readenv=1"
+	echo "session required pam_permit.so"
+} >/etc/pam.d/sshd-sgb
+
+# Keys: a good one, a short one, one in a certificate, the CA's.
+mkdir -m 755 "$T/keys"
+for key in good ca inner; do
+	ssh-keygen -q -t ed25519 -N '' -f "$T/$key"
+done
+ssh-keygen -q -t rsa -b 2048 -N '' -f "$T/short"
+ssh-keygen -q -s "$T/ca" -I test -n alice,hank "$T/inner.pub"
+ssh-keygen -q -t ed25519 -N '' -f "$T/host"
+for user in alice hank rita robot dave root toor; do
+	cat "$T/good.pub" "$T/short.pub" >"$T/keys/$user"
+done
+mount -t tmpfs -o mode=755 none /run
+mkdir -m 755 /run/sshd
+echo "bastion $(cat "$T/host.pub")" >"$T/known_hosts"
+ln -s /usr/sbin/sshd "$T/sshd-sgb"
+
+# start_sshd PORT LINES: a daemon with these lines beside the common ones
+start_sshd()
+{
+	cat >"$T/sshd_config.$1" <<-END
+	Port $1
+	ListenAddress 192.0.2.1
+	HostKey $T/host
+	PidFile none
+	UsePAM yes
+	UseDNS no
+	StrictModes no
+	AuthorizedKeysFile $T/keys/%u
+	TrustedUserCAKeys $T/ca.pub
+	PubkeyAcceptedAlgorithms +ssh-rsa
+	PermitRootLogin yes
+	MaxStartups 100
+	LogLevel VERBOSE
+	Subsystem sftp internal-sftp
+	$2
+	END
+	with_asan "$T/sshd-sgb" -D -f "$T/sshd_config.$1" \
+		-E "$T/sshd.log.$1" &
+	until (: <"/dev/tcp/192.0.2.1/$1") 2>/dev/null; do
+		kill -0 $! || exit 1
+		sleep 0.05
+	done
+}
+
+cat >"$T/askpass" <<'END'
+#!/bin/sh
+echo "$1" >>"$PROMPTS"
+printf '%s\n' "$CODE"
+END
+chmod 755 "$T/askpass"
+
+# login USER PORT CODE [SSH OPTIONS]: $out has what the client printed
+login()
+{
+	local user=$1 port=$2 code=$3
+	shift 3
+	: >"$T/prompts"
+	mark_log
+	out=$(CODE=$code PROMPTS=$T/prompts SSH_ASKPASS=$T/askpass \
+		SSH_ASKPASS_REQUIRE=force \
+		timeout 60 ssh -F none -p "$port" -b "${FROM:-192.0.2.7}" \
+		-o HostKeyAlias=bastion -o UserKnownHostsFile="$T/known_hosts" \
+		-o IdentitiesOnly=yes \
+		-o NumberOfPasswordPrompts=1 -i "${KEY:-$T/good}" "$@" \
+		"$user@192.0.2.1" echo marker 2>&1 </dev/null)
+}
+
+admitted()
+{
+	[ "$(printf '%s\n' "$out" | tail -1)" = marker ]
+	check "$1" $? "$out
+$(recent_log)"
+}
+
+# refused NAME REASON
+refused()
+{
+	case "$out" in
+	*marker*) not_ok "$1" "was admitted: $out" ;;
+	*)
+		logged "reason=$2 "
+		check "$1" $? "$out
+$(recent_log)"
+		;;
+	esac
+}
+
+totp()
+{
+	oathtool --totp -b "$1"
+}
+
+hank_next=0
+hotp()
+{
+	code=$(oathtool --hotp -b -c "$hank_next" "$hank_secret")
+	hank_next=$((hank_next + 1))
+}
+
+start_sshd 2201 "PasswordAuthentication no
+KbdInteractiveAuthentication yes
+AuthenticationMethods publickey,keyboard-interactive:pam
+Match User robot
+	AuthenticationMethods publickey"
+
+code=$(totp "$alice_secret")
+login alice 2201 "$code"
+admitted "key and time-based code"
+logged "phase=session verdict=granted user=\"alice\""
+check "session decision in the log" $?
+login alice 2201 "$code"
+refused "replayed code" replayed-code
+[ "$(grep -c "One-time code: " "$T/prompts")" = 1 ]
+check "one prompt" $? "$(cat "$T/prompts")"
+hotp
+login hank 2201 "$code"
+admitted "key and counter-based code"
+login rita 2201 "$(oathtool --totp=sha256 -d 8 -b "$rita_secret")"
+admitted "SHA-256, eight digits"
+login hank 2201 000000
+refused "wrong code" wrong-code
+wrong=$out
+login dave 2201 000000
+refused "not enrolled" not-enrolled
+mask='s/(reference [^)]*)/(reference)/; s/[a-z]*@192/USER@192/g'
+[ "$(echo "$wrong" | sed "$mask")" = "$(echo "$out" | sed "$mask")" ]
+check "wrong and not enrolled look alike" $? "$wrong
+$out"
+reference=$(echo "$wrong" | sed -n 's/.*reference \([0-9A-Z]*\)).*/\1/p')
+grep -q "reason=wrong-code .*ref=$reference " "$T/syslog"
+check "the reference number is in the log" $? "$wrong"
+hotp
+FROM=198.51.100.9 login hank 2201 "$code"
+refused "wrong source address" policy
+KEY=$T/short login hank 2201 "$code"
+refused "short RSA key" key-not-accepted
+KEY=$T/inner login hank 2201 "$code"
+admitted "certificate"
+hotp
+login root 2201 "$code"
+refused "root" root
+login toor 2201 "$code"
+refused "another name with uid 0" root
+
+login robot 2201 000000 -o BatchMode=yes
+admitted "robot with an exemption, BatchMode"
+FROM=192.0.2.1 login robot 2201 000000 -o BatchMode=yes
+refused "robot from another address" policy
+KEY=$T/short login robot 2201 000000 -o BatchMode=yes
+refused "robot with a short key" key-not-accepted
+
+# ~/.pam_environment must not reach the session check, which comes first.
+echo "SSH_AUTH_INFO_0 DEFAULT=forged" >"$T/home/hank/.pam_environment"
+login hank 2201 "$code"
+admitted "forged ~/.pam_environment"
+rm "$T/home/hank/.pam_environment"
+
+# A client that leaves at the prompt leaves nothing behind.
+cat >"$T/askpass.hang" <<'END'
+#!/bin/sh
+echo asked >"$PROMPTS.hang"
+exec sleep 60
+END
+chmod 755 "$T/askpass.hang"
+mark_log
+PROMPTS=$T/prompts SSH_ASKPASS=$T/askpass.hang SSH_ASKPASS_REQUIRE=force \
+	ssh -F none -p 2201 -b 192.0.2.7 -i "$T/good" \
+	-o HostKeyAlias=bastion -o UserKnownHostsFile="$T/known_hosts" \
+	hank@192.0.2.1 true </dev/null >/dev/null 2>&1 &
+client=$!
+until [ -e "$T/prompts.hang" ]; do sleep 0.02; done
+kill "$client"
+wait "$client" 2>/dev/null
+hotp
+login hank 2201 "$code"
+admitted "after a client left at the prompt"
+
+# One code, many connections.
+hotp
+for i in $(seq 24); do
+	{
+		login hank 2201 "$code"
+		printf '%s\n' "$out" | tail -1 >"$T/parallel.$i"
+	} &
+	parallel="${parallel:-} $!"
+done
+# shellcheck disable=SC2086
+wait $parallel
+[ "$(cat "$T"/parallel.* | grep -c '^marker$')" = 1 ]
+check "24 connections with one code: exactly one" $? "$(cat "$T"/parallel.*)"
+hotp
+login hank 2201 "$code"
+admitted "and the next code works"
+
+# What an administrator may get wrong.
+start_sshd 2202 "PasswordAuthentication no
+KbdInteractiveAuthentication yes"
+hotp
+login hank 2202 "$code"
+refused "no AuthenticationMethods: key alone" no-second-factor
+start_sshd 2203 "PasswordAuthentication yes
+KbdInteractiveAuthentication no"
+login hank 2203 "$code" -o PubkeyAuthentication=no
+refused "password alone, even if it is the code" no-publickey
+start_sshd 2204 "PasswordAuthentication no
+KbdInteractiveAuthentication yes
+AuthenticationMethods keyboard-interactive:pam,publickey"
+login hank 2204 "$code"
+refused "wrong order: code before key" no-publickey
+hank_out=$out
+login ghostly 2204 "$code"
+refused "an account that no rule names" no-publickey
+login stranger 2204 "$code"
+refused "unknown user" unknown-user
+[ "$(echo "$hank_out" | sed "$mask")" = "$(echo "$out" | sed "$mask")" ]
+check "known and unknown users look alike" $? "$hank_out
+$out"
+start_sshd 2205 "PasswordAuthentication no
+KbdInteractiveAuthentication yes
+LoginGraceTime 2
+AuthenticationMethods publickey,keyboard-interactive:pam"
+rm -f "$T/prompts.hang"
+PROMPTS=$T/prompts SSH_ASKPASS=$T/askpass.hang SSH_ASKPASS_REQUIRE=force \
+	timeout 30 ssh -F none -p 2205 -b 192.0.2.7 -i "$T/good" \
+	-o HostKeyAlias=bastion -o UserKnownHostsFile="$T/known_hosts" \
+	hank@192.0.2.1 true </dev/null >/dev/null 2>&1 &
+client=$!
+for i in $(seq 500); do
+	grep -q "Timeout before authentication" "$T/sshd.log.2205" && break
+	sleep 0.02
+done
+kill "$client"
+wait "$client" 2>/dev/null
+login hank 2205 "$code"
+admitted "after LoginGraceTime has ended another login"
+
+# Five wrong codes, then even the right one has to wait.
+for i in 1 2 3 4 5; do
+	login hank 2201 000000
+done
+hotp
+login hank 2201 "$code"
+refused "locked after five wrong codes" locked
+otp unlock hank >/dev/null
+login hank 2201 "$code"
+admitted "sgbridge-otp unlock"
+mv "$T/policy.conf" "$T/policy.away"
+hotp
+login hank 2201 "$code"
+refused "no policy file" configuration
+mv "$T/policy.away" "$T/policy.conf"
+login hank 2201 "$code"
+admitted "the policy is back"
+
+! grep -q -e "$hank_secret" -e "$alice_secret" "$T/syslog"
+check "no secret in the log" $?
+set -- "$T"/asan*
+[ ! -e "$1" ]
+check "no report of a sanitizer" $? "$(head -40 "$T"/asan* 2>/dev/null)"
+finish
