@@ -151,44 +151,6 @@ static enum reason check_person(struct login *login)
 	return login->root_already ? REASON_GRANTED : REASON_ROOT;
 }
 
-static bool key_accepted(const struct login *login, const struct sshkey *key)
-{
-	uint64_t now = (uint64_t)login->now;
-
-	if (!policy_key_accepted(login->policy, key->name, key->bits))
-		return false;
-	if (!key->is_cert)
-		return true;
-	return key->cert_type == 1 && now >= key->valid_after &&
-	       now < key->valid_before &&
-	       policy_key_accepted(login->policy, key->ca_name, key->ca_bits);
-}
-
-static enum reason check_keys(struct login *login)
-{
-	const char *text = pam_getenv(login->pamh, "SSH_AUTH_INFO_0");
-	size_t i;
-
-	if (authinfo_parse(text, &login->auth))
-		return REASON_AUTH_INFO;
-	for (i = 0; i < login->auth.key_count; i++) {
-		const struct sshkey *key = &login->auth.keys[i];
-
-		if (key_accepted(login, key))
-			continue;
-		snprintf(login->why, sizeof(login->why), "%s, %u bits%s%s",
-			key->name, key->bits,
-			key->is_cert ? ", certificate by " : "",
-			key->ca_fingerprint);
-		return REASON_KEY_POLICY;
-	}
-	/* In the account phase after a publickey-only login sshd has not
-	 * written the line yet; the session phase looks again. */
-	if (!login->auth.key_count && login->phase != PHASE_ACCOUNT)
-		return REASON_NO_KEY;
-	return REASON_GRANTED;
-}
-
 static enum reason ask_policy(struct login *login)
 {
 	struct policy_request request = {
@@ -272,7 +234,7 @@ enum reason login_begin(struct login *login, pam_handle_t *pamh,
 	if (reason != REASON_GRANTED || login->root_already)
 		return reason;
 	if (!login->local)
-		reason = check_keys(login);
+		reason = login_keys(login);
 	if (reason == REASON_GRANTED)
 		reason = login->args.proxy ? ask_monitor(login)
 					   : ask_policy(login);

@@ -73,6 +73,9 @@ enum reason login_begin(struct login *login, pam_handle_t *pamh,
 	enum phase phase, int flags, int argc, const char **argv);
 void login_end(struct login *login);
 
+/* Reads SSH_AUTH_INFO_0 and applies the key policy. */
+enum reason login_keys(struct login *login);
+
 /* What a remembered factor is bound to, as text. False: nothing to bind to. */
 bool login_subject(const struct login *login, char *out, size_t len);
 

@@ -171,7 +171,8 @@ static void tell_scratch(struct login *login)
 	login_tell(login, PAM_TEXT_INFO, text);
 }
 
-/* The proxy's monitor says in its events which factor it was. */
+/* The proxy's monitor says in its events which factor it was. Elsewhere the
+ * variable would reach the person's shell. */
 static int tell_monitor(struct login *login)
 {
 	char text[40];
@@ -197,10 +198,10 @@ int pam_sm_authenticate(
 	result = login_finish(&login, reason);
 	if (result == PAM_SUCCESS && tell_monitor(&login) != PAM_SUCCESS)
 		result = PAM_BUF_ERR;
-	if (result != PAM_SUCCESS)
-		login_pass_clear(pamh);
-	else
+	if (result == PAM_SUCCESS)
 		tell_scratch(&login);
+	else
+		login_pass_clear(pamh);
 	login_end(&login);
 	return result;
 }

@@ -20,6 +20,7 @@ network office 192.0.2.0/24
 group   People alice, hank, rita, dave, root, toor
 keys {
 	accept ed25519, rsa >= 3072
+	user-ca $T/ca.pub
 	root-login no
 }
 permit People from office to self via sshd-sgb { mfa always }
@@ -42,11 +43,13 @@ enrol root >/dev/null
 
 # Keys: a good one, a short one, one in a certificate, the CA's.
 mkdir -m 755 "$T/keys"
-for key in good ca inner; do
+for key in good ca inner otherca other; do
 	ssh-keygen -q -t ed25519 -N '' -f "$T/$key"
 done
 ssh-keygen -q -t rsa -b 2048 -N '' -f "$T/short"
 ssh-keygen -q -s "$T/ca" -I test -n alice,hank "$T/inner.pub"
+ssh-keygen -q -s "$T/otherca" -I test -n alice,hank "$T/other.pub"
+cat "$T/ca.pub" "$T/otherca.pub" >"$T/trusted"
 ssh-keygen -q -t ed25519 -N '' -f "$T/host"
 for user in alice hank rita robot dave root toor; do
 	cat "$T/good.pub" "$T/short.pub" >"$T/keys/$user"
@@ -68,7 +71,7 @@ start_sshd()
 	UseDNS no
 	StrictModes no
 	AuthorizedKeysFile $T/keys/%u
-	TrustedUserCAKeys $T/ca.pub
+	TrustedUserCAKeys $T/trusted
 	PubkeyAcceptedAlgorithms +ssh-rsa
 	PermitRootLogin yes
 	MaxStartups 100
@@ -179,6 +182,8 @@ refused "short RSA key" key-not-accepted
 KEY=$T/inner login hank 2201 "$code"
 admitted "certificate"
 hotp
+KEY=$T/other login hank 2201 "$code"
+refused "certificate of a CA that only sshd trusts" key-not-accepted
 login root 2201 "$code"
 refused "root" root
 login toor 2201 "$code"

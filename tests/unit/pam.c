@@ -64,6 +64,10 @@
 	"bpK+saNeXKjIXSzKuuaVetkWApd8j+QzQjcUzlq89ltd+zvGTBnvy4uMBHAe" \
 	"zxJZOWV41+pw0hX+Z3E="
 
+#define CA_B64 \
+	"AAAAC3NzaC1lZDI1NTE5AAAAIKPVVmNgYngNiibxM9LmaWvLcGbxt1IfZtPj" \
+	"BbSc57Qw"
+
 #define ED_LINE	  "publickey ssh-ed25519 " ED_B64 "\n"
 #define EC_LINE	  "publickey ecdsa-sha2-nistp256 " EC_B64 "\n"
 #define RSA_LINE  "publickey ssh-rsa " RSA_B64 "\n"
@@ -160,7 +164,8 @@ struct flow {
 	const char *answer; /* NULL: the conversation fails */
 	int flags;
 	bool skip_auth;
-	int prompts; /* counted */
+	int prompts;	 /* counted */
+	char factor[20]; /* SGB_FACTOR, or "" */
 	int auth, account, session, setcred;
 };
 
@@ -232,6 +237,7 @@ static pam_handle_t *start(struct flow *flow)
 static int run(struct flow *flow)
 {
 	pam_handle_t *pamh;
+	const char *value;
 
 	log_text[0] = '\0';
 	shown[0] = '\0';
@@ -245,6 +251,8 @@ static int run(struct flow *flow)
 	flow->setcred = pam_setcred(pamh, PAM_ESTABLISH_CRED);
 	put_env(pamh, "SSH_AUTH_INFO_0", flow->final_info);
 	flow->session = pam_open_session(pamh, 0);
+	value = pam_getenv(pamh, "SGB_FACTOR");
+	snprintf(flow->factor, sizeof(flow->factor), "%s", value ? value : "");
 	/* libpam repeats the verdict of a failed auth here, and runs the
 	 * modules after a good one. */
 	if (flow->auth == PAM_SUCCESS)
@@ -360,6 +368,7 @@ static const char policy_text[] =
 	"keys {\n"
 	"	accept ed25519, rsa >= 3072\n"
 	"	root-login no\n"
+	"	user-ca %s/ca.pub\n"
 	"}\n"
 	"permit People from office to self via sshd, sudo, su "
 	"{ mfa always }\n"
@@ -368,10 +377,14 @@ static const char policy_text[] =
 
 static void write_policy(const char *carol)
 {
-	char text[2000];
+	char text[4000];
+	char rest[2000];
 
-	/* carol's rule stands first: the first permit gives conditions. */
-	snprintf(text, sizeof(text), "%s%s", carol, policy_text);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(rest, sizeof(rest), policy_text, folder);
+#pragma GCC diagnostic pop
+	snprintf(text, sizeof(text), "%s%s", carol, rest);
 	write_file("policy.conf", 0644, text);
 }
 
@@ -409,6 +422,10 @@ static int setup(void **state)
 		"otp-directory %s/otp\naudit off\n",
 		folder, folder, folder);
 	write_file("sgbridge.conf", 0644, text);
+	write_file("ca.pub", 0644,
+		"# none\nssh-ed25519\nssh-ed25519 "
+		"AAAAC3NzaC1lZDI1NTE5AAAAIKPVVmNgYngNiibxM9LmaWvLcGbxt1IfZtPjBb"
+		"Sc57Qw ca\n");
 	write_file("master.key", 0400,
 		"00112233445566778899aabbccddeeff"
 		"00112233445566778899aabbccddeeff\n");
@@ -455,6 +472,7 @@ static void test_login(void **state)
 	assert_int_equal(flow.account, PAM_SUCCESS);
 	assert_int_equal(flow.session, PAM_SUCCESS);
 	assert_int_equal(flow.prompts, 1);
+	assert_string_equal(flow.factor, "");
 	assert_string_equal(shown, "[1]One-time code: \n");
 	assert_logged("phase=auth verdict=granted user=\"alice\" "
 		      "source=192.0.2.7 port=40000 key=SHA256:");
@@ -548,6 +566,13 @@ static void test_certificate(void **state)
 	flow.final_info = CERT_LINE PAM_LINE;
 	assert_int_equal(run(&flow), PAM_SUCCESS);
 	assert_int_equal(flow.session, PAM_SUCCESS);
+	/* A CA that sshd trusts and the policy does not name. */
+	write_file("ca.pub", 0644, "ssh-ed25519 " ED_B64 "\n");
+	flow.answer = fresh_code("alice");
+	assert_int_equal(run(&flow), PAM_AUTH_ERR);
+	assert_logged("certificate by SHA256:");
+	write_file("ca.pub", 0644, "ssh-ed25519 " CA_B64 " ca\n");
+	assert_int_equal(run(&flow), PAM_SUCCESS);
 	/* It ended on 2030-01-01. */
 	fake_now += 100000000;
 	flow.answer = fresh_code("alice");
@@ -624,6 +649,7 @@ static void test_proxy(void **state)
 	assert_int_equal(run(&flow), PAM_SUCCESS);
 	assert_int_equal(flow.account, PAM_SUCCESS);
 	assert_int_equal(flow.session, PAM_SUCCESS);
+	assert_string_equal(flow.factor, "totp");
 	assert_logged("conn=conn-4711");
 	assert_int_equal(run(&flow), PAM_AUTH_ERR);
 	assert_int_equal(flow.session, PAM_SESSION_ERR);
