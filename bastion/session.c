@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,11 +21,12 @@
 #include "session_channel.h"
 #include "session_io.h"
 
-#define TICK_MS	       1000
-#define READS_MAX      128
-#define ROUNDS_MAX     64
-#define UNANSWERED_MAX 3
-#define POLL_MAX       256
+#define TICK_MS		 1000
+#define READS_MAX	 128
+#define TURN_SECONDS_MAX 5
+#define ROUNDS_MAX	 64
+#define UNANSWERED_MAX	 3
+#define POLL_MAX	 256
 
 static uint64_t milliseconds(void)
 {
@@ -155,6 +157,16 @@ static void check_memory(struct session *s)
 	session_end(s, "Too much memory in use.");
 }
 
+/* libssh 0.10.6 can be made to loop for ever (a channel whose largest packet
+ * is 10 bytes): a turn that takes this much processor time is the last. */
+static void wind_watchdog(void)
+{
+	static const struct itimerval timer = {
+		.it_value = {.tv_sec = TURN_SECONDS_MAX}};
+
+	setitimer(ITIMER_PROF, &timer, NULL);
+}
+
 static void tick(struct session *s)
 {
 	uint64_t idle = (uint64_t)s->target.idle * 1000;
@@ -162,6 +174,7 @@ static void tick(struct session *s)
 	if (s->now < s->next_tick)
 		return;
 	s->next_tick = s->now + TICK_MS;
+	wind_watchdog();
 	check_leg(s, &s->client);
 	check_leg(s, &s->target_leg);
 	check_memory(s);

@@ -176,7 +176,7 @@ void auth_message(struct session *s, ssh_message msg)
 {
 	int method = ssh_message_subtype(msg);
 
-	if (!s->auth.service || s->auth.waiting) {
+	if (!s->auth.services || s->auth.waiting) {
 		protocol_error(s, msg, "authentication out of order");
 		return;
 	}

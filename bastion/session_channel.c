@@ -299,8 +299,12 @@ void channel_abandon(struct channel *ch, const char *text)
 	flow_done(&ch->err);
 	if (text && ch->kind != CHANNEL_STREAM)
 		channel_tell(ch, text);
-	if (!ch->has_status && !ch->has_signal && ch->started)
+	/* A status of the target's that is still on its way would call a
+	 * session complete whose last bytes are dropped here. */
+	if (ch->started && !ch->exit_sent) {
+		ch->has_signal = false;
 		channel_finish(ch, ABANDONED_STATUS);
+	}
 	ch->target_eof = true;
 	ch->target_closed = true;
 }

@@ -477,6 +477,10 @@ static bool move_exit(struct channel *ch)
 	if ((!ch->has_status && !ch->has_signal) || ch->exit_sent)
 		return false;
 	if (!ch->exit_recorded) {
+		/* What cannot be written down is not passed on; the session
+		 * is about to end for it, with a status of its own. */
+		if (ch->session->record.lost)
+			return false;
 		record_exit(ch);
 		return true;
 	}

@@ -34,6 +34,7 @@
  * KiB, and with each key that is offered a little more. */
 #define PREAUTH_BYTES_MAX (1024 * 1024)
 #define REQUESTS_A_SECOND 2000
+#define SERVICES_MAX	  16
 
 static enum sgb_err set_options(ssh_session ssh)
 {
@@ -192,16 +193,18 @@ static void service_message(struct session *s, ssh_message msg)
 {
 	const char *service = ssh_message_service_service(msg);
 
-	/* RFC 4253 section 10: accept or disconnect, nothing between. */
-	if (s->auth.service || !service || strcmp(service, "ssh-userauth")) {
+	/* RFC 4253 section 10: accept or disconnect, nothing between. Some
+	 * clients ask again before each method. */
+	if (s->auth.services >= SERVICES_MAX || !service ||
+		strcmp(service, "ssh-userauth")) {
 		session_end(s, "Service not available.");
 		ssh_message_free(msg);
 		return;
 	}
-	s->auth.service = true;
 	ssh_message_service_reply_success(msg);
 	ssh_message_free(msg);
-	send_banner(s);
+	if (!s->auth.services++)
+		send_banner(s);
 }
 
 static void refuse_message(struct session *s, ssh_message msg)
@@ -286,6 +289,8 @@ bool server_pump(struct session *s)
 	if (!ssh_is_connected(s->client.ssh) || io_ended(s->client.fd) ||
 		(ssh_get_status(s->client.ssh) &
 			(SSH_CLOSED | SSH_CLOSED_ERROR))) {
+		log_put(LOG_INFO, "%s: client: %s", s->start.conn_id,
+			ssh_get_error(s->client.ssh));
 		session_end(s, NULL);
 		s->client.state = LEG_GONE;
 		progress = true;

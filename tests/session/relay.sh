@@ -148,6 +148,7 @@ start_sshd() {
 		AuthorizedKeysFile none
 		TrustedUserCAKeys $work/ca.pub
 		AcceptEnv LC_* SGB_*
+		MaxSessions 64
 		Subsystem sftp internal-sftp
 	END
 	/usr/sbin/sshd -D -f "$work/sshd_config" -E "$work/sshd.log" &
@@ -486,10 +487,45 @@ test_forward() {
 	like "forward: reported" "$(log)" 'SSH inside a plain forward'
 }
 
+hostile() { # case
+	conf "${@:2}"
+	timeout 60 /usr/bin/python3 tests/session/hostile.py "$monitor_port" \
+		"$work/user" robot+web1 "$1" 2>"$work/stderr" | tail -1
+}
+
+test_hostile() {
+	local out
+
+	is "hostile: none lists publickey alone" "$(hostile methods)" publickey
+	is "hostile: password lists publickey alone" "$(hostile password)" \
+		publickey
+	is "hostile: a probe is no proof" "$(hostile probe)" refused
+	is "hostile: the user may not change" "$(hostile user_change)" cut
+	is "hostile: authentication before its service" "$(hostile early)" cut
+	is "hostile: other services" "$(hostile service)" cut
+	is "hostile: flood before login" "$(hostile preauth_flood)" cut
+	like "hostile: tries are counted" "$(hostile tries)" 'cut after [56]$'
+	like "hostile: login once only" "$(hostile second_login)" \
+		"^(still $login|cut)$"
+	is "hostile: channels are counted" "$(hostile channels)" "opened 16"
+	is "hostile: other channel types" "$(hostile types)" "refused 6"
+	is "hostile: remote forward" "$(hostile remote_forward)" refused
+	like "hostile: unfinished rekey" "$(hostile rekey)" '^cut'
+	is "hostile: window wrapped" "$(hostile window)" bounded
+	is "hostile: beyond the window" "$(hostile beyond_window)" cut
+	is "hostile: request flood" "$(hostile requests)" cut
+	is "hostile: packet size 0" "$(hostile packet_zero)" cut
+	like "hostile: odd messages" "$(hostile odd_messages)" '^(fine|cut)$'
+	is "hostile: long command" "$(hostile long_command)" refused
+	is "hostile: keepalives" "$(hostile globals)" fine
+	out=$(log)
+	like "hostile: and none of it crashed" "$out" '^session exit 0'
+}
+
 login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp multi \
-	jump local auth hostkey gate recorder forward
+	jump local auth hostkey gate recorder forward hostile
 for name; do
 	"test_$name"
 done

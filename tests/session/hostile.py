@@ -1,0 +1,319 @@
+#!/usr/bin/env python3
+"""Hostile SSH clients against sgbridge-session.
+
+usage: hostile.py PORT KEYFILE USER CASE
+
+paramiko's transport carries the encryption; what goes inside is made by hand.
+Each case prints one line that tests/session/relay.sh judges.
+"""
+import socket
+import sys
+import time
+
+import paramiko
+from paramiko import Message
+from paramiko.common import (
+    cMSG_CHANNEL_DATA, cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST,
+    cMSG_CHANNEL_WINDOW_ADJUST, cMSG_GLOBAL_REQUEST, cMSG_KEXINIT,
+    cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST, cMSG_USERAUTH_SUCCESS,
+)
+
+
+def connect(port, start=True):
+    sock = socket.create_connection(("127.0.0.1", port), 10)
+    transport = paramiko.Transport(sock)
+    transport.daemon = True
+    if start:
+        transport.start_client(timeout=10)
+    return transport
+
+
+def login(port, keyfile, user):
+    transport = connect(port)
+    key = paramiko.Ed25519Key(filename=keyfile)
+    transport.auth_publickey(user, key)
+    return transport
+
+
+def send(transport, *parts):
+    """A packet, without paramiko's own waiting for a rekey to end."""
+    message = Message()
+    for kind, value in parts:
+        getattr(message, "add_" + kind)(value)
+    transport.packetizer.send_message(message)
+
+
+def alive(transport, seconds=5):
+    """Does the connection still answer?"""
+    end = time.time() + seconds
+    while time.time() < end:
+        if not transport.is_active():
+            return False
+        time.sleep(0.05)
+    return transport.is_active()
+
+
+def state(transport, seconds=5):
+    print("alive" if alive(transport, seconds) else "cut")
+
+
+def case_methods(port, keyfile, user):
+    transport = connect(port)
+    try:
+        transport.auth_none(user)
+        print("let in")
+    except paramiko.BadAuthenticationType as error:
+        print(",".join(error.allowed_types))
+
+
+def case_password(port, keyfile, user):
+    transport = connect(port)
+    try:
+        transport.auth_password(user, "x", fallback=False)
+        print("let in")
+    except paramiko.BadAuthenticationType as error:
+        print(",".join(error.allowed_types))
+
+
+def case_probe(port, keyfile, user):
+    """A key that was only asked about, then a channel."""
+    transport = connect(port)
+    key = paramiko.Ed25519Key(filename=keyfile)
+    send(transport, ("byte", cMSG_SERVICE_REQUEST), ("string", "ssh-userauth"))
+    send(transport, ("byte", cMSG_USERAUTH_REQUEST), ("string", user),
+         ("string", "ssh-connection"), ("string", "publickey"),
+         ("boolean", False), ("string", "ssh-ed25519"),
+         ("string", key.asbytes()))
+    send(transport, ("byte", cMSG_USERAUTH_SUCCESS))
+    try:
+        transport.open_session(timeout=3)
+        print("opened")
+    except (paramiko.SSHException, EOFError):
+        print("refused")
+
+
+def case_user_change(port, keyfile, user):
+    transport = connect(port)
+    send(transport, ("byte", cMSG_SERVICE_REQUEST), ("string", "ssh-userauth"))
+    for name in (user, "somebody"):
+        send(transport, ("byte", cMSG_USERAUTH_REQUEST), ("string", name),
+             ("string", "ssh-connection"), ("string", "none"))
+    state(transport)
+
+
+def case_early(port, keyfile, user):
+    """USERAUTH_REQUEST without a service."""
+    transport = connect(port)
+    send(transport, ("byte", cMSG_USERAUTH_REQUEST), ("string", user),
+         ("string", "ssh-connection"), ("string", "none"))
+    state(transport)
+
+
+def case_service(port, keyfile, user):
+    transport = connect(port)
+    send(transport, ("byte", cMSG_SERVICE_REQUEST),
+         ("string", "ssh-connection"))
+    state(transport)
+
+
+def case_preauth_flood(port, keyfile, user):
+    transport = connect(port)
+    send(transport, ("byte", cMSG_SERVICE_REQUEST), ("string", "ssh-userauth"))
+    try:
+        for _ in range(3000):
+            send(transport, ("byte", b"\x02"), ("string", b"x" * 1000))
+    except (EOFError, OSError):
+        pass
+    state(transport)
+
+
+def case_tries(port, keyfile, user):
+    transport = connect(port)
+    tries = 0
+    try:
+        for tries in range(50):
+            try:
+                transport.auth_password(user, "x", fallback=False)
+            except paramiko.BadAuthenticationType:
+                pass
+    except (paramiko.SSHException, EOFError):
+        pass
+    print("cut after", tries)
+
+
+def case_second_login(port, keyfile, user):
+    transport = login(port, keyfile, user)
+    send(transport, ("byte", cMSG_USERAUTH_REQUEST), ("string", "root"),
+         ("string", "ssh-connection"), ("string", "none"))
+    try:
+        channel = transport.open_session(timeout=5)
+        channel.exec_command("echo still $USER")
+        print(channel.makefile().read().decode().strip())
+    except (paramiko.SSHException, EOFError):
+        state(transport)
+
+
+def case_channels(port, keyfile, user):
+    transport = login(port, keyfile, user)
+    opened = []
+    try:
+        for _ in range(100):
+            opened.append(transport.open_session(timeout=5))
+    except paramiko.SSHException:
+        pass
+    print("opened", len(opened))
+
+
+def case_types(port, keyfile, user):
+    transport = login(port, keyfile, user)
+    refused = 0
+    for kind in ("direct-streamlocal@openssh.com", "tun@openssh.com", "x11",
+                 "auth-agent@openssh.com", "forwarded-tcpip", "nonsense"):
+        try:
+            transport.open_channel(
+                kind, dest_addr=("h", 1), src_addr=("h", 1), timeout=5)
+        except paramiko.SSHException:
+            refused += 1
+    print("refused", refused)
+
+
+def case_remote_forward(port, keyfile, user):
+    transport = login(port, keyfile, user)
+    try:
+        transport.request_port_forward("", 0)
+        print("granted")
+    except paramiko.SSHException:
+        print("refused")
+
+
+def case_rekey(port, keyfile, user):
+    """KEXINIT, never finished, and data without end."""
+    transport = login(port, keyfile, user)
+    channel = transport.open_session(timeout=5)
+    channel.exec_command("cat >/dev/null")
+    # paramiko must not answer, nor mind what it is sent meanwhile
+    table = dict(paramiko.Transport._handler_table)
+    table[20] = lambda self, message: None
+    paramiko.Transport._handler_table = table
+    sent = 0
+    lists = [("string", "curve25519-sha256"), ("string", "ssh-ed25519")]
+    lists += [("string", "aes128-ctr")] * 2
+    lists += [("string", "hmac-sha2-256-etm@openssh.com")] * 2
+    lists += [("string", "none")] * 2 + [("string", "")] * 2
+    try:
+        send(transport, ("byte", cMSG_KEXINIT), ("bytes", b"r" * 16), *lists,
+             ("boolean", False), ("int", 0))
+        for _ in range(6000):
+            send(transport, ("byte", cMSG_CHANNEL_DATA),
+                 ("int", channel.remote_chanid), ("string", b"d" * 32000))
+            sent += 32000
+    except (EOFError, OSError):
+        pass
+    print("cut" if not alive(transport, 10) else "alive", sent)
+
+
+def case_window(port, keyfile, user):
+    """The window is wrapped around, twice."""
+    transport = login(port, keyfile, user)
+    channel = transport.open_session(timeout=5)
+    channel.exec_command("head -c 100000 /dev/zero")
+    for _ in range(3):
+        send(transport, ("byte", cMSG_CHANNEL_WINDOW_ADJUST),
+             ("int", channel.remote_chanid), ("int", 0xffffffff))
+    got = 0
+    channel.settimeout(5)
+    try:
+        while True:
+            part = channel.recv(65536)
+            if not part:
+                break
+            got += len(part)
+    except (socket.timeout, OSError):
+        pass
+    print("bounded" if got <= 100000 else "too much")
+
+
+def case_beyond_window(port, keyfile, user):
+    """More data than was permitted, to a command that does not read."""
+    transport = login(port, keyfile, user)
+    channel = transport.open_session(timeout=5)
+    channel.exec_command("sleep 20")
+    try:
+        for _ in range(1500):
+            send(transport, ("byte", cMSG_CHANNEL_DATA),
+                 ("int", channel.remote_chanid), ("string", b"d" * 32000))
+    except (EOFError, OSError):
+        pass
+    state(transport)
+
+
+def case_requests(port, keyfile, user):
+    transport = login(port, keyfile, user)
+    channel = transport.open_session(timeout=5)
+    channel.get_pty()
+    channel.invoke_shell()
+    try:
+        for _ in range(20000):
+            send(transport, ("byte", cMSG_CHANNEL_REQUEST),
+                 ("int", channel.remote_chanid), ("string", "window-change"),
+                 ("boolean", False), ("int", 80), ("int", 24), ("int", 0),
+                 ("int", 0))
+    except (EOFError, OSError):
+        pass
+    state(transport)
+
+
+def case_packet_zero(port, keyfile, user):
+    """A channel whose largest packet is 0, and one that takes 10 bytes."""
+    transport = login(port, keyfile, user)
+    for size in (0, 10):
+        send(transport, ("byte", cMSG_CHANNEL_OPEN), ("string", "session"),
+             ("int", 50 + size), ("int", 1 << 20), ("int", size))
+    time.sleep(1)
+    for number in (0, 1):
+        send(transport, ("byte", cMSG_CHANNEL_REQUEST), ("int", 43 + number),
+             ("string", "exec"), ("boolean", False), ("string", "echo x"))
+    state(transport, 20)
+
+
+def case_odd_messages(port, keyfile, user):
+    """Messages that only a server sends, and channels that do not exist."""
+    transport = login(port, keyfile, user)
+    for number in (6, 31, 51, 52, 53, 60, 91, 92, 99, 100):
+        send(transport, ("byte", bytes([number])), ("int", 7), ("int", 7))
+    for _ in range(3):
+        send(transport, ("byte", b"\x61"), ("int", 4711))
+    try:
+        channel = transport.open_session(timeout=5)
+        channel.exec_command("echo fine")
+        print(channel.makefile().read().decode().strip())
+    except (paramiko.SSHException, EOFError):
+        state(transport)
+
+
+def case_long_command(port, keyfile, user):
+    transport = login(port, keyfile, user)
+    channel = transport.open_session(timeout=5)
+    try:
+        channel.exec_command("true " + "x" * 100000)
+        print("accepted")
+    except paramiko.SSHException:
+        print("refused")
+
+
+def case_globals(port, keyfile, user):
+    transport = login(port, keyfile, user)
+    for _ in range(500):
+        send(transport, ("byte", cMSG_GLOBAL_REQUEST),
+             ("string", "keepalive@openssh.com"), ("boolean", True))
+    channel = transport.open_session(timeout=5)
+    channel.exec_command("echo fine")
+    print(channel.makefile().read().decode().strip())
+
+
+def main():
+    port, keyfile, user, case = sys.argv[1:]
+    globals()["case_" + case](int(port), keyfile, user)
+
+
+main()
