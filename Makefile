@@ -104,7 +104,8 @@ RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
 	select.o utf8.o check_journal.o cmd_keys.o cmd_ls.o cmd_verify.o \
-	cmd_export.o export_asciicast.o)
+	cmd_export.o export_asciicast.o emulator.o emulator_child.o view.o \
+	cmd_text.o cmd_play.o player.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.

@@ -98,6 +98,19 @@ static const struct command {
 		"exit: 0 intact, 3 open or interrupted, 4 altered, 5 missing, "
 		"6 unverifiable\n"
 		"example: sgbridge-audit verify --writer writers\n"},
+	{"play", cmd_play, "[--speed N] [--idle-limit SECONDS] RECORDING",
+		"Play a recording in the terminal, or print its text "
+		"elsewhere.\n"
+		"      --speed N               2 is twice as fast\n"
+		"      --idle-limit SECONDS    wait no longer than this\n"
+		"      --no-timing             print the text, do not play\n"
+		"keys: space pause, . step, [ ] speed, left right 10 s, "
+		"g start, q quit\n"
+		"example: sgbridge-audit play -i key.pem --idle-limit 2 "
+		"0199c2\n"},
+	{"text", cmd_text, "RECORDING",
+		"Print what was on the screen, line by line.\n"
+		"example: sgbridge-audit text -i key.pem 0199c2 | less\n"},
 	{"export", cmd_export, "--format asciicast RECORDING",
 		"Convert a recording.\n"
 		"  -f, --format asciicast   asciinema's version 2\n"

@@ -34,6 +34,48 @@ static int well_begun(const uint8_t *bytes, size_t count)
 	return 1;
 }
 
+int utf8_printable(uint32_t code)
+{
+	if (code < 0x20 || (code >= 0x7f && code < 0xa0) || code > 0x10ffff)
+		return 0;
+	if (code == 0xad || code == 0x61c || code == 0x180e || code == 0xfeff)
+		return 0;
+	if ((code >= 0x200b && code <= 0x200f) ||
+		(code >= 0x2028 && code <= 0x202e) ||
+		(code >= 0x2060 && code <= 0x206f) ||
+		(code >= 0xfff9 && code <= 0xfffb))
+		return 0;
+	return code < 0xd800 || code >= 0xe000;
+}
+
+static uint32_t decode(const uint8_t *bytes, size_t count)
+{
+	uint32_t code = count == 1 ? bytes[0] : bytes[0] & (0x7fU >> count);
+	size_t i;
+
+	for (i = 1; i < count; i++)
+		code = code << 6 | (bytes[i] & 0x3fU);
+	return code;
+}
+
+void utf8_clean(const uint8_t *data, size_t len, struct buf *out)
+{
+	struct utf8_joiner joiner = {{0}, 0};
+	struct buf text;
+	size_t i, count;
+
+	buf_init(&text, 4 * len + 16);
+	utf8_join(&joiner, data, len, &text);
+	for (i = 0; !buf_error(&text) && i < text.len; i += count) {
+		uint32_t code;
+
+		count = announced(text.data[i]);
+		code = decode(text.data + i, count);
+		utf8_put(out, utf8_printable(code) ? code : 0xfffd);
+	}
+	buf_done(&text);
+}
+
 static void replace(struct utf8_joiner *joiner, struct buf *out)
 {
 	buf_put(out, "\xef\xbf\xbd", 3);

@@ -1,0 +1,274 @@
+/*
+ * The parent's side of the emulator. One request, any number of replies, then
+ * "done": so neither side can block the other for good. What comes back is
+ * limited in size, order and alphabet.
+ */
+#include "emulator.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/msg.h"
+
+#include "emulator_wire.h"
+#include "utf8.h"
+
+#define PATIENCE_MS 10000
+#define CELL_LEN    14
+
+struct emulator {
+	const struct emulator_handler *handler;
+	pid_t pid;
+	int sock; /* -1: dead */
+	struct emulator_screen screen;
+	struct buf packet;
+	struct emulator_cell cells[EMULATOR_COLS_MAX];
+};
+
+enum sgb_err emulator_start(
+	const struct emulator_handler *handler, struct emulator **ret)
+{
+	struct emulator *emulator = calloc(1, sizeof(*emulator));
+	int pair[2];
+
+	if (!emulator)
+		return SGB_ERR_NOMEM;
+	if (msg_pair(pair)) {
+		free(emulator);
+		return SGB_ERR_SYSTEM;
+	}
+	emulator->handler = handler;
+	emulator->sock = pair[0];
+	emulator->screen = (struct emulator_screen){.cols = 80, .rows = 24};
+	buf_init(&emulator->packet, EMULATOR_PACKET_MAX);
+	emulator->pid = fork();
+	if (!emulator->pid) {
+		close(pair[0]);
+		emulator_child(pair[1]);
+	}
+	close(pair[1]);
+	if (emulator->pid < 0) {
+		emulator_free(emulator);
+		return SGB_ERR_SYSTEM;
+	}
+	*ret = emulator;
+	return SGB_OK;
+}
+
+static void bury(struct emulator *emulator)
+{
+	if (emulator->sock >= 0)
+		close(emulator->sock);
+	emulator->sock = -1;
+	if (emulator->pid <= 0)
+		return;
+	(void)kill(emulator->pid, SIGKILL);
+	while (waitpid(emulator->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	emulator->pid = 0;
+}
+
+void emulator_free(struct emulator *emulator)
+{
+	if (!emulator)
+		return;
+	bury(emulator);
+	buf_done(&emulator->packet);
+	free(emulator);
+}
+
+static bool take_line(struct emulator *emulator, struct reader *rd)
+{
+	bool wrapped = reader_u8(rd);
+	struct buf text;
+
+	if (rd->err)
+		return false;
+	if (!emulator->handler->line)
+		return true;
+	buf_init(&text, 8 * EMULATOR_PACKET_MAX);
+	utf8_clean(rd->data, rd->left, &text);
+	if (!buf_error(&text))
+		emulator->handler->line(emulator->handler->data,
+			text.data ? (const char *)text.data : "", text.len,
+			wrapped);
+	buf_done(&text);
+	return true;
+}
+
+static bool take_row(struct emulator *emulator, struct reader *rd)
+{
+	uint32_t y = reader_u32(rd);
+	size_t count = rd->left / CELL_LEN, i;
+
+	if (rd->err || y >= EMULATOR_ROWS_MAX || rd->left % CELL_LEN ||
+		count > EMULATOR_COLS_MAX)
+		return false;
+	for (i = 0; i < count; i++) {
+		struct emulator_cell *cell = &emulator->cells[i];
+		const uint8_t *colour;
+
+		cell->code = reader_u32(rd);
+		cell->width = reader_u8(rd);
+		cell->attr = reader_u8(rd);
+		colour = reader_bytes(rd, 8);
+		memcpy(cell->fg, colour, 4);
+		memcpy(cell->bg, colour + 4, 4);
+		if (!utf8_printable(cell->code))
+			cell->code = 0;
+		if (cell->width > 2)
+			cell->width = 1;
+	}
+	if (emulator->handler->row)
+		emulator->handler->row(emulator->handler->data, y,
+			emulator->cells, (unsigned int)count);
+	return true;
+}
+
+static bool take_done(struct emulator *emulator, struct reader *rd)
+{
+	struct emulator_screen screen = {0};
+
+	screen.cols = reader_u32(rd);
+	screen.rows = reader_u32(rd);
+	screen.x = reader_u32(rd);
+	screen.y = reader_u32(rd);
+	screen.alternate = reader_u8(rd);
+	screen.cursor_hidden = reader_u8(rd);
+	if (reader_end(rd) || screen.cols > EMULATOR_COLS_MAX ||
+		screen.rows > EMULATOR_ROWS_MAX || screen.x > screen.cols ||
+		screen.y >= screen.rows)
+		return false;
+	emulator->screen = screen;
+	return true;
+}
+
+static bool take_osc(struct emulator *emulator, struct reader *rd)
+{
+	if (emulator->handler->osc)
+		emulator->handler->osc(emulator->handler->data,
+			(const char *)rd->data, rd->left);
+	return true;
+}
+
+/* One reply. SGB_ERR_AGAIN: more will follow. */
+static enum sgb_err take_reply(struct emulator *emulator)
+{
+	struct pollfd fd = {.fd = emulator->sock, .events = POLLIN};
+	struct reader rd;
+	ssize_t got;
+	bool good;
+	int kind, ready;
+
+	do {
+		ready = poll(&fd, 1, PATIENCE_MS);
+	} while (ready < 0 && errno == EINTR);
+	if (ready <= 0)
+		return SGB_ERR_TIMEOUT;
+	buf_reset(&emulator->packet);
+	if (!buf_extend(&emulator->packet, EMULATOR_PACKET_MAX))
+		return SGB_ERR_NOMEM;
+	got = recv(emulator->sock, emulator->packet.data, EMULATOR_PACKET_MAX,
+		MSG_TRUNC);
+	if (got <= 0 || got > EMULATOR_PACKET_MAX)
+		return SGB_ERR_CLOSED;
+	reader_init(&rd, emulator->packet.data, (size_t)got);
+	kind = reader_u8(&rd);
+	good = kind == EMULATOR_LINE  ? take_line(emulator, &rd)
+	       : kind == EMULATOR_ROW ? take_row(emulator, &rd)
+	       : kind == EMULATOR_OSC
+		       ? take_osc(emulator, &rd)
+		       : kind == EMULATOR_DONE && take_done(emulator, &rd);
+	if (!good)
+		return SGB_ERR_FORMAT;
+	return kind == EMULATOR_DONE ? SGB_OK : SGB_ERR_AGAIN;
+}
+
+static enum sgb_err request(
+	struct emulator *emulator, int kind, const void *data, size_t len)
+{
+	struct buf packet;
+	enum sgb_err err = SGB_OK;
+
+	if (emulator->sock < 0)
+		return SGB_ERR_CLOSED;
+	buf_init(&packet, EMULATOR_PACKET_MAX);
+	buf_put_u8(&packet, (uint8_t)kind);
+	buf_put(&packet, data, len);
+	if (buf_error(&packet) ||
+		send(emulator->sock, packet.data, packet.len, MSG_NOSIGNAL) < 0)
+		err = SGB_ERR_CLOSED;
+	buf_done(&packet);
+	while (!err) {
+		err = take_reply(emulator);
+		if (!err)
+			return SGB_OK;
+		if (err == SGB_ERR_AGAIN)
+			err = SGB_OK;
+	}
+	bury(emulator);
+	return err;
+}
+
+enum sgb_err emulator_feed(
+	struct emulator *emulator, const uint8_t *data, size_t len)
+{
+	enum sgb_err err = SGB_OK;
+
+	while (!err && len) {
+		size_t piece = len < EMULATOR_FEED_MAX ? len
+						       : EMULATOR_FEED_MAX;
+
+		err = request(emulator, EMULATOR_FEED, data, piece);
+		data += piece;
+		len -= piece;
+	}
+	return err;
+}
+
+enum sgb_err emulator_resize(
+	struct emulator *emulator, unsigned int cols, unsigned int rows)
+{
+	struct buf body;
+	enum sgb_err err;
+
+	buf_init(&body, 16);
+	buf_put_u32(&body, cols);
+	buf_put_u32(&body, rows);
+	err = request(emulator, EMULATOR_RESIZE, body.data, body.len);
+	buf_done(&body);
+	return err;
+}
+
+enum sgb_err emulator_paint(struct emulator *emulator, bool all)
+{
+	uint8_t flag = all;
+
+	return request(emulator, EMULATOR_PAINT, &flag, 1);
+}
+
+enum sgb_err emulator_lines(struct emulator *emulator)
+{
+	return request(emulator, EMULATOR_LINES, NULL, 0);
+}
+
+enum sgb_err emulator_cursor_line(struct emulator *emulator)
+{
+	return request(emulator, EMULATOR_CURSOR_LINE, NULL, 0);
+}
+
+enum sgb_err emulator_reset(struct emulator *emulator)
+{
+	return request(emulator, EMULATOR_RESET, NULL, 0);
+}
+
+const struct emulator_screen *emulator_screen(const struct emulator *emulator)
+{
+	return &emulator->screen;
+}

@@ -1,0 +1,77 @@
+/*
+ * A terminal emulator in a sandboxed child: no files, no network, no keys,
+ * limits on memory and time. The target host chose the bytes that it is fed,
+ * so whatever the child says is checked here like a stranger's word, and a
+ * child that dies or hangs costs this view only.
+ *
+ * Start it before private keys are read: a fork copies memory.
+ */
+#ifndef SGB_EMULATOR_H
+#define SGB_EMULATOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+
+#define EMULATOR_COLS_MAX 512
+#define EMULATOR_ROWS_MAX 256
+
+enum emulator_attr {
+	EMULATOR_BOLD = 1,
+	EMULATOR_ITALIC = 2,
+	EMULATOR_UNDERLINE = 4,
+	EMULATOR_INVERSE = 8,
+	EMULATOR_BLINK = 16,
+};
+
+struct emulator_cell {
+	uint32_t code; /* printable, or 0: empty */
+	uint8_t width; /* 0: the second half of the cell before */
+	uint8_t attr;
+	uint8_t fg[4], bg[4]; /* red, green, blue, 1 if it is the default */
+};
+
+struct emulator_handler {
+	void *data;
+	/* A line that left the screen, or, when asked for, one that is on it;
+	 * UTF-8, printable. wrapped: it goes on in the next. May be NULL. */
+	void (*line)(void *data, const char *text, size_t len, bool wrapped);
+	/* A changed row of the screen, after emulator_paint. May be NULL. */
+	void (*row)(void *data, unsigned int y,
+		const struct emulator_cell *cells, unsigned int count);
+	/* An OSC sequence's text: raw bytes. May be NULL. */
+	void (*osc)(void *data, const char *text, size_t len);
+};
+
+struct emulator_screen {
+	unsigned int cols, rows, x, y;
+	bool alternate, cursor_hidden;
+};
+
+struct emulator;
+/* Forks. The handler is borrowed until emulator_free. */
+enum sgb_err emulator_start(const struct emulator_handler *handler,
+	struct emulator **ret) SGB_MUST_CHECK;
+void emulator_free(struct emulator *emulator);
+/* Each returns SGB_ERR_TIMEOUT or SGB_ERR_CLOSED when the child hung or died;
+ * it stays dead. Handlers are called before the return. */
+enum sgb_err emulator_feed(struct emulator *emulator, const uint8_t *data,
+	size_t len) SGB_MUST_CHECK;
+enum sgb_err emulator_resize(struct emulator *emulator, unsigned int cols,
+	unsigned int rows) SGB_MUST_CHECK;
+/* Rows that changed since the last time; all: every row. */
+enum sgb_err emulator_paint(struct emulator *emulator, bool all) SGB_MUST_CHECK;
+/* The lines that are on the screen now, to handler->line. */
+enum sgb_err emulator_lines(struct emulator *emulator) SGB_MUST_CHECK;
+/* The logical line that the cursor is in, up to its end, joined over wraps,
+ * to handler->line; x and y are from 0. */
+enum sgb_err emulator_cursor_line(struct emulator *emulator) SGB_MUST_CHECK;
+/* As before any byte. */
+enum sgb_err emulator_reset(struct emulator *emulator) SGB_MUST_CHECK;
+/* As of the last call. */
+const struct emulator_screen *emulator_screen(const struct emulator *emulator);
+
+#endif

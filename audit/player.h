@@ -1,0 +1,37 @@
+/*
+ * The auditor's terminal: full screen, raw keys, restored whatever happens.
+ * Writes only text, SGR and cursor movements of its own making.
+ */
+#ifndef SGB_PLAYER_H
+#define SGB_PLAYER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "emulator.h"
+
+enum player_key {
+	PLAYER_KEY_NONE = 0,
+	PLAYER_KEY_PAUSE,
+	PLAYER_KEY_STEP,
+	PLAYER_KEY_FASTER,
+	PLAYER_KEY_SLOWER,
+	PLAYER_KEY_FORWARD,
+	PLAYER_KEY_BACK,
+	PLAYER_KEY_START,
+	PLAYER_KEY_QUIT,
+};
+
+/* Exits if stdin and stdout are no terminal. */
+void player_open(void);
+void player_close(void);
+/* emulator_handler.row */
+void player_row(void *data, unsigned int y, const struct emulator_cell *cells,
+	unsigned int count);
+/* The cursor and a line of our own below everything. */
+void player_status(const struct emulator_screen *screen, const char *text);
+void player_clear(void);
+/* Waits up to ms for a key; -1: for ever. Also returns early on a signal. */
+enum player_key player_key(int ms);
+
+#endif
