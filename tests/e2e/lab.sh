@@ -100,8 +100,8 @@ lab_instance() {
 		HostKey $dir/hostkey
 		PidFile none
 		UsePAM no
-		${LAB_SSHD_EXTRA:+${LAB_SSHD_EXTRA//\/LAB/$LAB}}
-		AuthorizedKeysFile none
+		AuthorizedKeysFile ${LAB_SSHD_KEYS:+$LAB/}${LAB_SSHD_KEYS:-none}
+		StrictModes no
 		PasswordAuthentication no
 		KbdInteractiveAuthentication no
 		TrustedUserCAKeys $LAB/user_ca.pub

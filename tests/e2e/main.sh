@@ -254,7 +254,11 @@ recorder_dies() {
 	wait "$ssh"
 	local status=$?
 	! grep -q unrecorded "$LAB/out" && [ "$status" -ne 0 ] &&
-		grep -qi record "$LAB/err"
+		grep -qi record "$LAB/err" && return
+	echo "# status $status"
+	sed 's/^/# /' "$LAB/out" "$LAB/err"
+	tail -n 20 "$LAB/bastion.log" | sed 's/^/# /'
+	return 1
 }
 ok "a recorder that dies ends the session, with a message" recorder_dies
 ok "without a recorder nobody gets in" \
