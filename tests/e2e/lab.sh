@@ -41,8 +41,10 @@ lab_start() {
 	local log=$1
 	shift
 	"$@" >"$log" 2>&1 </dev/null &
-	LAB_PIDS+=($!)
 	LAB_LAST=$!
+	LAB_PIDS+=("$LAB_LAST")
+	# The shell has nothing to say about how they end.
+	disown "$LAB_LAST"
 }
 
 lab_network() {
@@ -337,7 +339,14 @@ ok() {
 	fi
 }
 
+# Programs built with sanitizers speak up in their logs.
+lab_clean_logs() {
+	! grep -hE -A12 'ERROR: (Address|Leak)Sanitizer|runtime error:' \
+		"$LAB"/*.log
+}
+
 lab_summary() {
+	ok "no sanitizer report in any log" lab_clean_logs
 	echo "$PASSED passed, $FAILED failed"
 	[ "$FAILED" -eq 0 ]
 }
