@@ -83,8 +83,12 @@ MONITOR_OBJS := bastion/monitor.o bastion/monitor_requests.o \
 	bastion/monitor_spawn.o bastion/authkeys.o bastion/cert.o
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _channel.o _flow.o \
 	_io.o _link.o _local.o _pump.o _record.o _request.o _sandbox.o \
-	_server.o _sftp.o _sftp_report.o _start.o _stream.o _target.o)
-SGBRIDGE_OBJS := bastion/sgbridge.o
+	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o)
+SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
+	bastion/sgbridge_text.o bastion/sgbridge_control.o \
+	bastion/sgbridge_explain.o bastion/sgbridge_check.o \
+	bastion/sgbridge_lint.o bastion/sgbridge_shadow.o \
+	bastion/sgbridge_list.o bastion/sgbridge_fmt.o
 
 # ---------------------------------------------------------------- pam_module
 OTP_STORE_OBJS := $(addprefix pam_module/,otp_token.o otp_state.o otp_check.o \
@@ -109,7 +113,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
-PROGRAMS := sgbridge-session sgbridge-recorder sgbridge-audit sgbridged sgbridge-monitor sgbridge-otp
+PROGRAMS := sgbridge-session sgbridge-recorder sgbridge-audit sgbridged sgbridge-monitor sgbridge-otp sgbridge
 sgbridged_OBJS := $(SGBRIDGED_OBJS)
 sgbridged_LIBS := $(CRYPTO_LIBS)
 sgbridge-monitor_OBJS := $(MONITOR_OBJS)
@@ -158,11 +162,12 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core bastion diag policy event sshkey kaudit session_flow session_sftp otp pam recorder
+UNIT := core bastion diag policy event sshkey kaudit session_flow session_sftp otp pam recorder container
 UNIT_bastion_OBJS := bastion/authkeys.o bastion/cert.o bastion/monitor_name.o \
 	bastion/sources.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
-UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_report.o
+UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
+	bastion/session_sftp_report.o
 UNIT_otp_OBJS := $(OTP_STORE_OBJS)
 UNIT_otp_LIBS := -loath
 # -rdynamic: the test's accounts and clock stand in for the module's.
@@ -176,6 +181,8 @@ UNIT_event_LIBS := -ljansson
 unit: $(addprefix $(BUILD)/tests/unit/,$(UNIT))
 
 READER_OBJS := $(SGR_OBJS) audit/evidence.o audit/decode.o audit/journal.o
+UNIT_container_OBJS := $(READER_OBJS) audit/writer.o
+UNIT_container_LIBS := $(ZSTD_LIBS)
 UNIT_recorder_OBJS := $(READER_OBJS)
 UNIT_recorder_LIBS := $(ZSTD_LIBS)
 
@@ -227,7 +234,8 @@ lint:
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
 FUZZ := session_sftp
-FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_report.o
+FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
+	bastion/session_sftp_report.o
 FUZZ_SECONDS ?= 10
 FUZZ_BUILD := build-fuzz
 fuzz: $(addprefix $(FUZZ_BUILD)/tests/fuzz/,$(FUZZ))

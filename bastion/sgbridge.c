@@ -1,0 +1,372 @@
+/*
+ * sgbridge: the administrator's command. Reads and explains policies by the
+ * same parser and the same decision function as the bastion, and talks to a
+ * running sgbridged over its control socket. Changes nothing but what
+ * `fmt -w`, `end` and `reload` are told to change.
+ */
+#include "sgbridge.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/conf.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(struct cli *cli);
+	int min_words, max_words; /* -1: any number */
+	const char *arguments;
+	const char *summary;
+	const char *details;
+} commands[] = {
+	{"check", cmd_check, 0, 1, "[FILE]",
+		"parse a policy and say what is wrong or unwise",
+		"Exit status: 0 clean, 1 warnings, 2 errors.\n\n"
+		"  sgbridge check\n"
+		"  sgbridge check --policy draft.conf --json\n"},
+	{"explain", cmd_explain, 3, -1,
+		"USER from ADDRESS to [LOGIN@]TARGET[:PORT] [at TIME] "
+		"[via proxy|SERVICE] [for ACTION]",
+		"decide one access and say why",
+		"The first word of the answer is the verdict. Exit status: 0 "
+		"permit, 1 deny,\n2 error. TIME is local, or UTC with a Z; "
+		"ACTION is forward, shell, sftp, ...\n\n"
+		"  sgbridge explain alice from 203.0.113.9 to root@web1\n"
+		"  sgbridge explain alice from 203.0.113.9 to root@web1 at "
+		"\"2026-11-23 20:00\"\n"
+		"  sgbridge explain alice from 203.0.113.9 to win1:3389 for "
+		"forward\n"
+		"  sgbridge explain alice from 203.0.113.9 to self via sshd\n"},
+	{"who-can", cmd_who_can, 1, 1, "[LOGIN@]TARGET[:PORT]",
+		"list the people who reach a target, from where, when and how",
+		"Exit status: 0 somebody, 1 nobody, 2 error.\n\n"
+		"  sgbridge who-can root@web1\n"
+		"  sgbridge who-can win1:3389 --json\n"},
+	{"what-can", cmd_what_can, 1, 1, "USER",
+		"list what a user reaches, from where, when and how",
+		"Exit status: 0 something, 1 nothing, 2 error.\n\n"
+		"  sgbridge what-can alice\n"
+		"  sgbridge what-can frank --groups dev,ops\n"},
+	{"fmt", cmd_fmt, 0, 1, "[-w] [FILE]",
+		"print a policy file in its usual form; -w: write it back",
+		"Exit status: 0, or 2 for a file that is not a policy.\n\n"
+		"  sgbridge fmt draft.conf\n"
+		"  sgbridge fmt -w draft.conf\n"},
+	{"status", cmd_status, 0, 0, "", "ask sgbridged how it is",
+		"  sgbridge status\n"},
+	{"sessions", cmd_sessions, 0, 0, "", "list the connections of now",
+		"  sgbridge sessions\n  sgbridge sessions --json\n"},
+	{"end", cmd_end, 1, -1, "ID [REASON]",
+		"end a connection; its user reads the reason",
+		"  sgbridge end 7c1d2e3f \"Maintenance begins.\"\n"},
+	{"reload", cmd_reload, 0, 0, "",
+		"read settings and policy again, and apply them to live "
+		"sessions",
+		"  sgbridge reload\n"},
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+int cli_fail(const char *fmt, ...)
+{
+	va_list args;
+
+	fputs("sgbridge: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return CLI_ERROR;
+}
+
+static void usage(FILE *out)
+{
+	size_t i;
+
+	fputs("usage: sgbridge COMMAND [options] [arguments]\n\n", out);
+	for (i = 0; i < COMMAND_COUNT; i++)
+		fprintf(out, "  %-9s %s\n", commands[i].name,
+			commands[i].summary);
+	fputs("\n  -p, --policy FILE  this policy instead of the "
+	      "configured one\n"
+	      "  -c, --config FILE  this sgbridge.conf\n"
+	      "  -j, --json         for programs (also --format json)\n"
+	      "      --groups A,B   a user's Unix groups, instead of asking "
+	      "the system\n"
+	      "      --color WHEN   auto, always or never\n"
+	      "  -h, --help         this, or help about a command\n\n"
+	      "sgbridge COMMAND --help has examples; sgbridge(8), "
+	      "sgbridge-policy(5)\n",
+		out);
+}
+
+static void help(const struct command *command)
+{
+	printf("usage: sgbridge %s [options] %s\n\n%s.\n\n%s", command->name,
+		command->arguments, command->summary, command->details);
+}
+
+const char *cli_policy_path(struct cli *cli)
+{
+	struct conf *conf = NULL;
+	struct diag diag;
+
+	if (cli->policy_path)
+		return cli->policy_path;
+	diag_init(&diag);
+	if (!conf_load(cli->config ? cli->config : CONF_DEFAULT_PATH, &conf,
+		    &diag)) {
+		cli->policy_path = strdup(conf->policy);
+		conf_free(conf);
+	} else if (cli->config) {
+		diag_print(&diag, stderr, cli->colour);
+	} else {
+		cli->policy_path = SYSCONFDIR "/policy.conf";
+	}
+	diag_done(&diag);
+	return cli->policy_path;
+}
+
+bool cli_load_path(struct cli *cli, const char *path,
+	struct policy_source **source, struct policy **policy)
+{
+	struct diag diag;
+	enum sgb_err err;
+
+	diag_init(&diag);
+	err = policy_source_read(path, source, &diag);
+	if (!err)
+		err = policy_compile(*source, policy, &diag);
+	if (err) {
+		diag_print(&diag, stderr, cli->colour);
+		if (!diag.count)
+			cli_fail("%s: %s", path, sgb_err_text(err));
+	}
+	diag_done(&diag);
+	return !err;
+}
+
+bool cli_load(struct cli *cli)
+{
+	const char *path = cli_policy_path(cli);
+
+	return path && cli_load_path(cli, path, &cli->source, &cli->policy);
+}
+
+bool cli_time(const char *text, time_t *ret)
+{
+	struct tm tm = {.tm_isdst = -1};
+	size_t len = strlen(text);
+	bool utc = len && text[len - 1] == 'Z';
+	const char *end = strptime(text,
+		memchr(text, 'T', len) ? "%Y-%m-%dT%H:%M" : "%Y-%m-%d %H:%M",
+		&tm);
+
+	if (!end || strcmp(end, utc ? "Z" : ""))
+		return false;
+	*ret = utc ? timegm(&tm) : mktime(&tm);
+	return *ret != (time_t)-1;
+}
+
+bool cli_target(char *text, char **login, char **target, uint16_t *port)
+{
+	char *at = strchr(text, '@');
+	char *colon = strrchr(text, ':');
+	char *bracket = strchr(text, ']');
+	unsigned long number;
+	char *end;
+
+	*login = NULL;
+	*target = text;
+	*port = 0;
+	if (at) {
+		*at = '\0';
+		*login = text;
+		*target = at + 1;
+	}
+	if (**target == '[' && bracket) {
+		(*target)++;
+		*bracket = '\0';
+		colon = bracket[1] == ':' ? bracket + 1 : NULL;
+	} else if (colon && strchr(*target, ':') != colon) {
+		colon = NULL; /* an IPv6 address */
+	}
+	if (!colon)
+		return **target != '\0';
+	*colon = '\0';
+	number = strtoul(colon + 1, &end, 10);
+	if (end == colon + 1 || *end || number == 0 || number > 65535)
+		return false;
+	*port = (uint16_t)number;
+	return **target != '\0';
+}
+
+static bool split_groups(const char *text, char ***ret)
+{
+	size_t count = 2;
+	char *copy, *word, *rest;
+	const char *c;
+
+	for (c = text; *c; c++)
+		count += *c == ',';
+	*ret = calloc(count, sizeof(**ret));
+	copy = strdup(text);
+	if (!*ret || !copy) {
+		free(copy);
+		return false;
+	}
+	count = 0;
+	rest = copy;
+	while ((word = strsep(&rest, ",")))
+		if (*word)
+			(*ret)[count++] = strdup(word);
+	free(copy);
+	return true;
+}
+
+bool cli_groups(struct cli *cli, const char *user, char ***ret)
+{
+	if (cli->groups)
+		return split_groups(cli->groups, ret);
+	if (!policy_unix_groups(cli->policy, user, ret))
+		return true;
+	cli_fail("the system cannot say which Unix groups %s is in: %s", user,
+		strerror(errno));
+	return false;
+}
+
+void cli_print(const struct buf *out)
+{
+	if (buf_error(out)) {
+		cli_fail("%s", sgb_err_text(buf_error(out)));
+		return;
+	}
+	fwrite(out->data, 1, out->len, stdout);
+}
+
+static bool set_format(struct cli *cli, const char *text)
+{
+	cli->json = !strcmp(text, "json");
+	return cli->json || !strcmp(text, "text");
+}
+
+static bool set_colour(struct cli *cli, const char *text)
+{
+	if (!strcmp(text, "always"))
+		cli->colour = true;
+	else if (!strcmp(text, "never"))
+		cli->colour = false;
+	else
+		return !strcmp(text, "auto");
+	return true;
+}
+
+/* Returns the exit code for options that end it all, or -1. */
+static int parse_options(
+	struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"policy", required_argument, NULL, 'p'},
+		{"config", required_argument, NULL, 'c'},
+		{"json", no_argument, NULL, 'j'},
+		{"format", required_argument, NULL, 'f'},
+		{"groups", required_argument, NULL, 'g'},
+		{"color", required_argument, NULL, 'C'},
+		{"colour", required_argument, NULL, 'C'},
+		{"write", no_argument, NULL, 'w'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "p:c:jwh", options, NULL)) != -1) {
+		bool good = true;
+
+		switch (c) {
+		case 'p': cli->policy_path = optarg; break;
+		case 'c': cli->config = optarg; break;
+		case 'j': cli->json = true; break;
+		case 'w': cli->write = true; break;
+		case 'g': cli->groups = optarg; break;
+		case 'f': good = set_format(cli, optarg); break;
+		case 'C': good = set_colour(cli, optarg); break;
+		case 'h': help(command); return CLI_YES;
+		default: return CLI_ERROR;
+		}
+		if (!good)
+			return cli_fail(
+				"\"%s\" is not a value of this option", optarg);
+	}
+	cli->argc = argc - optind;
+	cli->argv = argv + optind;
+	return -1;
+}
+
+static const struct command *find_command(const char *name)
+{
+	const char *names[COMMAND_COUNT + 1] = {NULL};
+	const char *nearest;
+	size_t i;
+
+	for (i = 0; i < COMMAND_COUNT; i++) {
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+		names[i] = commands[i].name;
+	}
+	nearest = diag_nearest(name, names);
+	if (nearest)
+		cli_fail("unknown command \"%s\": did you mean \"%s\"?", name,
+			nearest);
+	else
+		cli_fail("unknown command \"%s\": sgbridge --help lists them",
+			name);
+	return NULL;
+}
+
+static int run(struct cli *cli, const struct command *command)
+{
+	int status;
+
+	if (cli->argc < command->min_words ||
+		(command->max_words >= 0 && cli->argc > command->max_words))
+		return cli_fail("usage: sgbridge %s %s", command->name,
+			command->arguments);
+	status = command->run(cli);
+	policy_free(cli->policy);
+	policy_source_free(cli->source);
+	if (fflush(stdout) || ferror(stdout))
+		return cli_fail("standard output: %s", strerror(errno));
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+	struct cli cli = {0};
+	int status;
+
+	cli.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	if (argc < 2) {
+		usage(stderr);
+		return CLI_ERROR;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
+		!strcmp(argv[1], "help")) {
+		usage(stdout);
+		return CLI_YES;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("sgbridge " SGB_VERSION);
+		return CLI_YES;
+	}
+	command = find_command(argv[1]);
+	if (!command)
+		return CLI_ERROR;
+	cli.command = command->name;
+	status = parse_options(&cli, command, argc - 1, argv + 1);
+	return status >= 0 ? status : run(&cli, command);
+}

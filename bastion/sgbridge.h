@@ -1,0 +1,118 @@
+/* What the files of the sgbridge command share. */
+#ifndef SGB_SGBRIDGE_H
+#define SGB_SGBRIDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/policy_int.h"
+
+/* What a command line says, and what is read for it. */
+struct cli {
+	const char *command;
+	const char *config; /* sgbridge.conf */
+	const char *policy_path;
+	bool json;
+	bool colour;
+	bool write;	    /* fmt: change the file */
+	const char *groups; /* Unix groups instead of NSS's: "a,b" */
+	int argc;	    /* words that are no options */
+	char **argv;
+	struct policy_source *source;
+	struct policy *policy;
+};
+
+/* Exit codes of the questions: yes, no, could not be answered. */
+enum cli_exit {
+	CLI_YES = 0,
+	CLI_NO = 1,
+	CLI_ERROR = 2,
+};
+
+/* One line to standard error; returns CLI_ERROR. */
+int cli_fail(const char *fmt, ...) SGB_PRINTF(1, 2);
+/* The path of the policy: --policy, or what sgbridge.conf says, or the
+ * default. Owned by cli. */
+const char *cli_policy_path(struct cli *cli);
+/* Reads a policy; mistakes go to standard error. */
+bool cli_load(struct cli *cli);
+bool cli_load_path(struct cli *cli, const char *path,
+	struct policy_source **source, struct policy **policy);
+/* "2026-11-23 20:00" in the local time zone, with "Z" in UTC. */
+bool cli_time(const char *text, time_t *ret);
+/* "[LOGIN@]TARGET[:PORT]", split in place. */
+bool cli_target(char *text, char **login, char **target, uint16_t *port);
+/* Unix groups of a user by --groups or NSS; free with
+ * policy_unix_groups_free. */
+bool cli_groups(struct cli *cli, const char *user, char ***ret);
+/* Prints buf to standard output, with what is no text replaced. */
+void cli_print(const struct buf *out);
+
+int cmd_check(struct cli *cli);
+int cmd_explain(struct cli *cli);
+int cmd_who_can(struct cli *cli);
+int cmd_what_can(struct cli *cli);
+int cmd_fmt(struct cli *cli);
+int cmd_status(struct cli *cli);
+int cmd_sessions(struct cli *cli);
+int cmd_end(struct cli *cli);
+int cmd_reload(struct cli *cli);
+
+/* ---- tables ---- */
+
+/* Rows of texts: aligned for people, an array of objects for programs. */
+struct table {
+	const char *const *columns; /* NULL-terminated */
+	size_t width;		    /* columns */
+	char **cells;
+	size_t count, cap;
+	bool failed;
+};
+
+void table_init(struct table *table, const char *const *columns);
+void table_done(struct table *table);
+/* One more cell, row by row; text is copied. */
+void table_put(struct table *table, const char *text);
+/* buf's content becomes a cell, and buf is reset. */
+void table_put_buf(struct table *table, struct buf *buf);
+void table_print(const struct table *table, bool colour);
+/* Appends "[{...},...]". */
+void table_json(const struct table *table, struct buf *out);
+
+/* ---- rules in words (sgbridge_text.c), appended to out ---- */
+
+void text_who(const struct policy *policy, const struct policy_rule *rule,
+	struct buf *out);
+void text_from(const struct policy *policy, const struct policy_rule *rule,
+	struct buf *out);
+void text_when(const struct policy *policy, const struct policy_rule *rule,
+	struct buf *out);
+void text_as(const struct policy *policy, const struct policy_rule *rule,
+	struct buf *out);
+void text_ports(const struct policy *policy, const struct policy_rule *rule,
+	struct buf *out);
+void text_mfa(enum policy_mfa mfa, uint64_t seconds, struct buf *out);
+void text_allow(
+	unsigned int allow, const char *const *patterns, struct buf *out);
+void text_duration(uint64_t seconds, struct buf *out);
+void text_time(time_t when, struct buf *out);
+/* The line of the source that a place is in, without leading blanks. */
+void text_line(const struct policy_source *source, struct policy_place place,
+	struct buf *out);
+void text_json_member(struct buf *out, const char *name, const char *value);
+
+/* ---- lint (sgbridge_lint.c, sgbridge_shadow.c) ---- */
+
+struct lint {
+	struct policy_parser parser; /* for policy_report */
+	time_t now;
+};
+
+void lint_all(struct lint *lint);
+void lint_shadows(struct lint *lint);
+void lint_warn(struct lint *lint, const char *code, struct policy_place place,
+	const char *fmt, ...) SGB_PRINTF(4, 5);
+
+#endif

@@ -1,0 +1,129 @@
+/* sgbridge check: what is wrong with a policy, and what is unwise in it. */
+#include "sgbridge.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "core/event.h"
+
+#define OUT_MAX (4 * 1024 * 1024)
+
+void lint_warn(struct lint *lint, const char *code, struct policy_place place,
+	const char *fmt, ...)
+{
+	char text[400];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	policy_report(
+		&lint->parser, DIAG_WARNING, code, place, NULL, "%s", text);
+}
+
+static const char *level_name(enum diag_level level)
+{
+	return level == DIAG_ERROR     ? "error"
+	       : level == DIAG_WARNING ? "warning"
+				       : "note";
+}
+
+static void put_item(const struct diag_item *item, struct buf *out)
+{
+	buf_put_u8(out, '{');
+	text_json_member(out, "level", level_name(item->level));
+	buf_put_u8(out, ',');
+	text_json_member(out, "code", item->code);
+	buf_put_u8(out, ',');
+	text_json_member(out, "file", item->file);
+	buf_printf(
+		out, ",\"line\":%u,\"column\":%u,", item->line, item->column);
+	text_json_member(out, "text", item->text);
+	buf_put_u8(out, ',');
+	text_json_member(out, "hint", item->hint);
+	buf_put_u8(out, '}');
+}
+
+static void print_json(const char *path, const struct diag *diag)
+{
+	struct buf out;
+	size_t i;
+
+	buf_init(&out, OUT_MAX);
+	buf_put_u8(&out, '{');
+	text_json_member(&out, "policy", path);
+	buf_printf(&out, ",\"errors\":%zu,\"warnings\":%zu,\"more\":%zu,",
+		diag->errors, diag->warnings, diag->dropped);
+	buf_printf(&out, "\"items\":[");
+	for (i = 0; i < diag->count; i++) {
+		buf_printf(&out, "%s", i ? "," : "");
+		put_item(&diag->items[i], &out);
+	}
+	buf_printf(&out, "]}\n");
+	cli_print(&out);
+	buf_done(&out);
+}
+
+static void put_count(size_t count, const char *what)
+{
+	printf("%zu %s%s", count, what, count == 1 ? "" : "s");
+}
+
+static void print_human(
+	struct cli *cli, const char *path, const struct diag *diag)
+{
+	diag_print(diag, stdout, cli->colour);
+	if (!diag->errors && !diag->warnings) {
+		const struct policy *policy = cli->policy;
+
+		printf("%s: good: ", path);
+		put_count(policy->rules.count, "rule");
+		printf(", ");
+		put_count(policy->users.count, "user");
+		printf(", ");
+		put_count(policy->nodes.count, "instance");
+		printf(", ");
+		put_count(policy->nets.count, "network");
+		putchar('\n');
+		return;
+	}
+	printf("%s: ", path);
+	put_count(diag->errors, "error");
+	printf(", ");
+	put_count(diag->warnings, "warning");
+	putchar('\n');
+}
+
+int cmd_check(struct cli *cli)
+{
+	struct lint lint = {.now = time(NULL)};
+	const char *path;
+	struct diag diag;
+	enum sgb_err err;
+	int status;
+
+	if (cli->argc == 1)
+		cli->policy_path = cli->argv[0];
+	path = cli_policy_path(cli);
+	if (!path)
+		return CLI_ERROR;
+	diag_init(&diag);
+	err = policy_source_read(path, &cli->source, &diag);
+	if (!err)
+		err = policy_compile(cli->source, &cli->policy, &diag);
+	if (!err) {
+		lint.parser.policy = cli->policy;
+		lint.parser.source = cli->source;
+		lint.parser.diag = &diag;
+		lint_all(&lint);
+	} else if (!diag.errors) {
+		diag_error(&diag, path, 0, "%s", sgb_err_text(err));
+	}
+	if (cli->json)
+		print_json(path, &diag);
+	else
+		print_human(cli, path, &diag);
+	status = diag.errors ? CLI_ERROR : diag.warnings ? CLI_NO : CLI_YES;
+	diag_done(&diag);
+	return status;
+}
