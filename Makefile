@@ -82,7 +82,7 @@ MONITOR_OBJS := bastion/monitor.o bastion/monitor_requests.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/authkeys.o bastion/cert.o
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _channel.o _flow.o \
-	_io.o _link.o _local.o _pump.o _record.o _request.o _sandbox.o \
+	_io.o _link.o _local.o _payload.o _pump.o _record.o _request.o _sandbox.o \
 	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o \

@@ -106,7 +106,16 @@ static int draw_cell(struct tsm_screen *screen, uint64_t id, const uint32_t *ch,
 
 static void read_screen(struct child *child)
 {
+	unsigned int x = tsm_screen_get_cursor_x(child->screen);
+	unsigned int y = tsm_screen_get_cursor_y(child->screen);
+
 	(void)tsm_screen_draw(child->screen, draw_cell, child);
+	/* libtsm draws its cursor into the cell. The player has its own. */
+	if (tsm_screen_get_flags(child->screen) & TSM_SCREEN_HIDE_CURSOR)
+		return;
+	x = x < child->cols ? x : child->cols - 1;
+	y = y < child->rows ? y : child->rows - 1;
+	child->cells[y * child->cols + x].attr ^= EMULATOR_INVERSE;
 }
 
 static unsigned int row_length(const struct child *child, unsigned int y)

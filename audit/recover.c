@@ -115,7 +115,7 @@ static enum sgb_err end_file(int fd, struct sgr_scan *scan,
 	struct buf end;
 	enum sgb_err err;
 
-	if (!scan->index)
+	if (scan->index < 2)
 		return SGB_ERR_NOTFOUND;
 	ret->discarded = sgr_source_size(scan->source) - scan->offset;
 	err = hash_tail(scan->source, scan->offset, ret->hash);

@@ -11,7 +11,7 @@
 #include "container.h"
 
 #define LEVEL	     1
-#define WRITE_WINDOW 16 /* of our own; readers take SGR_WINDOW_LOG */
+#define WRITE_WINDOW 14 /* 200 KiB a stream; readers take SGR_WINDOW_LOG */
 #define HASH_LOG     14
 #define PIECE	     (32 * 1024)
 

@@ -108,6 +108,8 @@ static enum sgb_err put_sealed(struct writer *writer, uint8_t type,
 	enum sgb_err err;
 	size_t i;
 
+	if (writer->no_more)
+		return SGB_ERR_PHASE;
 	err = next_head(
 		writer, type, flags | SGR_PADDED, padded + SUITE_TAG_LEN, head);
 	if (!err && !writer->cipher)
@@ -322,9 +324,11 @@ enum sgb_err writer_flush(struct writer *writer, struct writer_scratch *scratch,
 	err = put_events(writer, scratch, 1, out);
 	if (!err)
 		err = put_events(writer, scratch, 0, out);
-	writer->items += scratch->items;
-	writer->bytes += scratch->bytes;
-	writer->segment_bytes += scratch->bytes;
+	if (!err) {
+		writer->items += scratch->items;
+		writer->bytes += scratch->bytes;
+		writer->segment_bytes += scratch->bytes;
+	}
 	scratch_empty(scratch);
 	if (!err && writer->segment_bytes >= SGR_SEGMENT_BYTES)
 		err = next_segment(writer);
