@@ -173,9 +173,10 @@ static enum sgb_err write_audit(struct login *login, enum reason reason)
 		[PHASE_SESSION] = {AUDIT_USER_ACCT, "sgbridge:session"},
 	};
 	char source[ADDR_TEXT_MAX];
+	/* Not "fp", which ausearch -i takes for capabilities. */
 	const char *fields[] = {"method", login->method, "reason",
 		reason_slug(reason), "rule", or_dash(login->decision.rule),
-		"fp", fingerprint(login), "ref", login->ref, "conn",
+		"fingerprint", fingerprint(login), "ref", login->ref, "conn",
 		or_dash(login->conn), NULL};
 	struct kaudit_record record = {
 		.type = kinds[login->phase].type,

@@ -15,6 +15,17 @@ enter_namespaces()
 	fi
 }
 
+# A mount namespace alone: the kernel's audit trail is for the first pid
+# namespace only.
+enter_mount_namespace()
+{
+	if [ "${SGB_INSIDE:-}" != yes ]; then
+		[ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 77; }
+		SGB_INSIDE=yes exec unshare --mount --propagation private \
+			bash "$SELF" "$@"
+	fi
+}
+
 passed=0
 failed=0
 
@@ -137,6 +148,25 @@ enrol()
 module_line()
 {
 	echo "$1 requisite $BUILD/pam_sgbridge.so conf=$T/sgbridge.conf"
+}
+
+# shipped NAME: conf/pam.d/NAME with this build's module
+shipped()
+{
+	sed "s,pam_sgbridge.so,$BUILD/pam_sgbridge.so conf=$T/sgbridge.conf," \
+		"$(dirname "$SELF")/../../conf/pam.d/$1"
+}
+
+# The host's common-* files, which shipped stacks include.
+keep_common()
+{
+	mkdir "$T/common"
+	cp /etc/pam.d/common-* "$T/common/"
+}
+
+use_common()
+{
+	cp "$T"/common/* /etc/pam.d/
 }
 
 # An ASan build of the module needs its run time in the host program.

@@ -14,10 +14,12 @@ ip link set lo up
 for address in 192.0.2.1 192.0.2.7 198.51.100.9; do
 	ip address add "$address/32" dev lo
 done
+keep_common
 make_accounts alice hank rita robot dave ghostly
 make_bastion try <<END
 network office 192.0.2.0/24
 group   People alice, hank, rita, dave, root, toor
+permit  hank from office to self via sshd-shipped { mfa always }
 keys {
 	accept ed25519, rsa >= 3072
 	user-ca $T/ca.pub
@@ -59,10 +61,11 @@ mkdir -m 755 /run/sshd
 echo "bastion $(cat "$T/host.pub")" >"$T/known_hosts"
 ln -s /usr/sbin/sshd "$T/sshd-sgb"
 
-# start_sshd PORT LINES: a daemon with these lines beside the common ones
+# start_sshd PORT LAST [FIRST]: a daemon with these lines beside the common
 start_sshd()
 {
 	cat >"$T/sshd_config.$1" <<-END
+	${3:-}
 	Port $1
 	ListenAddress 192.0.2.1
 	HostKey $T/host
@@ -79,7 +82,7 @@ start_sshd()
 	Subsystem sftp internal-sftp
 	$2
 	END
-	with_asan "$T/sshd-sgb" -D -f "$T/sshd_config.$1" \
+	with_asan "${DAEMON:-$T/sshd-sgb}" -D -f "$T/sshd_config.$1" \
 		-E "$T/sshd.log.$1" &
 	until (: <"/dev/tcp/192.0.2.1/$1") 2>/dev/null; do
 		kill -0 $! || exit 1
@@ -298,6 +301,21 @@ refused "no policy file" configuration
 mv "$T/policy.away" "$T/policy.conf"
 login hank 2201 "$code"
 admitted "the policy is back"
+
+# conf/pam.d/sshd and conf/sshd_config.d/sgbridge.conf as they are shipped.
+use_common
+shipped sshd >/etc/pam.d/sshd-shipped
+ln -s /usr/sbin/sshd "$T/sshd-shipped"
+DAEMON=$T/sshd-shipped start_sshd 2206 "" \
+	"Include $(readlink -f "$(dirname "$SELF")/../../conf/sshd_config.d")/*.conf"
+hotp
+login hank 2206 "$code"
+admitted "shipped configuration"
+login hank 2206 "$code"
+refused "shipped configuration: replayed code" replayed-code
+login hank 2206 "$code" -o PreferredAuthentications=publickey
+case "$out" in *marker*) false ;; *) true ;; esac
+check "shipped configuration: key alone" $? "$out"
 
 ! grep -q -e "$hank_secret" -e "$alice_secret" "$T/syslog"
 check "no secret in the log" $?
