@@ -108,7 +108,8 @@ RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
 	select.o utf8.o check_journal.o cmd_keys.o cmd_ls.o cmd_verify.o \
-	cmd_export.o export_asciicast.o emulator.o emulator_child.o view.o \
+	cmd_export.o export_asciicast.o export_items.o \
+	export_raw.o emulator.o emulator_child.o view.o \
 	cmd_text.o cmd_play.o player.o)
 
 # program: objects | libraries beyond libc
@@ -162,7 +163,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core bastion diag policy event sshkey kaudit session_flow session_sftp otp pam recorder container
+UNIT := core bastion diag policy policy_naive event sshkey kaudit session_flow session_sftp otp pam recorder container
 UNIT_bastion_OBJS := bastion/authkeys.o bastion/cert.o bastion/monitor_name.o \
 	bastion/sources.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o

@@ -75,7 +75,7 @@ struct session_target {
 
 /* Progress of the client's authentication. */
 struct session_auth_state {
-	char *user;   /* fixed once a key is proved */
+	char *user;	       /* fixed once a key is proved */
 	unsigned int services; /* how often ssh-userauth was asked for */
 	bool key_proved;
 	bool done;

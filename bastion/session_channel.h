@@ -9,6 +9,7 @@
 
 #include "session.h"
 #include "session_sftp.h"
+#include "session_sftp_filter.h"
 
 enum channel_kind {
 	CHANNEL_NONE = 0,
@@ -85,7 +86,8 @@ struct channel {
 
 	struct requests requests;
 	size_t request_count;
-	bool pty, started, sftp_channel;
+	bool pty, started;
+	bool sftp_read, sftp_write; /* what the gate granted */
 	enum channel_payload payload;
 	char *command; /* what was started, for reports */
 
@@ -94,6 +96,7 @@ struct channel {
 	uint64_t bytes_in, bytes_out;
 	uint64_t kept; /* bytes of output recorded under PAYLOAD_LIMITED */
 	struct sftp_watch *sftp;
+	struct sftp_filter *filter; /* where not all is granted */
 
 	bool client_eof, client_closed; /* noted by callbacks */
 	bool target_eof, target_closed;
@@ -137,12 +140,16 @@ void request_gate_answer(
 void requests_free(struct channel *ch);
 
 /* session_pump.c: bytes */
+bool channel_move(struct channel *ch);
+void channel_callbacks(struct channel *ch);
+
+/* session_payload.c: what of them is kept. Returns how many were taken. */
 int channel_take(
 	struct channel *ch, struct flow *flow, const void *data, uint32_t len);
-bool channel_move(struct channel *ch);
 void channel_hash_init(struct channel *ch);
 void channel_totals(struct channel *ch);
-void channel_callbacks(struct channel *ch);
+/* A request that the SFTP filter held back; arg is the channel. */
+void channel_sftp_refused(void *arg, const char *text);
 /* A file or a change that the SFTP watch saw; arg is the channel. */
 void channel_file(void *arg, const struct sftp_event *event);
 

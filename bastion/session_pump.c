@@ -6,155 +6,12 @@
  */
 #include "session_channel.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "session_io.h"
 
-/* One item of the recording, and one write to a leg. */
-#define PIECE_MAX 32768
-
-static void hash_open(struct stream_hash *hash)
-{
-	hash->ctx = EVP_MD_CTX_new();
-	if (hash->ctx &&
-		EVP_DigestInit_ex(hash->ctx, EVP_sha256(), NULL) != 1) {
-		EVP_MD_CTX_free(hash->ctx);
-		hash->ctx = NULL;
-	}
-}
-
-void channel_hash_init(struct channel *ch)
-{
-	if (ch->payload == PAYLOAD_WHOLE)
-		return;
-	hash_open(&ch->hash_in);
-	hash_open(&ch->hash_out);
-	hash_open(&ch->hash_err);
-}
-
-static void hash_add(struct stream_hash *hash, const void *data, size_t len)
-{
-	hash->bytes += len;
-	if (hash->ctx)
-		EVP_DigestUpdate(hash->ctx, data, len);
-}
-
-static void hash_final(struct stream_hash *hash, uint8_t digest[32])
-{
-	unsigned int len = 32;
-
-	memset(digest, 0, 32);
-	if (hash->ctx)
-		EVP_DigestFinal_ex(hash->ctx, digest, &len);
-}
-
-/* What was not kept under the rules, in numbers, when the channel ends. */
-void channel_totals(struct channel *ch)
-{
-	struct session *s = ch->session;
-	uint64_t output = ch->hash_out.bytes + ch->hash_err.bytes;
-	uint8_t digest[32];
-	struct buf body;
-
-	if (ch->kind != CHANNEL_RELAY || !ch->started)
-		return;
-	buf_init(&body, 256);
-	if (ch->payload == PAYLOAD_LIMITED && output > ch->kept) {
-		buf_put_u64(&body, output - ch->kept);
-		record_put(&s->record, ch->id, RECORD_GAP, body.data, body.len);
-		buf_reset(&body);
-	}
-	if (ch->payload != PAYLOAD_WHOLE) {
-		buf_put_u64(&body, ch->hash_in.bytes);
-		buf_put_u64(&body, ch->hash_out.bytes);
-		buf_put_u64(&body, ch->hash_err.bytes);
-		hash_final(&ch->hash_in, digest);
-		buf_put(&body, digest, 32);
-		hash_final(&ch->hash_out, digest);
-		buf_put(&body, digest, 32);
-		hash_final(&ch->hash_err, digest);
-		buf_put(&body, digest, 32);
-		record_put(
-			&s->record, ch->id, RECORD_TOTALS, body.data, body.len);
-	}
-	buf_done(&body);
-}
-
-void channel_file(void *arg, const struct sftp_event *event)
-{
-	struct channel *ch = arg;
-	struct session *s = ch->session;
-
-	record_put_text(&s->record, ch->id,
-		event->file ? RECORD_FILE : RECORD_FILE_OP, event->json);
-	if (event->file)
-		link_report(s, ch->id, SESSION_REPORT_FILE, event->bytes,
-			event->upload, event->path);
-}
-
-/* Is this piece kept? Counts what is. */
-static bool keep(struct channel *ch, const struct flow *flow, size_t len)
-{
-	if (flow == &ch->in)
-		return ch->session->target.record_bits & 1;
-	if (ch->payload == PAYLOAD_WHOLE)
-		return true;
-	if (ch->payload != PAYLOAD_LIMITED || ch->kept + len > RECORD_EXEC_MAX)
-		return false;
-	ch->kept += len;
-	return true;
-}
-
-static enum sgb_err take_piece(
-	struct channel *ch, struct flow *flow, const void *data, size_t len)
-{
-	struct session *s = ch->session;
-	enum record_kind kind = flow == &ch->in	   ? RECORD_IN
-				: flow == &ch->err ? RECORD_ERR
-						   : RECORD_OUT;
-	uint64_t seq = 0;
-
-	if (flow == &ch->in)
-		ch->bytes_in += len;
-	else
-		ch->bytes_out += len;
-	if (ch->payload != PAYLOAD_WHOLE)
-		hash_add(flow == &ch->in    ? &ch->hash_in
-			 : flow == &ch->err ? &ch->hash_err
-					    : &ch->hash_out,
-			data, len);
-	if (keep(ch, flow, len)) {
-		seq = record_put(&s->record, ch->id, kind, data, len);
-		if (!seq)
-			return SGB_ERR_CLOSED;
-	}
-	if (ch->sftp && flow != &ch->err)
-		sftp_watch_bytes(ch->sftp, flow == &ch->in, data, len);
-	return flow_put(flow, data, len, seq);
-}
-
-int channel_take(
-	struct channel *ch, struct flow *flow, const void *data, uint32_t len)
-{
-	const uint8_t *bytes = data;
-	uint32_t done = 0;
-
-	while (done < len) {
-		size_t piece = len - done < PIECE_MAX ? len - done : PIECE_MAX;
-
-		if (take_piece(ch, flow, bytes + done, piece)) {
-			ch->session->busy = true;
-			if (!ch->session->record.lost)
-				ch->session->over = true;
-			return (int)done;
-		}
-		done += (uint32_t)piece;
-	}
-	ch->session->busy = true;
-	return (int)done;
-}
+#define WRITE_MAX 32768
 
 static bool may_take(const struct channel *ch, const struct flow *flow)
 {
@@ -163,6 +20,9 @@ static bool may_take(const struct channel *ch, const struct flow *flow)
 	/* Before a command runs nobody reads, and what is to be kept is not
 	 * yet known. */
 	if (!ch->started || s->ending)
+		return false;
+	/* What the filter answers by itself goes out, too. */
+	if (ch->filter && flow == &ch->in && !flow_wants(&ch->out))
 		return false;
 	return flow_wants(flow) && s->record.backlog < RECORD_BACKLOG_HIGH;
 }
@@ -387,8 +247,8 @@ static bool send_flow(struct leg *leg, ssh_channel to, struct flow *flow,
 
 		if (len > window)
 			len = window;
-		if (len > PIECE_MAX)
-			len = PIECE_MAX;
+		if (len > WRITE_MAX)
+			len = WRITE_MAX;
 		if (!len || io_unsent(leg->fd) > IO_UNSENT_HIGH ||
 			(ssh_get_status(leg->ssh) & SSH_WRITE_PENDING))
 			break;

@@ -244,6 +244,12 @@ static bool moves_files(const char *command)
 	return !strncmp(command, "rsync --server ", 15);
 }
 
+static bool is_sftp(const struct request *rq)
+{
+	return rq->subtype == SSH_CHANNEL_REQUEST_SUBSYSTEM &&
+	       !strcmp(rq->text, "sftp");
+}
+
 static void started(struct channel *ch, const struct request *rq)
 {
 	bool exec = rq->subtype == SSH_CHANNEL_REQUEST_EXEC;
@@ -257,9 +263,16 @@ static void started(struct channel *ch, const struct request *rq)
 	}
 	ch->payload = exec && moves_files(rq->text) ? PAYLOAD_TOTALS
 						    : PAYLOAD_LIMITED;
-	if (subsystem && !strcmp(rq->text, "sftp")) {
+	if (is_sftp(rq)) {
 		ch->payload = PAYLOAD_TOTALS;
 		ch->sftp = sftp_watch_new(channel_file, ch);
+		if (!ch->sftp_read || !ch->sftp_write)
+			ch->filter = sftp_filter_new(ch->sftp_read,
+				ch->sftp_write, channel_sftp_refused, ch);
+		/* Without memory for the walls there is no session. */
+		if (!ch->sftp ||
+			(!ch->filter && !(ch->sftp_read && ch->sftp_write)))
+			ch->session->over = true;
 	}
 	channel_hash_init(ch);
 }
@@ -363,6 +376,15 @@ static void ask_gate(struct channel *ch, struct request *rq)
 {
 	const struct request_kind *kind = kind_of(rq->subtype);
 
+	/* What may be done inside is asked first: when the subsystem is
+	 * granted, the answers to these two are there already. */
+	if (is_sftp(rq)) {
+		link_gate(
+			ch->session, ch->id, SESSION_REQUEST_SFTP_READ, "", 0);
+		link_gate(
+			ch->session, ch->id, SESSION_REQUEST_SFTP_WRITE, "", 0);
+	}
+
 	if (kind && kind->gate != SESSION_REQUEST_NONE) {
 		rq->gate = kind->gate;
 		rq->step = REQUEST_WAIT_GATE;
@@ -401,6 +423,10 @@ void request_gate_answer(
 {
 	struct request *rq;
 
+	if (request == SESSION_REQUEST_SFTP_READ)
+		ch->sftp_read = allow;
+	if (request == SESSION_REQUEST_SFTP_WRITE)
+		ch->sftp_write = allow;
 	TAILQ_FOREACH (rq, &ch->requests, entry) {
 		if (rq->step != REQUEST_WAIT_GATE ||
 			(uint32_t)rq->gate != request)

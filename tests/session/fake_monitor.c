@@ -8,7 +8,8 @@
  * DIRECTORY holds session (the program), hostkey, empty/, and conf with lines
  * NAME=VALUE: target-port, login, pin (several), agent (a socket), and, to
  * provoke: recorder-limit (messages, then it closes), recorder-stall,
- * record-input, deny (an argument that the gate refuses), refuse-target,
+ * record-input, deny (an argument, or the number of a request, that the
+ * gate refuses), refuse-target,
  * idle, notice, max-channels, jump=refuse.
  */
 #include <arpa/inet.h>
@@ -312,7 +313,8 @@ static void got_gate(struct fake *f, struct msg *in)
 	bool allow = true;
 
 	for (n = 0; (deny = conf(f, "deny", n)); n++)
-		if (!strcmp(deny, argument))
+		if (!strcmp(deny, argument) ||
+			(atoi(deny) && (uint32_t)atoi(deny) == request))
 			allow = false;
 	note(f, "gate %u %u %s %s\n", channel, request, argument,
 		allow ? "yes" : "no");

@@ -341,6 +341,37 @@ test_sftp() {
 	unlike "scp -O: payload not kept" "$out" '^record 1 out'
 }
 
+# 10 and 11 are SESSION_REQUEST_SFTP_WRITE and _READ.
+test_sftp_rights() {
+	local out
+
+	head -c 300000 /dev/urandom >"$work/big"
+	cp "$work/big" "$work/d/there"
+	printf '%s\n' "-get $work/d/there $work/got" \
+		"-put $work/big $work/d/put" "-rm $work/d/there" "ls $work/d" \
+		>"$work/batch"
+	conf deny=10
+	out=$(timeout 60 sftp -q -F "$work/ssh_config" -b "$work/batch" \
+		robot+web1@127.0.0.1 2>&1)
+	is "sftp-read: session goes on" $? 0
+	is "sftp-read: get works" "$(sum <"$work/got")" "$(sum <"$work/big")"
+	is "sftp-read: put is refused" "$(ls "$work/d/put" 2>&1)" \
+		"ls: cannot access '$work/d/put': No such file or directory"
+	is "sftp-read: remove is refused" "$(ls "$work/d/there")" \
+		"$work/d/there"
+	like "sftp-read: proper status" "$out" '[Pp]ermission denied'
+	like "sftp-read: recorded" "$(log)" \
+		"^record 1 refused .*sftp open $work/d/put"
+	rm "$work/got"
+	conf deny=11
+	out=$(timeout 60 sftp -q -F "$work/ssh_config" -b "$work/batch" \
+		robot+web1@127.0.0.1 2>&1)
+	is "sftp-write: put works" "$(sum <"$work/d/put")" \
+		"$(sum <"$work/big")"
+	is "sftp-write: remove works" "$(ls "$work/d/there" 2>/dev/null)" ""
+	is "sftp-write: get is refused" "$(cat "$work/got" 2>/dev/null)" ""
+}
+
 test_multi() {
 	local out
 
@@ -524,8 +555,8 @@ test_hostile() {
 
 login=$(id -un)
 setup
-[ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp multi \
-	jump local auth hostkey gate recorder forward hostile
+[ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
+	sftp_rights multi jump local auth hostkey gate recorder forward hostile
 for name; do
 	"test_$name"
 done

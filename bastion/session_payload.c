@@ -1,0 +1,189 @@
+/*
+ * What of a channel's bytes is kept, and how: whole, up to a limit, or as
+ * totals and records of files. Every byte that is taken from a leg comes
+ * through channel_take(), and nothing reaches the other leg in any other way.
+ */
+#include "session_channel.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+/* One item of the recording. */
+#define PIECE_MAX 32768
+
+static void hash_open(struct stream_hash *hash)
+{
+	hash->ctx = EVP_MD_CTX_new();
+	if (hash->ctx &&
+		EVP_DigestInit_ex(hash->ctx, EVP_sha256(), NULL) != 1) {
+		EVP_MD_CTX_free(hash->ctx);
+		hash->ctx = NULL;
+	}
+}
+
+void channel_hash_init(struct channel *ch)
+{
+	if (ch->payload == PAYLOAD_WHOLE)
+		return;
+	hash_open(&ch->hash_in);
+	hash_open(&ch->hash_out);
+	hash_open(&ch->hash_err);
+}
+
+static void hash_add(struct stream_hash *hash, const void *data, size_t len)
+{
+	hash->bytes += len;
+	if (hash->ctx)
+		EVP_DigestUpdate(hash->ctx, data, len);
+}
+
+static void hash_final(struct stream_hash *hash, uint8_t digest[32])
+{
+	unsigned int len = 32;
+
+	memset(digest, 0, 32);
+	if (hash->ctx)
+		EVP_DigestFinal_ex(hash->ctx, digest, &len);
+}
+
+/* What was not kept under the rules, in numbers, when the channel ends. */
+void channel_totals(struct channel *ch)
+{
+	struct session *s = ch->session;
+	uint64_t output = ch->hash_out.bytes + ch->hash_err.bytes;
+	uint8_t digest[32];
+	struct buf body;
+
+	if (ch->kind != CHANNEL_RELAY || !ch->started)
+		return;
+	buf_init(&body, 256);
+	if (ch->payload == PAYLOAD_LIMITED && output > ch->kept) {
+		buf_put_u64(&body, output - ch->kept);
+		record_put(&s->record, ch->id, RECORD_GAP, body.data, body.len);
+		buf_reset(&body);
+	}
+	if (ch->payload != PAYLOAD_WHOLE) {
+		buf_put_u64(&body, ch->hash_in.bytes);
+		buf_put_u64(&body, ch->hash_out.bytes);
+		buf_put_u64(&body, ch->hash_err.bytes);
+		hash_final(&ch->hash_in, digest);
+		buf_put(&body, digest, 32);
+		hash_final(&ch->hash_out, digest);
+		buf_put(&body, digest, 32);
+		hash_final(&ch->hash_err, digest);
+		buf_put(&body, digest, 32);
+		record_put(
+			&s->record, ch->id, RECORD_TOTALS, body.data, body.len);
+	}
+	buf_done(&body);
+}
+
+void channel_file(void *arg, const struct sftp_event *event)
+{
+	struct channel *ch = arg;
+	struct session *s = ch->session;
+
+	record_put_text(&s->record, ch->id,
+		event->file ? RECORD_FILE : RECORD_FILE_OP, event->json);
+	if (event->file)
+		link_report(s, ch->id, SESSION_REPORT_FILE, event->bytes,
+			event->upload, event->path);
+}
+
+/* Is this piece kept? Counts what is. */
+static bool keep(struct channel *ch, const struct flow *flow, size_t len)
+{
+	if (flow == &ch->in)
+		return (ch->session->target.record_bits & 1) &&
+		       ch->payload != PAYLOAD_TOTALS;
+	if (ch->payload == PAYLOAD_WHOLE)
+		return true;
+	if (ch->payload != PAYLOAD_LIMITED || ch->kept + len > RECORD_EXEC_MAX)
+		return false;
+	ch->kept += len;
+	return true;
+}
+
+void channel_sftp_refused(void *arg, const char *text)
+{
+	struct channel *ch = arg;
+
+	record_put_text(&ch->session->record, ch->id, RECORD_REFUSED, text);
+}
+
+static enum sgb_err put_piece(
+	struct channel *ch, struct flow *flow, const void *data, size_t len)
+{
+	struct session *s = ch->session;
+	enum record_kind kind = flow == &ch->in	   ? RECORD_IN
+				: flow == &ch->err ? RECORD_ERR
+						   : RECORD_OUT;
+	uint64_t seq = 0;
+
+	if (flow == &ch->in)
+		ch->bytes_in += len;
+	else
+		ch->bytes_out += len;
+	if (ch->payload != PAYLOAD_WHOLE)
+		hash_add(flow == &ch->in    ? &ch->hash_in
+			 : flow == &ch->err ? &ch->hash_err
+					    : &ch->hash_out,
+			data, len);
+	if (keep(ch, flow, len)) {
+		seq = record_put(&s->record, ch->id, kind, data, len);
+		if (!seq)
+			return SGB_ERR_CLOSED;
+	}
+	if (ch->sftp && flow != &ch->err)
+		sftp_watch_bytes(ch->sftp, flow == &ch->in, data, len);
+	return flow_put(flow, data, len, seq);
+}
+
+/* Through the SFTP filter, where there is one. What it answers by itself goes
+ * to the client between the server's answers. */
+static enum sgb_err take_piece(
+	struct channel *ch, struct flow *flow, const void *data, size_t len)
+{
+	struct buf passed, answers;
+	enum sgb_err err;
+
+	if (!ch->filter || flow == &ch->err)
+		return put_piece(ch, flow, data, len);
+	buf_init(&passed, FLOW_MAX);
+	buf_init(&answers, FLOW_MAX);
+	if (flow == &ch->in) {
+		err = sftp_filter_client(ch->filter, data, len, &passed);
+		if (!err)
+			err = sftp_filter_server(ch->filter, NULL, 0, &answers);
+	} else {
+		err = sftp_filter_server(ch->filter, data, len, &passed);
+	}
+	if (!err && passed.len)
+		err = put_piece(ch, flow, passed.data, passed.len);
+	if (!err && answers.len)
+		err = flow_put(&ch->out, answers.data, answers.len, 0);
+	buf_done(&passed);
+	buf_done(&answers);
+	return err;
+}
+
+int channel_take(
+	struct channel *ch, struct flow *flow, const void *data, uint32_t len)
+{
+	const uint8_t *bytes = data;
+	uint32_t done = 0;
+
+	while (done < len) {
+		size_t piece = len - done < PIECE_MAX ? len - done : PIECE_MAX;
+
+		if (take_piece(ch, flow, bytes + done, piece)) {
+			ch->session->busy = true;
+			if (!ch->session->record.lost)
+				ch->session->over = true;
+			return (int)done;
+		}
+		done += (uint32_t)piece;
+	}
+	ch->session->busy = true;
+	return (int)done;
+}
