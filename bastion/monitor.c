@@ -31,6 +31,7 @@
 #define CONTROL_FD   3
 #define SOURCE_MAX   (64 * 1024 * 1024)
 #define END_PATIENCE 3000 /* ms for the session to say goodbye */
+#define JUDGE_EVERY  30000
 
 /* Starting session processes (chroot, set*id, bounding set), ending them,
  * kernel audit. Files are root's own and need no capability. */
@@ -153,26 +154,45 @@ static enum sgb_err take_policy(int fd, struct policy **ret)
 	return err;
 }
 
-/* A reload: what the new policy refuses ends now, with the reason. */
+/*
+ * What would be refused now ends now, with the reason: after a reload, and
+ * every half minute, since hours end, grants expire and keys are taken away
+ * without one.
+ */
+static void judge_again(struct monitor *m)
+{
+	const char *why = NULL;
+
+	m->judged_ms = monitor_now_ms();
+	if (m->ending || monitor_still_permitted(m, &why))
+		return;
+	cut(m, RECORDER_CLOSE_POLICY,
+		"This session is no longer permitted: the policy, the hour or "
+		"the key changed.",
+		why);
+	memset(&m->decision, 0, sizeof(m->decision));
+	m->phase = MONITOR_PHASE_CLOSING;
+}
+
+/* Nothing may point into the old policy when it goes. */
 static enum sgb_err reload(struct monitor *m, struct msg *msg)
 {
-	struct policy *policy = NULL, *old = m->policy;
-	const char *why = NULL;
+	struct policy *policy = NULL, *old_policy = m->policy;
+	struct conf *conf = NULL, *old_conf = m->conf;
 	enum sgb_err err;
 
-	err = take_policy(msg->fds[1], &policy);
-	if (err)
+	err = take_conf(msg->fds[0], &conf);
+	if (!err)
+		err = take_policy(msg->fds[1], &policy);
+	if (err) {
+		conf_free(conf);
 		return err;
-	m->policy = policy;
-	if (!monitor_still_permitted(m, &why)) {
-		cut(m, RECORDER_CLOSE_POLICY,
-			"The policy changed and no longer permits this "
-			"session.",
-			why);
-		memset(&m->decision, 0, sizeof(m->decision));
-		m->phase = MONITOR_PHASE_CLOSING;
 	}
-	policy_free(old);
+	m->policy = policy;
+	m->conf = conf;
+	judge_again(m);
+	policy_free(old_policy);
+	conf_free(old_conf);
 	return SGB_OK;
 }
 
@@ -257,7 +277,7 @@ enum { SLOT_SESSION, SLOT_CONTROL, SLOT_RECORDER, SLOT_AGENT, SLOTS };
 static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
 {
 	uint64_t now = monitor_now_ms();
-	int timeout = 60000;
+	int timeout = JUDGE_EVERY;
 
 	fds[SLOT_SESSION].fd = m->session;
 	fds[SLOT_CONTROL].fd = m->control;
@@ -265,7 +285,7 @@ static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
 	fds[SLOT_AGENT].fd = m->agent;
 	if (m->deadline_ms && m->deadline_ms <= now)
 		timeout = 0;
-	else if (m->deadline_ms && m->deadline_ms - now < 60000)
+	else if (m->deadline_ms && m->deadline_ms - now < JUDGE_EVERY)
 		timeout = (int)(m->deadline_ms - now);
 	return poll(fds, SLOTS, timeout);
 }
@@ -292,6 +312,8 @@ static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
 		err = on_session(m);
 	if (!err && m->deadline_ms && monitor_now_ms() >= m->deadline_ms)
 		on_deadline(m);
+	if (!err && monitor_now_ms() - m->judged_ms >= JUDGE_EVERY)
+		judge_again(m);
 	reap(m);
 	return err;
 }
@@ -334,7 +356,7 @@ static void say_goodbye(struct monitor *m)
 		m->close_reason = RECORDER_CLOSE_CLIENT;
 	if (!m->tried && m->mode == SESSION_MODE_DOOR)
 		monitor_report_penalty(m, MONITOR_PENALTY_NO_AUTH);
-	if (m->opened && monitor_event(m, &close_event))
+	if (m->opened_ms && monitor_event(m, &close_event))
 		log_put(LOG_ERR, "%s: event lost", m->conn_id);
 	monitor_recorder_close(m);
 	if (logged_on && m->mode == SESSION_MODE_DOOR &&

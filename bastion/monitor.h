@@ -77,6 +77,7 @@ struct monitor {
 	unsigned int tries;
 	uint64_t deadline_ms; /* monotonic: login grace, then max-session */
 	const char *deadline_text;
+	uint64_t judged_ms; /* when we last asked whether it may go on */
 	bool tried;
 
 	/* where to: the user's own words, then policy's decision */
@@ -84,7 +85,7 @@ struct monitor {
 	char *login;
 	uint16_t port;
 	struct policy_decision decision;
-	time_t opened;
+	uint64_t opened_ms; /* monotonic, 0: no target yet */
 
 	/* the recorder */
 	int recorder;
@@ -134,6 +135,8 @@ enum sgb_err monitor_name_parse(const char *text, char **ret_user,
 enum sgb_err monitor_auth_none(struct monitor *m, struct msg *msg);
 enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg);
 enum sgb_err monitor_auth_kbd(struct monitor *m, struct msg *msg);
+/* After a reload: may the key that was proved still be used? */
+bool monitor_key_permitted(struct monitor *m, const char **ret_reason);
 
 /* monitor_pam.c: the second factor. One PAM transaction a connection.
  * Returns SGB_OK only if authenticate, acct_mgmt and open_session all did;

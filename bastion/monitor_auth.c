@@ -113,6 +113,25 @@ static bool person_permitted(struct monitor *m, const char *user, char **groups)
 	       POLICY_PERMIT;
 }
 
+bool monitor_key_permitted(struct monitor *m, const char **ret_reason)
+{
+	struct authkeys_limits limits;
+	char why[PATH_MAX + 200];
+
+	if (!m->user)
+		return true;
+	*ret_reason = "the key is no longer accepted";
+	if (!policy_key_accepted(m->policy, m->key.name, m->key.bits))
+		return false;
+	*ret_reason = "no rule permits the person any more";
+	if (!person_permitted(m, m->user, m->groups))
+		return false;
+	*ret_reason = "the key is no longer the person's";
+	return !authkeys_check(m->conf->authorized_keys, m->user, m->key_blob,
+		m->key_blob_len, &m->source, time(NULL), &limits, why,
+		sizeof(why));
+}
+
 /* From here on these are constant; see the struct. */
 static enum sgb_err fix_identity(struct monitor *m, struct offer *offer,
 	char **groups, const struct authkeys_limits *limits)

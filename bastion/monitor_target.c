@@ -251,18 +251,20 @@ static enum sgb_err hand_over(struct monitor *m, struct handover *hand)
 	return err;
 }
 
+/* From the time the target was opened, so that a reload may shorten it. */
 static void set_session_deadline(struct monitor *m)
 {
 	const struct policy_decision *d = &m->decision;
-	uint64_t now = monitor_now_ms();
 	time_t wall = time(NULL);
 
+	m->deadline_ms = 0;
 	if (d->max_session) {
-		m->deadline_ms = now + d->max_session * 1000;
+		m->deadline_ms = m->opened_ms + d->max_session * 1000;
 		m->deadline_text = "The longest time for a session is over.";
 	}
 	if (d->expires > wall) {
-		uint64_t end = now + (uint64_t)(d->expires - wall) * 1000;
+		uint64_t end = monitor_now_ms() +
+			       (uint64_t)(d->expires - wall) * 1000;
 
 		if (!m->deadline_ms || end < m->deadline_ms) {
 			m->deadline_ms = end;
@@ -309,7 +311,7 @@ static enum sgb_err open_target(struct monitor *m)
 		return refuse(m, EVENT_TARGET_FAIL, &m->decision, text, why);
 	}
 	m->phase = MONITOR_PHASE_OPEN;
-	m->opened = time(NULL);
+	m->opened_ms = monitor_now_ms();
 	set_session_deadline(m);
 	err = monitor_event(m, &open);
 	if (!err)
@@ -442,14 +444,19 @@ enum sgb_err monitor_jump(struct monitor *m, struct msg *msg)
 bool monitor_still_permitted(struct monitor *m, const char **ret_reason)
 {
 	struct policy_decision decision;
+	const char *why;
 
-	if (!monitor_forwards_permitted(m, ret_reason))
+	if (!monitor_key_permitted(m, ret_reason) ||
+		!monitor_forwards_permitted(m, ret_reason))
 		return false;
 	if (m->phase != MONITOR_PHASE_OPEN)
 		return true;
-	*ret_reason = decide(m, &decision);
-	if (*ret_reason)
+	why = decide(m, &decision);
+	if (why) {
+		*ret_reason = why;
 		return false;
+	}
 	m->decision = decision;
+	set_session_deadline(m);
 	return true;
 }

@@ -183,30 +183,41 @@ static bool collect_fds(struct msghdr *mh, struct msg *msg)
 	return fits;
 }
 
-static enum sgb_err accept_form(struct msg *msg, bool whole)
+static enum sgb_err accept_form(struct msg *msg)
 {
 	unsigned int type = reader_u16(&msg->reader);
 	const struct msg_row *row = msg_find(type);
 
-	if (!whole || msg->reader.err || !row || row->fds != msg->fd_count)
+	if (msg->reader.err || !row || row->fds != msg->fd_count)
 		return SGB_ERR_FORMAT;
 	msg->type = (enum msg_type)type;
 	return SGB_OK;
 }
 
-enum sgb_err msg_recv(int sock, struct msg *msg)
+/* How long the next message is; it stays where it is. A buffer for the longest
+ * one, wiped afterwards, would cost more than the message. */
+static enum sgb_err next_length(int sock, size_t *ret)
 {
-	struct iovec iov;
+	ssize_t len;
+
+	do {
+		len = recv(sock, NULL, 0, MSG_PEEK | MSG_TRUNC);
+	} while (len < 0 && errno == EINTR);
+	if (len < 0)
+		return socket_error();
+	*ret = (size_t)len;
+	return len <= MSG_MAX_BYTES ? SGB_OK : SGB_ERR_FORMAT;
+}
+
+/* One recvmsg into room for len bytes; descriptors go into msg. */
+static enum sgb_err receive(int sock, struct msg *msg, size_t len)
+{
+	struct iovec iov = {.iov_len = len};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
 	union control control;
-	enum sgb_err err;
 	ssize_t got;
-	bool whole;
 
-	close_fds(msg);
-	buf_reset(&msg->body);
-	iov.iov_base = buf_extend(&msg->body, MSG_MAX_BYTES);
-	iov.iov_len = MSG_MAX_BYTES;
+	iov.iov_base = buf_extend(&msg->body, len);
 	if (!iov.iov_base)
 		return buf_error(&msg->body);
 	mh.msg_control = control.bytes;
@@ -216,12 +227,29 @@ enum sgb_err msg_recv(int sock, struct msg *msg)
 	} while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return socket_error();
-	whole = collect_fds(&mh, msg) && !(mh.msg_flags & MSG_TRUNC);
-	if (!got && !msg->fd_count)
+	if (!collect_fds(&mh, msg) || (mh.msg_flags & MSG_TRUNC) ||
+		(size_t)got != len)
+		return SGB_ERR_FORMAT;
+	return SGB_OK;
+}
+
+enum sgb_err msg_recv(int sock, struct msg *msg)
+{
+	enum sgb_err err;
+	size_t len;
+
+	close_fds(msg);
+	buf_reset(&msg->body);
+	err = next_length(sock, &len);
+	if (err)
+		return err;
+	if (!len)
 		return SGB_ERR_CLOSED;
-	msg->body.len = (size_t)got;
-	reader_init(&msg->reader, msg->body.data, msg->body.len);
-	err = accept_form(msg, whole);
+	err = receive(sock, msg, len);
+	if (!err) {
+		reader_init(&msg->reader, msg->body.data, msg->body.len);
+		err = accept_form(msg);
+	}
 	if (err)
 		close_fds(msg);
 	return err;

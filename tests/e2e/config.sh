@@ -126,7 +126,7 @@ gone() {
 ok "what it no longer permits ends by itself" wait_for gone
 exec 7>&-
 wait "$client"
-ok "with a reason for the user" grep -q 'policy changed' "$LAB/err.s"
+ok "with a reason for the user" grep -q 'no longer permitted' "$LAB/err.s"
 ok "and an event" eval 'grep -q session-cut "$LAB"/events/*.jsonl'
 ok "new logins are refused" eval '! still'
 cp "$LAB/policy.good" "$LAB/policy.conf"
