@@ -234,9 +234,15 @@ lint:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := session_sftp
+FUZZ := session_sftp sshkey authinfo otp container journal
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
+FUZZ_authinfo_OBJS := pam_module/authinfo.o
+FUZZ_otp_OBJS := $(OTP_STORE_OBJS) pam_module/otp_import.o pam_module/otp_uri.o
+FUZZ_otp_LIBS := -loath
+FUZZ_container_OBJS := $(READER_OBJS) audit/writer.o
+FUZZ_container_LIBS := $(ZSTD_LIBS)
+FUZZ_journal_OBJS := audit/journal_form.o audit/suite.o audit/utf8.o
 FUZZ_SECONDS ?= 10
 FUZZ_BUILD := build-fuzz
 fuzz: $(addprefix $(FUZZ_BUILD)/tests/fuzz/,$(FUZZ))

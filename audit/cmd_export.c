@@ -14,6 +14,10 @@
 
 static const struct export_format *const formats[] = {
 	&export_asciicast2,
+	&export_asciicast3,
+	&export_ttyrec,
+	&export_raw,
+	&export_items,
 };
 
 static const struct export_format *find_format(const char *name)

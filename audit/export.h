@@ -11,6 +11,7 @@ struct export_out {
 	const struct sgr_scan *scan;
 	const char *meta;
 	void *state; /* the format's own, from malloc */
+	uint64_t state_number;
 };
 
 struct export_format {
@@ -20,7 +21,8 @@ struct export_format {
 	void (*end)(struct export_out *out); /* may be NULL */
 };
 
-extern const struct export_format export_asciicast2;
+extern const struct export_format export_asciicast2, export_asciicast3,
+	export_items, export_ttyrec, export_raw;
 
 /* u32, big-endian, or 0 */
 unsigned int export_u32(const struct sgr_item *item, size_t offset);

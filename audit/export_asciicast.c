@@ -1,6 +1,7 @@
 /*
- * asciicast version 2 (docs.asciinema.org/manual/asciicast/v2): a header line,
- * then [seconds, code, text]. The format is UTF-8 only: bytes that are not
+ * asciicast versions 2 and 3 (docs.asciinema.org/manual/asciicast): a header
+ * line, then [seconds, code, text]; seconds since the start, in version 3 since
+ * the line before. The format is UTF-8 only: bytes that are not
  * become U+FFFD, and a character split over two items is put together first.
  * The first pty of the recording is what is shown; without one, all output.
  */
@@ -19,6 +20,8 @@ struct cast {
 	uint64_t channel; /* 0: not chosen yet */
 	bool has_pty;
 	unsigned int cols, rows;
+	unsigned int version;
+	uint64_t last_us;
 	struct utf8_joiner joiner[2]; /* out, err */
 };
 
@@ -57,8 +60,11 @@ static void start(struct export_out *out, struct cast *cast)
 		return;
 	cast->started = true;
 	(void)fprintf(out->file,
-		"{\"version\": 2, \"width\": %u, \"height\": %u, "
-		"\"timestamp\": %" PRIu64 "}\n",
+		cast->version == 3
+			? "{\"version\": 3, \"term\": {\"cols\": %u, "
+			  "\"rows\": %u}, \"timestamp\": %" PRIu64 "}\n"
+			: "{\"version\": 2, \"width\": %u, \"height\": %u, "
+			  "\"timestamp\": %" PRIu64 "}\n",
 		cast->cols, cast->rows,
 		out->scan->header.start_ns / 1000000000);
 }
@@ -66,11 +72,18 @@ static void start(struct export_out *out, struct cast *cast)
 static void put_event(struct export_out *out, uint64_t time_us, char code,
 	const char *text, size_t len)
 {
+	struct cast *cast = cast_of(out);
 	struct buf json;
 
 	if (!len)
 		return;
-	start(out, cast_of(out));
+	start(out, cast);
+	if (cast->version == 3) {
+		uint64_t since = time_us - cast->last_us;
+
+		cast->last_us = time_us;
+		time_us = since;
+	}
 	buf_init(&json, 8 * len + 64);
 	utf8_put_json(&json, text, len);
 	(void)fprintf(out->file, "[%" PRIu64 ".%06u, \"%c\", ",
@@ -123,6 +136,12 @@ static void cast_item(struct export_out *out, const struct sgr_item *item)
 			size_of(export_u32(item, 4), 24));
 		put_event(out, item->time_us, 'r', size, (size_t)len);
 		break;
+	case RECORD_EXIT:
+		if (cast->version != 3 || item->channel != cast->channel)
+			return;
+		len = snprintf(size, sizeof(size), "%u", export_u32(item, 0));
+		put_event(out, item->time_us, 'x', size, (size_t)len);
+		break;
 	case RECORD_OUT:
 	case RECORD_ERR: put_output(out, cast, item); break;
 	default: break;
@@ -134,5 +153,19 @@ static void cast_end(struct export_out *out)
 	start(out, cast_of(out));
 }
 
+static void cast3_item(struct export_out *out, const struct sgr_item *item)
+{
+	cast_of(out)->version = 3;
+	cast_item(out, item);
+}
+
+static void cast3_end(struct export_out *out)
+{
+	cast_of(out)->version = 3;
+	cast_end(out);
+}
+
+const struct export_format export_asciicast3 = {
+	"asciicast3", cast3_item, cast3_end};
 const struct export_format export_asciicast2 = {
 	"asciicast", cast_item, cast_end};

@@ -113,7 +113,10 @@ static const struct command {
 		"example: sgbridge-audit text -i key.pem 0199c2 | less\n"},
 	{"export", cmd_export, "--format asciicast RECORDING",
 		"Convert a recording.\n"
-		"  -f, --format asciicast   asciinema's version 2\n"
+		"  -f, --format FORMAT      asciicast (version 2), "
+		"asciicast3, ttyrec,\n"
+		"                           raw (the terminal's bytes), items "
+		"(JSON, all bytes)\n"
 		"  -o, --output FILE\n"
 		"example: sgbridge-audit export -i key.pem -o demo.cast "
 		"0199c2\n"},
