@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define REACH_MAX  64 /* rules, or logins and ports, for one instance */
+#define REACH_MAX  256 /* rules, or logins and ports, for one instance */
 #define NSS_MAX	   (1024u * 1024)
 #define GROUPS_MAX 65536
 
@@ -199,6 +199,15 @@ static void ways_add(struct ways *ways, const struct way *way)
 		ways->list[ways->count++] = *way;
 }
 
+/* A rule for forwards alone needs no login. */
+static bool needs_login(const struct policy_rule *rule)
+{
+	return rule->login_kind == LOGIN_LIST ||
+	       !(rule->allow & POLICY_FORWARD) ||
+	       (rule->allow &
+		       ~(unsigned int)(POLICY_FORWARD | POLICY_REMOTE_FORWARD));
+}
+
 static void ways_logins(
 	struct ways *ways, const struct policy_rule *rule, uint16_t port)
 {
@@ -206,11 +215,10 @@ static void ways_logins(
 	struct way way = {.port = port};
 	uint32_t i;
 
-	if (!(rule->allow &
-		    ~(unsigned int)(POLICY_FORWARD | POLICY_REMOTE_FORWARD)))
-		way.want = rule->allow & POLICY_FORWARD;
 	if (rule->login_kind != LOGIN_LIST) {
-		way.login = way.want ? "" : policy_own_login(ways->query);
+		way.login = needs_login(rule) ? policy_own_login(ways->query)
+					      : "";
+		way.want = needs_login(rule) ? 0 : POLICY_FORWARD;
 		ways_add(ways, &way);
 		return;
 	}
@@ -221,20 +229,34 @@ static void ways_logins(
 	}
 }
 
+/* Of a range the instance's own port, or else the first one. */
+static uint16_t range_port(
+	const struct policy_query *query, const struct policy_ports *ports)
+{
+	if (query->node_port >= ports->from && query->node_port <= ports->to)
+		return query->node_port;
+	return ports->from;
+}
+
+/* The instances' own ports first: they matter most if there are too many. */
 static void ways_collect(struct ways *ways)
 {
 	const struct policy *policy = ways->query->policy;
 	uint32_t i, j;
 
 	policy_each_candidate(ways->query, RULE_PERMIT, ways_rule, ways);
+	for (i = 0; i < ways->rule_count; i++)
+		if (!ways->rules[i]->ports.count)
+			ways_logins(
+				ways, ways->rules[i], ways->query->node_port);
 	for (i = 0; i < ways->rule_count; i++) {
 		const struct policy_rule *rule = ways->rules[i];
 
-		if (!rule->ports.count)
-			ways_logins(ways, rule, ways->query->node_port);
 		for (j = 0; j < rule->ports.count; j++)
 			ways_logins(ways, rule,
-				policy->ports.at[rule->ports.first + j].from);
+				range_port(ways->query,
+					&policy->ports
+						 .at[rule->ports.first + j]));
 	}
 }
 
