@@ -138,6 +138,9 @@ static void target_status(
 
 	(void)ssh;
 	(void)channel;
+	/* The first counts: a status of our own says that it was cut. */
+	if (ch->has_status || ch->has_signal || ch->session->ending)
+		return;
 	ch->has_status = true;
 	ch->status = status;
 	ch->session->busy = true;
@@ -152,7 +155,8 @@ static void target_signal(ssh_session ssh, ssh_channel channel,
 	(void)ssh;
 	(void)channel;
 	(void)lang;
-	if (ch->has_signal || strlen(name) > 64 || strlen(text) > 1024)
+	if (ch->has_status || ch->has_signal || ch->session->ending ||
+		strlen(name) > 64 || strlen(text) > 1024)
 		return;
 	ch->signal_name = strdup(name);
 	ch->signal_text = strdup(text);
@@ -349,7 +353,9 @@ static bool move_exit(struct channel *ch)
 		!record_written(&ch->session->record, ch->exit_seq))
 		return false;
 	ch->exit_sent = true;
-	if (ch->client_closed || ch->close_sent)
+	/* A client that has closed its side still wants to know: OpenSSH does
+	 * so at the end of file when it has nothing more to send. */
+	if (ch->close_sent || ch->session->client.state == LEG_GONE)
 		return true;
 	if (ch->has_signal)
 		ssh_channel_request_send_exit_signal(ch->client,
@@ -359,21 +365,27 @@ static bool move_exit(struct channel *ch)
 	return true;
 }
 
+static bool exit_settled(const struct channel *ch)
+{
+	return ch->exit_sent || (!ch->has_status && !ch->has_signal);
+}
+
 static bool move_ends(struct channel *ch)
 {
 	struct session *s = ch->session;
 	bool progress = false;
 
+	/* A status that is there goes first. */
 	if (ch->target_eof && !ch->out_eof_sent && !ch->client_closed &&
-		delivered(ch)) {
+		delivered(ch) && exit_settled(ch)) {
 		if (ch->kind == CHANNEL_RELAY)
 			record_put(&s->record, ch->id, RECORD_EOF_OUT, NULL, 0);
 		ssh_channel_send_eof(ch->client);
 		ch->out_eof_sent = true;
 		progress = true;
 	}
-	if (ch->target_closed && ch->out_eof_sent && !ch->close_sent &&
-		(ch->exit_sent || (!ch->has_status && !ch->has_signal))) {
+	if (ch->target_closed && !ch->close_sent && exit_settled(ch) &&
+		(ch->out_eof_sent || ch->client_closed)) {
 		/* SSH_AGAIN: the end of file is not out yet; once more. */
 		if (ssh_channel_close(ch->client) != SSH_AGAIN)
 			ch->close_sent = true;
@@ -390,7 +402,10 @@ static bool move_ends(struct channel *ch)
 
 static bool both_closed(const struct channel *ch)
 {
-	return ch->client_closed && (ch->target_closed || !ch->target);
+	if (!ch->client_closed || (ch->target && !ch->target_closed))
+		return false;
+	return ch->close_sent || !ch->target ||
+	       ch->session->client.state == LEG_GONE;
 }
 
 static void finish(struct channel *ch)

@@ -289,7 +289,7 @@ bool server_pump(struct session *s)
 	if (!ssh_is_connected(s->client.ssh) || io_ended(s->client.fd) ||
 		(ssh_get_status(s->client.ssh) &
 			(SSH_CLOSED | SSH_CLOSED_ERROR))) {
-		log_put(LOG_INFO, "%s: client: %s", s->start.conn_id,
+		log_put(LOG_DEBUG, "%s: client: %s", s->start.conn_id,
 			ssh_get_error(s->client.ssh));
 		session_end(s, NULL);
 		s->client.state = LEG_GONE;
