@@ -61,7 +61,7 @@ all:
 # What two or more parts need. Archives hold only what a program refers to,
 # so a program that sends no audit record does not link libaudit.
 CORE_OBJS := err.o buf.o addr.o msg.o record.o diag.o event.o file.o secret.o log.o priv.o conf.o sshkey.o kaudit.o
-POLICY_OBJS := policy.o policy_names.o policy_lex.o policy_source.o \
+POLICY_OBJS := policy.o policy_sealed.o policy_names.o policy_lex.o policy_source.o \
 	policy_zone.o policy_hours.o policy_parse.o policy_value.o \
 	policy_parse_names.o policy_parse_group.o policy_parse_rule.o \
 	policy_resolve.o policy_resolve_rules.o policy_index.o \
@@ -110,7 +110,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	select.o utf8.o check_journal.o cmd_keys.o cmd_ls.o cmd_verify.o \
 	cmd_export.o export_asciicast.o export_items.o \
 	export_raw.o emulator.o emulator_child.o view.o \
-	cmd_text.o cmd_play.o player.o)
+	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.

@@ -58,7 +58,7 @@ static enum sgb_err load_policy(struct loaded *out, struct diag *diag)
 		err = policy_compile(out->source, &out->policy, diag);
 	if (err)
 		return err;
-	buf_init(&bundle, 64u * 1024 * 1024);
+	buf_init(&bundle, POLICY_SEALED_MAX);
 	err = policy_source_encode(out->source, &bundle);
 	if (!err)
 		err = file_memfd(

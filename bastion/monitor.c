@@ -113,45 +113,34 @@ static void cut(struct monitor *m, enum recorder_close reason, const char *text,
 	monitor_end(m, reason, text);
 }
 
-static enum sgb_err read_memfd(int fd, struct buf *out)
+/* Settings and policy as sgbridged accepted them. The descriptors stay, for
+ * the PAM module, which runs in this process and must judge by the same. */
+static enum sgb_err take_sealed(
+	struct monitor *m, struct msg *msg, unsigned int first)
 {
-	buf_init(out, SOURCE_MAX);
-	return fd < 0 ? SGB_ERR_FORMAT : file_read_fd(fd, out);
-}
-
-static enum sgb_err take_conf(int fd, struct conf **ret)
-{
-	struct buf text;
+	struct policy *policy = NULL;
+	struct conf *conf = NULL;
 	struct diag diag;
 	enum sgb_err err;
 
 	diag_init(&diag);
-	err = read_memfd(fd, &text);
+	err = conf_load_sealed(msg->fds[first], &conf, &diag);
 	if (!err)
-		err = conf_parse("sgbridge.conf", (const char *)text.data,
-			text.len, ret, &diag);
-	buf_done(&text);
+		err = policy_load_sealed(msg->fds[first + 1], &policy, &diag);
 	diag_done(&diag);
-	return err;
-}
-
-static enum sgb_err take_policy(int fd, struct policy **ret)
-{
-	struct policy_source *source = NULL;
-	struct diag diag;
-	struct buf text;
-	enum sgb_err err;
-
-	diag_init(&diag);
-	err = read_memfd(fd, &text);
-	if (!err)
-		err = policy_source_decode(text.data, text.len, &source);
-	if (!err)
-		err = policy_compile(source, ret, &diag);
-	policy_source_free(source);
-	buf_done(&text);
-	diag_done(&diag);
-	return err;
+	if (err) {
+		conf_free(conf);
+		return err;
+	}
+	m->conf = conf;
+	m->policy = policy;
+	if (m->conf_fd >= 0)
+		close(m->conf_fd);
+	if (m->policy_fd >= 0)
+		close(m->policy_fd);
+	m->conf_fd = msg_take_fd(msg, first);
+	m->policy_fd = msg_take_fd(msg, first + 1);
+	return SGB_OK;
 }
 
 /*
@@ -177,19 +166,12 @@ static void judge_again(struct monitor *m)
 /* Nothing may point into the old policy when it goes. */
 static enum sgb_err reload(struct monitor *m, struct msg *msg)
 {
-	struct policy *policy = NULL, *old_policy = m->policy;
-	struct conf *conf = NULL, *old_conf = m->conf;
-	enum sgb_err err;
+	struct policy *old_policy = m->policy;
+	struct conf *old_conf = m->conf;
+	enum sgb_err err = take_sealed(m, msg, 0);
 
-	err = take_conf(msg->fds[0], &conf);
-	if (!err)
-		err = take_policy(msg->fds[1], &policy);
-	if (err) {
-		conf_free(conf);
+	if (err)
 		return err;
-	}
-	m->policy = policy;
-	m->conf = conf;
 	judge_again(m);
 	policy_free(old_policy);
 	conf_free(old_conf);
@@ -435,9 +417,7 @@ static enum sgb_err take_start(struct monitor *m)
 	strcpy(m->conn_id, id);
 	strcpy(m->local_addr, local);
 	m->client = msg_take_fd(&msg, 0);
-	err = take_conf(msg.fds[1], &m->conf);
-	if (!err)
-		err = take_policy(msg.fds[2], &m->policy);
+	err = take_sealed(m, &msg, 1);
 out:
 	free(id);
 	free(peer);
@@ -449,6 +429,8 @@ out:
 int main(int argc, char **argv)
 {
 	struct monitor m = {.control = CONTROL_FD,
+		.conf_fd = -1,
+		.policy_fd = -1,
 		.client = -1,
 		.session = -1,
 		.recorder = -1,

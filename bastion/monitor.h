@@ -43,6 +43,7 @@ struct monitor {
 	/* from sgbridged */
 	struct conf *conf;
 	struct policy *policy;
+	int conf_fd, policy_fd; /* sealed, what both were read from */
 	int control; /* to sgbridged */
 	int client;  /* until the session has it; then -1 */
 	char conn_id[CONN_ID_MAX];

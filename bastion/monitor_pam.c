@@ -5,8 +5,10 @@
  * that hangs is ended by sgbridged with this process.
  *
  * PAM sees what sshd would show it (SSH_CONNECTION, SSH_AUTH_INFO_0, RHOST,
- * TTY), and what policy decided, in SGB_MFA and SGB_CONN, which the module
- * believes only where its service line says `proxy`.
+ * TTY), what policy decided (SGB_MFA), which connection it is (SGB_CONN), and
+ * the sealed settings and policy that are in force (SGB_CONF_FD,
+ * SGB_POLICY_FD). The module believes SGB_* only where its service line says
+ * `proxy`.
  */
 #include "monitor.h"
 
@@ -238,6 +240,10 @@ static int describe(pam_handle_t *pamh, const struct monitor *m,
 		result = put_mfa(pamh, mfa, seconds);
 	if (result == PAM_SUCCESS)
 		result = put_env(pamh, "SGB_CONN=%s", m->conn_id);
+	if (result == PAM_SUCCESS)
+		result = put_env(pamh, "SGB_CONF_FD=%d", m->conf_fd);
+	if (result == PAM_SUCCESS)
+		result = put_env(pamh, "SGB_POLICY_FD=%d", m->policy_fd);
 	return result;
 }
 

@@ -7,6 +7,7 @@
 #include "login.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,15 +58,48 @@ static const char *item(pam_handle_t *pamh, int type)
 	return value;
 }
 
+/* A descriptor that the proxy's monitor, this very process, left for us. */
+static int sealed_fd(struct login *login, const char *name)
+{
+	const char *text = pam_getenv(login->pamh, name);
+	char *end = NULL;
+	long fd;
+
+	if (!text || *text < '0' || *text > '9')
+		return -1;
+	fd = strtol(text, &end, 10);
+	return *end || fd > INT_MAX ? -1 : (int)fd;
+}
+
+/* The proxy goes by the policy that is in force, not by what somebody is
+ * editing: its monitor hands down sealed copies, and they must be good. Who
+ * has none reads the files. */
+static enum sgb_err load_files(struct login *login, struct diag *diag)
+{
+	enum sgb_err err;
+
+	if (login->args.proxy && pam_getenv(login->pamh, "SGB_CONF_FD")) {
+		err = conf_load_sealed(
+			sealed_fd(login, "SGB_CONF_FD"), &login->conf, diag);
+		if (!err)
+			err = policy_load_sealed(
+				sealed_fd(login, "SGB_POLICY_FD"),
+				&login->policy, diag);
+		return err;
+	}
+	err = conf_load(login->args.conf_path, &login->conf, diag);
+	if (!err)
+		err = policy_load(login->conf->policy, &login->policy, diag);
+	return err;
+}
+
 static enum reason load_conf(struct login *login)
 {
 	struct diag diag;
 	enum sgb_err err;
 
 	diag_init(&diag);
-	err = conf_load(login->args.conf_path, &login->conf, &diag);
-	if (!err)
-		err = policy_load(login->conf->policy, &login->policy, &diag);
+	err = load_files(login, &diag);
 	if (err)
 		diag_first_line(&diag, login->why, sizeof(login->why));
 	diag_done(&diag);

@@ -400,6 +400,20 @@ enum sgb_err conf_load(const char *path, struct conf **ret, struct diag *diag)
 	return err;
 }
 
+enum sgb_err conf_load_sealed(int fd, struct conf **ret, struct diag *diag)
+{
+	struct buf text;
+	enum sgb_err err;
+
+	buf_init(&text, CONF_MAX_BYTES);
+	err = file_read_sealed(fd, &text);
+	if (!err)
+		err = conf_parse("sgbridge.conf", (const char *)text.data,
+			text.len, ret, diag);
+	buf_done(&text);
+	return err;
+}
+
 void conf_free(struct conf *conf)
 {
 	size_t i;

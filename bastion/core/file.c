@@ -285,6 +285,8 @@ enum sgb_err file_replace(
 	return err;
 }
 
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
 enum sgb_err file_memfd(
 	const char *name, const void *data, size_t len, int *ret_fd)
 {
@@ -295,13 +297,20 @@ enum sgb_err file_memfd(
 	if (fd < 0)
 		return SGB_ERR_SYSTEM;
 	err = file_write_all(fd, data, len);
-	if (!err && fcntl(fd, F_ADD_SEALS,
-			    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW |
-				    F_SEAL_WRITE))
+	if (!err && fcntl(fd, F_ADD_SEALS, SEALS))
 		err = SGB_ERR_SYSTEM;
 	if (err)
 		close(fd);
 	else
 		*ret_fd = fd;
 	return err;
+}
+
+enum sgb_err file_read_sealed(int fd, struct buf *out)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 || (seals & SEALS) != SEALS)
+		return SGB_ERR_UNSAFE;
+	return file_read_fd(fd, out);
 }

@@ -48,5 +48,7 @@ enum sgb_err file_replace(int dir_fd, const char *name, mode_t mode,
 /* A sealed memfd (F_SEAL_WRITE and the rest) that holds data. */
 enum sgb_err file_memfd(const char *name, const void *data, size_t len,
 	int *ret_fd) SGB_MUST_CHECK;
+/* Reads such a memfd; SGB_ERR_UNSAFE for anything that is not sealed. */
+enum sgb_err file_read_sealed(int fd, struct buf *out) SGB_MUST_CHECK;
 
 #endif

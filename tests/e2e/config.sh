@@ -27,11 +27,13 @@ complains() {
 with() {
 	sed "$2" "$conf" >"$1"
 }
-daemon() {
-	ip netns exec "$lab_tag-bastion" "$BUILD/sgbridged" -e -c "$1"
+daemon_complains() {
+	complains "$1" "$2" ip netns exec "$lab_tag-bastion" \
+		"$BUILD/sgbridged" -e -c "$3"
 }
-recorder() {
-	ip netns exec "$lab_tag-bastion" "$BUILD/sgbridge-recorder" -e -c "$1"
+recorder_complains() {
+	complains "$1" "$2" ip netns exec "$lab_tag-bastion" \
+		"$BUILD/sgbridge-recorder" -e -c "$3"
 }
 
 ok "the lab's settings are good" \
@@ -73,25 +75,23 @@ with "$LAB/c9" "s,^policy .*,policy $LAB/p9,"
 ok "a mistake in the policy, with its place" \
 	complains 78 'p9:[0-9]+:[0-9]+:.*ofice' "$BUILD/sgbridged" -t \
 	-c "$LAB/c9"
-ok "a busy port" complains 71 'another program has this port' \
-	daemon "$conf"
+ok "a busy port" daemon_complains 71 'another program has this port' "$conf"
 with "$LAB/c10" 's/^listen .*/listen 203.0.113.1:30099/
 s,^recorder-socket .*,recorder-socket /none/recorder,'
 ok "no recorder: the bastion does not start" \
-	complains 69 'start sgbridge-recorder first' daemon "$LAB/c10"
+	daemon_complains 69 'start sgbridge-recorder first' "$LAB/c10"
 with "$LAB/c11" 's/^listen .*/listen 203.0.113.1:30099/'
-ok "a second daemon" complains 69 'another sgbridged is running' \
-	daemon "$LAB/c11"
+ok "a second daemon" daemon_complains 69 'another sgbridged is running' "$LAB/c11"
 with "$LAB/c12" "s,^recipients .*,recipients $LAB/empty.recipients,
 s,^recorder-socket .*,recorder-socket $LAB/r2,"
 : >"$LAB/empty.recipients"
 ok "no recipient: the recorder does not start" \
-	complains 78 'empty.recipients' recorder "$LAB/c12"
+	recorder_complains 78 'empty.recipients' "$LAB/c12"
 ok "and made no socket" test ! -e "$LAB/r2"
 with "$LAB/c13" "s,^signing-key .*,signing-key $LAB/no.key,
 s,^recorder-socket .*,recorder-socket $LAB/r2,"
-ok "no signing key" complains 78 'no.key' recorder "$LAB/c13"
-ok "a second recorder" complains 69 'recorder' recorder "$conf"
+ok "no signing key" recorder_complains 66 'no.key' "$LAB/c13"
+ok "a second recorder" recorder_complains 69 'recorder' "$conf"
 
 # --- reload
 robot() {

@@ -301,8 +301,10 @@ lab_up() {
 	lab_user alice
 	lab_user bob
 	lab_user robot
-	lab_enrol alice
-	lab_enrol bob
+	lab_enrol alice && lab_enrol bob || {
+		echo 'lab: no second factor can be enrolled' >&2
+		return 1
+	}
 	wait_for lab_port_open 10.0.1.11 22
 	wait_for lab_port_open 10.0.2.21 22
 	lab_daemons
