@@ -402,6 +402,7 @@ struct policy_parser {
 	unsigned int depth;
 	struct policy_lexer lexer;
 	struct policy_token token; /* the next one */
+	const char *list_end;	   /* where a comma would have gone on */
 	bool resumed; /* stands on a statement after a broken one */
 	bool quiet;   /* this statement has been complained about */
 	size_t errors;

@@ -88,30 +88,34 @@ static void take_bad(struct policy_lexer *lexer, uint32_t len,
 
 static void lex_string(struct policy_lexer *lexer, struct policy_token *ret)
 {
-	uint32_t end = lexer->pos + 1;
+	const char *error = "this string has no closing quote";
+	bool escape = true;
+	uint32_t end;
 
-	for (; end < lexer->len; end++) {
+	for (end = lexer->pos + 1; end < lexer->len; end++) {
 		char c = lexer->text[end];
 
-		if (c == '"') {
-			take(lexer, TOKEN_STRING, end + 1 - lexer->pos, ret);
-			return;
-		}
 		if (c == '\n' || c == '\0' || c == '\r')
 			break;
-		if (c == '\\') {
-			char next = at(lexer, end + 1);
-
-			if (next != '"' && next != '\\')
-				break;
+		if (c == '"') {
+			error = NULL;
 			end++;
+			break;
 		}
+		if (c != '\\')
+			continue;
+		c = at(lexer, ++end);
+		escape = escape && (c == '"' || c == '\\');
+		if (c == '\n')
+			break;
 	}
-	take_bad(lexer, end - lexer->pos,
-		at(lexer, end) == '\\'
-			? "only \\\" and \\\\ may follow a backslash"
-			: "this string has no closing quote",
-		ret);
+	end = end < lexer->len ? end : lexer->len;
+	if (!escape)
+		error = "only \\\" and \\\\ may follow a backslash";
+	if (error)
+		take_bad(lexer, end - lexer->pos, error, ret);
+	else
+		take(lexer, TOKEN_STRING, end - lexer->pos, ret);
 }
 
 static void lex_word(struct policy_lexer *lexer, struct policy_token *ret)

@@ -230,8 +230,10 @@ void parse_skip(struct policy_parser *parser)
 
 bool parse_comma(struct policy_parser *parser)
 {
-	if (!parse_accept_kind(parser, TOKEN_COMMA))
+	if (!parse_accept_kind(parser, TOKEN_COMMA)) {
+		parser->list_end = parser->token.text;
 		return false;
+	}
 	while (parser->token.kind == TOKEN_NEWLINE)
 		parse_next(parser);
 	return true;
@@ -264,6 +266,31 @@ static void list_words(const struct parse_word *words, char *out, size_t size)
 	}
 }
 
+/* What people write who know other languages. */
+static const char *synonym(const char *word)
+{
+	static const char *const pairs[][2] = {
+		{"allow", "write \"permit\" here; \"allow\" is a condition"},
+		{"accept", "write \"permit\" here"},
+		{"grant", "write \"permit\" here"},
+		{"block", "write \"deny\" here"},
+		{"reject", "write \"deny\" here"},
+		{"forbid", "write \"deny\" here"},
+		{"drop", "write \"deny\" here"},
+		{"instance", "it belongs into a security-group"},
+		{"subnet", "it belongs into a security-group"},
+		{"zone", "it belongs into a security-group"},
+		{"root-login", "it belongs into keys"},
+		{"mfa", "conditions stand in { } after a rule"},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		if (!strcmp(pairs[i][0], word))
+			return pairs[i][1];
+	return NULL;
+}
+
 static const struct parse_word *unknown_word(struct policy_parser *parser,
 	const struct parse_word *words, const char *what)
 {
@@ -276,10 +303,15 @@ static const struct parse_word *unknown_word(struct policy_parser *parser,
 		names[i] = words[i].word;
 	parse_text(parser, word, sizeof(word));
 	nearest = diag_nearest(word, names);
-	snprintf(hint, sizeof(hint), "did you mean \"%s\"?", nearest);
+	if (nearest)
+		snprintf(hint, sizeof(hint), "did you mean \"%s\"?", nearest);
+	else if (words == statements && synonym(word))
+		snprintf(hint, sizeof(hint), "%s", synonym(word));
+	else
+		*hint = '\0';
 	list_words(words, list, sizeof(list));
 	ERROR_HINT(parser, parse_place(parser), "unknown-word",
-		nearest ? hint : NULL, "unknown %s \"%s\": expected %s", what,
+		*hint ? hint : NULL, "unknown %s \"%s\": expected %s", what,
 		word, list);
 	return NULL;
 }
@@ -301,10 +333,24 @@ const struct parse_word *parse_word(struct policy_parser *parser,
 	return unknown_word(parser, words, what);
 }
 
+/* After a statement or item: what is left over is a mistake of its own only
+ * if none was made before. */
+static void parse_end(struct policy_parser *parser, size_t errors)
+{
+	if (parse_ends_statement(parser) || parser->resumed)
+		return;
+	if (parser->errors == errors)
+		parse_expected(parser, parser->list_end == parser->token.text
+					       ? "\",\" or end of line"
+					       : "end of line");
+	parse_skip(parser);
+}
+
 static void parse_item(struct policy_parser *parser, const char *what,
 	const struct parse_word *words, void *subject, uint32_t *seen)
 {
 	const struct parse_word *row;
+	size_t errors = parser->errors;
 
 	parser->quiet = false;
 	row = parse_word(parser, words, what);
@@ -318,10 +364,7 @@ static void parse_item(struct policy_parser *parser, const char *what,
 	*seen |= 1u << (row - words);
 	parse_next(parser);
 	row->parse(parser, subject);
-	if (!parse_ends_statement(parser)) {
-		parse_expected(parser, "end of line");
-		parse_skip(parser);
-	}
+	parse_end(parser, errors);
 }
 
 void parse_block(struct policy_parser *parser, const char *what,
@@ -391,6 +434,7 @@ static void parse_include(struct policy_parser *parser, void *unused)
 static void parse_statement(struct policy_parser *parser)
 {
 	const struct parse_word *row;
+	size_t errors = parser->errors;
 
 	parser->quiet = false;
 	parser->resumed = false;
@@ -413,10 +457,7 @@ static void parse_statement(struct policy_parser *parser)
 	}
 	parse_next(parser);
 	row->parse(parser, NULL);
-	if (parse_ends_statement(parser) || parser->resumed)
-		return;
-	parse_expected(parser, "end of line");
-	parse_skip(parser);
+	parse_end(parser, errors);
 }
 
 void policy_parse(struct policy_parser *parser)

@@ -266,6 +266,46 @@ static void clause_resume(
 		parse_next(parser);
 }
 
+static bool is_condition(const struct policy_parser *parser)
+{
+	const struct parse_word *row;
+
+	for (row = conditions; row->word; row++)
+		if (parse_is(parser, row->word))
+			return true;
+	return false;
+}
+
+/* A word that begins no clause: say what the rule lacks at this place. */
+static const struct parse_word *unknown_clause(struct policy_parser *parser,
+	const struct parse_word *words, const struct policy_rule *rule)
+{
+	const char *names[8] = {NULL};
+	char word[80];
+	size_t i;
+
+	for (i = 0; words[i].word && i < 7; i++)
+		names[i] = words[i].word;
+	parse_text(parser, word, sizeof(word));
+	if (parser->token.kind == TOKEN_WORD && diag_nearest(word, names))
+		return parse_word(parser, words, "part of a rule");
+	if (parser->token.kind == TOKEN_WORD && is_condition(parser))
+		ERROR_HINT(parser, parse_place(parser), "syntax",
+			"conditions stand in { }", "\"%s\" is a condition",
+			word);
+	else if (!rule->from.count)
+		parse_expected(parser, "\",\" or \"from\"");
+	else if (words != clauses)
+		parse_expected(parser, "\",\", \"during\" or \"{\"");
+	else if (!rule->to.count)
+		parse_expected(parser, "\",\" or \"to\"");
+	else
+		parse_expected(parser,
+			"\",\", \"port\", \"as\", \"during\", \"via\", \"{\" "
+			"or end of line");
+	return NULL;
+}
+
 static void parse_clauses(struct policy_parser *parser,
 	const struct parse_word *words, struct policy_rule *rule)
 {
@@ -274,8 +314,10 @@ static void parse_clauses(struct policy_parser *parser,
 	while (!parse_ends_statement(parser) &&
 		parser->token.kind != TOKEN_OPEN) {
 		size_t errors = parser->errors;
-		const struct parse_word *row = parse_word(
-			parser, words, "part of a rule");
+		const struct parse_word *row =
+			at_clause(parser, words)
+				? parse_word(parser, words, "part of a rule")
+				: unknown_clause(parser, words, rule);
 
 		if (row) {
 			if (seen >> (row - words) & 1)
