@@ -163,7 +163,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core bastion diag policy policy_naive policy_errors event sshkey kaudit session_flow session_sftp otp pam recorder container
+UNIT := core bastion diag policy policy_naive policy_errors policy_hours event sshkey kaudit session_flow session_sftp otp pam recorder container
 UNIT_bastion_OBJS := bastion/authkeys.o bastion/cert.o bastion/monitor_name.o \
 	bastion/sources.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
@@ -222,6 +222,7 @@ test: deps
 bench: deps
 	@$(MAKE) --no-print-directory all
 	@tests/bench/bench.sh $(BUILD)
+	@tests/bench/pam.sh $(BUILD)
 
 C_FILES = $(shell git ls-files '*.c' '*.h')
 format:
@@ -234,7 +235,7 @@ lint:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := session_sftp sshkey authinfo otp container journal
+FUZZ := session_sftp sshkey authinfo otp container journal policy
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
 FUZZ_authinfo_OBJS := pam_module/authinfo.o

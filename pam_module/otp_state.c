@@ -1,5 +1,5 @@
 /*
- * State slots as bytes: magic, token id, fields, zero padding, MAC. Foreign
+ * State slots as bytes: magic, token id, fields, MAC, zeros to the end. Foreign
  * bytes until the MAC fits, and checked field by field all the same.
  */
 #include "otp_state.h"
@@ -13,7 +13,7 @@
 
 #define MAGIC	0x53474254u /* "SGBT" */
 #define VERSION 1
-#define MAC_AT	(OTP_SLOT_SIZE - OTP_MAC_LEN)
+#define MAC_AT	(OTP_SLOT_USED - OTP_MAC_LEN)
 
 void otp_state_init(struct otp_state *state, const struct otp_token *token)
 {
@@ -89,6 +89,8 @@ enum sgb_err otp_state_encode(const struct otp_state *state,
 		buf_put_u64(&buf, state->graces[i].until);
 	}
 	err = buf_error(&buf);
+	if (!err && buf.len != MAC_AT)
+		err = SGB_ERR_LIMIT; /* OTP_SLOT_USED forgot a field */
 	if (!err) {
 		memset(slot, 0, OTP_SLOT_SIZE);
 		memcpy(slot, buf.data, buf.len);
@@ -126,7 +128,7 @@ static enum sgb_err decode_fields(
 		ret->graces[i].granted = reader_u64(rd);
 		ret->graces[i].until = reader_u64(rd);
 	}
-	return rd->err;
+	return reader_end(rd);
 }
 
 enum sgb_err otp_state_decode(const uint8_t slot[OTP_SLOT_SIZE],

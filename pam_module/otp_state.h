@@ -15,7 +15,8 @@
 #include "core/err.h"
 #include "otp_token.h"
 
-#define OTP_SLOT_SIZE 4096
+#define OTP_SLOT_SIZE 4096 /* a sector of today's disks */
+#define OTP_SLOT_USED 1069 /* what of it is read and written with care */
 #define OTP_SLOTS     2
 #define OTP_FILE_SIZE (OTP_SLOTS * OTP_SLOT_SIZE)
 #define OTP_SOURCES   16
@@ -54,7 +55,8 @@ void otp_state_init(struct otp_state *state, const struct otp_token *token);
 enum sgb_err otp_state_encode(const struct otp_state *state,
 	const struct otp_token *token, const char *user,
 	uint8_t slot[OTP_SLOT_SIZE]) SGB_MUST_CHECK;
-/* SGB_ERR_CRYPTO if the MAC is wrong, SGB_ERR_FORMAT if the rest is. */
+/* Reads the first OTP_SLOT_USED bytes. SGB_ERR_CRYPTO if the MAC is wrong,
+ * SGB_ERR_FORMAT if the rest is. */
 enum sgb_err otp_state_decode(const uint8_t slot[OTP_SLOT_SIZE],
 	const struct otp_token *token, const char *user,
 	struct otp_state *ret) SGB_MUST_CHECK;

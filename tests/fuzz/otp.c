@@ -41,7 +41,7 @@ static void state(const uint8_t *data, size_t size)
 {
 	static uint8_t slot[OTP_SLOT_SIZE];
 	struct otp_state now;
-	size_t body = OTP_SLOT_SIZE - OTP_MAC_LEN;
+	size_t body = OTP_SLOT_USED - OTP_MAC_LEN;
 
 	memset(slot, 0, sizeof(slot));
 	memcpy(slot, data, size < body ? size : body);

@@ -533,7 +533,7 @@ static void test_state_bytes(void **state)
 		SGB_ERR_CRYPTO);
 	assert_int_equal(otp_state_pick(file, &other, "alice", &back, &slot),
 		SGB_ERR_CRYPTO);
-	for (i = 0; i < OTP_SLOT_SIZE; i++) {
+	for (i = 0; i < OTP_SLOT_USED; i++) {
 		file[i] ^= 0x10;
 		assert_int_equal(otp_state_decode(file, &token, "alice", &back),
 			SGB_ERR_CRYPTO);
