@@ -110,7 +110,8 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	select.o utf8.o check_journal.o cmd_keys.o cmd_ls.o cmd_verify.o \
 	cmd_export.o export_asciicast.o export_items.o \
 	export_raw.o emulator.o emulator_child.o view.o \
-	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o)
+	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
+	cmd_search.o cmd_recover.o cmd_viewed.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
