@@ -77,11 +77,11 @@ SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 MONITOR_OBJS := bastion/monitor.o bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_auth.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_forward.o \
-	bastion/monitor_gate.o \
+	bastion/monitor_gate.o bastion/monitor_approval.o \
 	bastion/monitor_command.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/authkeys.o bastion/cert.o
-SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _channel.o _flow.o \
+SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
 	_io.o _link.o _local.o _payload.o _pump.o _record.o _request.o _sandbox.o \
 	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
@@ -109,7 +109,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
 	select.o utf8.o check_journal.o cmd_keys.o cmd_ls.o cmd_verify.o \
 	cmd_export.o export_asciicast.o export_items.o \
-	export_raw.o emulator.o emulator_child.o view.o \
+	export_raw.o emulator.o emulator_child.o emulator_sandbox.o view.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
 	cmd_search.o cmd_recover.o cmd_viewed.o)
 
@@ -206,6 +206,7 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	libclang-rt-14-dev clang-format clang-tidy openssh-server \
 	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
 	util-linux procps expect mandoc shellcheck python3 binutils git \
+	strace systemd dpkg-dev \
 	$(EXTRA_DEPS)
 
 deps:
@@ -263,12 +264,22 @@ endef
 $(foreach t,$(FUZZ),$(eval $(call fuzz_program,$(t))))
 
 MAN_PAGES = $(wildcard docs/man/*.[1-8])
+UNITS = $(notdir $(wildcard conf/systemd/*.service))
+EXAMPLES = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
+	conf/policy.conf conf/nftables.conf conf/sgbridge-audit.rules \
+	conf/pam.d/* conf/sshd_config.d/*))
+COMPLETIONS = $(notdir $(wildcard conf/completion/*))
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+DOCDIR ?= $(PREFIX)/share/doc/sgbridge
+# What ships names the usual places; another PREFIX is written into it.
+PLACES = sed -e 's,/usr/libexec/sgbridge,$(LIBEXECDIR),g' \
+	-e 's,/usr/sbin/sg,$(PREFIX)/sbin/sg,g' \
+	-e 's,/etc/sgbridge,$(SYSCONFDIR),g'
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin \
 		$(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PAMDIR) \
 		$(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR) \
-		$(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d \
-		$(DESTDIR)$(PREFIX)/share/doc/sgbridge/examples
+		$(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d
 	install -m 0755 $(BUILD)/sgbridged $(BUILD)/sgbridge \
 		$(BUILD)/sgbridge-otp $(DESTDIR)$(PREFIX)/sbin/
 	install -m 0755 $(BUILD)/sgbridge-audit $(DESTDIR)$(PREFIX)/bin/
@@ -279,29 +290,40 @@ install: all
 		install -D -m 0644 $$page \
 		$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
 	done
-	install -m 0644 conf/systemd/*.service $(DESTDIR)$(UNITDIR)/
-	install -m 0644 conf/sysusers.conf \
-		$(DESTDIR)/usr/lib/sysusers.d/sgbridge.conf
-	install -m 0644 conf/tmpfiles.conf \
-		$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
-	install -m 0644 conf/sgbridge.conf conf/policy.conf \
-		$(DESTDIR)$(PREFIX)/share/doc/sgbridge/examples/
-	cp -r conf/pam.d conf/sshd_config.d \
-		$(DESTDIR)$(PREFIX)/share/doc/sgbridge/examples/
+	set -e; umask 022; for unit in $(UNITS); do $(PLACES) \
+		conf/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit; done; \
+	$(PLACES) conf/sysusers.conf \
+		>$(DESTDIR)/usr/lib/sysusers.d/sgbridge.conf; \
+	$(PLACES) conf/tmpfiles.conf \
+		>$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
+	for file in $(EXAMPLES); do install -D -m 0644 conf/$$file \
+		$(DESTDIR)$(DOCDIR)/examples/$$file || exit 1; done
+	for file in $(COMPLETIONS); do install -D -m 0644 \
+		conf/completion/$$file \
+		$(DESTDIR)$(COMPLETIONDIR)/$$file || exit 1; done
 
-# Settings, keys, state and recordings are nobody's to delete unasked.
+# Settings, keys, state and recordings are nobody's to delete unasked; files
+# go by name, folders only if they are ours and empty.
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/,sgbridged sgbridge \
 		sgbridge-otp) $(DESTDIR)$(PREFIX)/bin/sgbridge-audit \
 		$(DESTDIR)$(PAMDIR)/pam_sgbridge.so \
+		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,sgbridge-monitor \
+		sgbridge-session sgbridge-recorder) \
+		$(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) \
+		$(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(EXAMPLES)) \
+		$(addprefix $(DESTDIR)$(COMPLETIONDIR)/,$(COMPLETIONS)) \
 		$(DESTDIR)/usr/lib/sysusers.d/sgbridge.conf \
 		$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
-	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir \
-		$(wildcard conf/systemd/*.service)))
 	for page in $(MAN_PAGES); do \
 		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
-	rm -rf $(DESTDIR)$(LIBEXECDIR) \
-		$(DESTDIR)$(PREFIX)/share/doc/sgbridge
+	-rmdir $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)/examples/* \
+		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) 2>/dev/null
+
+# Three Debian packages in $(BUILD)/deb, the same bytes each time.
+.PHONY: deb
+deb: all
+	@conf/debian/build.sh $(BUILD) $(VERSION)
 
 clean:
 	rm -rf build build-san build-fuzz build-clang
@@ -311,6 +333,7 @@ help:
 	@echo 'make test        everything that is promised, tested'
 	@echo 'make all         build into $(BUILD)/'
 	@echo 'make bench       ratios against ssh, ssh -J and ForceCommand'
+	@echo 'make deb          Debian packages in $(BUILD)/deb/'
 	@echo 'make deps lint format fuzz-smoke install uninstall clean'
 	@echo 'Variables: SANITIZE=address,undefined CC=clang V=1 BUILD='
 	@echo '           PREFIX DESTDIR SYSCONFDIR LIBEXECDIR PAMDIR UNITDIR'

@@ -12,14 +12,23 @@
 
 #include "audit.h"
 
+/* As it is, but for what would act on the terminal: that is \u00XX. */
 void print_text(FILE *out, const char *text, size_t len)
 {
 	struct buf escaped;
+	const char *at, *end;
 
 	buf_init(&escaped, 8 * len + 16);
 	json_put_string(&escaped, text, len);
-	if (!buf_error(&escaped) && escaped.len >= 2)
-		(void)fwrite(escaped.data + 1, 1, escaped.len - 2, out);
+	if (!buf_error(&escaped) && escaped.len >= 2) {
+		at = (const char *)escaped.data + 1;
+		end = (const char *)escaped.data + escaped.len - 1;
+		for (; at < end; at++) {
+			if (*at == '\\' && at[1] != 'u')
+				at++;
+			(void)fputc(*at, out);
+		}
+	}
 	buf_done(&escaped);
 }
 
@@ -30,9 +39,13 @@ void print_cstring(FILE *out, const char *text)
 
 void print_json(FILE *out, const char *text)
 {
-	(void)fputc('"', out);
-	print_cstring(out, text);
-	(void)fputc('"', out);
+	struct buf escaped;
+
+	buf_init(&escaped, 8 * strlen(text) + 16);
+	json_put_string(&escaped, text, strlen(text));
+	if (!buf_error(&escaped))
+		(void)fwrite(escaped.data, 1, escaped.len, out);
+	buf_done(&escaped);
 }
 
 const char *print_time(uint64_t wall_ns, char text[PRINT_TIME_MAX])

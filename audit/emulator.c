@@ -149,12 +149,56 @@ static bool take_done(struct emulator *emulator, struct reader *rd)
 	return true;
 }
 
-static bool take_osc(struct emulator *emulator, struct reader *rd)
+static bool take_command(struct emulator *emulator, struct reader *rd)
 {
-	if (emulator->handler->osc)
-		emulator->handler->osc(emulator->handler->data,
-			(const char *)rd->data, rd->left);
+	bool from_shell = reader_u8(rd);
+	struct buf text;
+
+	if (rd->err)
+		return false;
+	if (!emulator->handler->command)
+		return true;
+	buf_init(&text, 8 * EMULATOR_PACKET_MAX);
+	utf8_clean(rd->data, rd->left, &text);
+	if (!buf_error(&text))
+		emulator->handler->command(emulator->handler->data,
+			text.data ? (const char *)text.data : "", text.len,
+			from_shell);
+	buf_done(&text);
 	return true;
+}
+
+static bool take_status(struct emulator *emulator, struct reader *rd)
+{
+	uint32_t status = reader_u32(rd);
+
+	if (reader_end(rd))
+		return false;
+	if (emulator->handler->status)
+		emulator->handler->status(emulator->handler->data, status);
+	return true;
+}
+
+static const struct {
+	enum emulator_reply kind;
+	bool (*take)(struct emulator *emulator, struct reader *rd);
+} replies[] = {
+	{EMULATOR_LINE, take_line},
+	{EMULATOR_ROW, take_row},
+	{EMULATOR_COMMAND, take_command},
+	{EMULATOR_STATUS, take_status},
+	{EMULATOR_DONE, take_done},
+};
+
+static bool dispatch(
+	struct emulator *emulator, unsigned int kind, struct reader *rd)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
+		if (replies[i].kind == kind)
+			return replies[i].take(emulator, rd);
+	return false;
 }
 
 /* One reply. SGB_ERR_AGAIN: more will follow. */
@@ -163,7 +207,6 @@ static enum sgb_err take_reply(struct emulator *emulator)
 	struct pollfd fd = {.fd = emulator->sock, .events = POLLIN};
 	struct reader rd;
 	ssize_t got;
-	bool good;
 	int kind, ready;
 
 	do {
@@ -180,12 +223,7 @@ static enum sgb_err take_reply(struct emulator *emulator)
 		return SGB_ERR_CLOSED;
 	reader_init(&rd, emulator->packet.data, (size_t)got);
 	kind = reader_u8(&rd);
-	good = kind == EMULATOR_LINE  ? take_line(emulator, &rd)
-	       : kind == EMULATOR_ROW ? take_row(emulator, &rd)
-	       : kind == EMULATOR_OSC
-		       ? take_osc(emulator, &rd)
-		       : kind == EMULATOR_DONE && take_done(emulator, &rd);
-	if (!good)
+	if (!dispatch(emulator, (unsigned int)kind, &rd))
 		return SGB_ERR_FORMAT;
 	return kind == EMULATOR_DONE ? SGB_OK : SGB_ERR_AGAIN;
 }
@@ -261,6 +299,12 @@ enum sgb_err emulator_lines(struct emulator *emulator)
 enum sgb_err emulator_cursor_line(struct emulator *emulator)
 {
 	return request(emulator, EMULATOR_CURSOR_LINE, NULL, 0);
+}
+
+enum sgb_err emulator_prompt(
+	struct emulator *emulator, const char *text, size_t len)
+{
+	return request(emulator, EMULATOR_PROMPT, text, len < 1000 ? len : 0);
 }
 
 enum sgb_err emulator_reset(struct emulator *emulator)

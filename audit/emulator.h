@@ -42,8 +42,12 @@ struct emulator_handler {
 	/* A changed row of the screen, after emulator_paint. May be NULL. */
 	void (*row)(void *data, unsigned int y,
 		const struct emulator_cell *cells, unsigned int count);
-	/* An OSC sequence's text: raw bytes. May be NULL. */
-	void (*osc)(void *data, const char *text, size_t len);
+	/* A command line that was entered: marked by the shell (OSC 133,
+	 * from_shell), or after the prompt that was set. May be NULL. */
+	void (*command)(
+		void *data, const char *text, size_t len, bool from_shell);
+	/* The exit status that the shell marked for it. May be NULL. */
+	void (*status)(void *data, unsigned int status);
 };
 
 struct emulator_screen {
@@ -69,6 +73,10 @@ enum sgb_err emulator_lines(struct emulator *emulator) SGB_MUST_CHECK;
 /* The logical line that the cursor is in, up to its end, joined over wraps,
  * to handler->line; x and y are from 0. */
 enum sgb_err emulator_cursor_line(struct emulator *emulator) SGB_MUST_CHECK;
+/* From now on a line that begins with this text and is ended by a line feed is
+ * a command; "" ends it. */
+enum sgb_err emulator_prompt(
+	struct emulator *emulator, const char *text, size_t len) SGB_MUST_CHECK;
 /* As before any byte. */
 enum sgb_err emulator_reset(struct emulator *emulator) SGB_MUST_CHECK;
 /* As of the last call. */

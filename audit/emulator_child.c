@@ -13,31 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <libtsm.h>
-#include <seccomp.h>
 
 #include "core/buf.h"
 
 #include "emulator.h"
 #include "emulator_wire.h"
 #include "utf8.h"
-
-#define MEMORY (512UL * 1024 * 1024)
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 enum sequence { GROUND = 0, ESCAPE, CONTROL, STRING };
 
@@ -53,6 +38,10 @@ struct child {
 	unsigned int top, bottom; /* rows of the region */
 	bool wrapped[EMULATOR_ROWS_MAX];
 	bool alternate;
+	/* Where the shell said that its prompt ends: OSC 133;B. */
+	bool marked, marks_seen;
+	unsigned int mark_x, mark_y;
+	struct buf prompt; /* or empty */
 	/* Reading rows through libtsm's draw callback. */
 	struct emulator_cell *cells; /* rows * cols */
 	struct emulator_cell *shown; /* as last painted */
@@ -127,11 +116,11 @@ static unsigned int row_length(const struct child *child, unsigned int y)
 	return len;
 }
 
-static void put_row_text(struct child *child, unsigned int y)
+static void put_row_text(struct child *child, unsigned int x, unsigned int y)
 {
-	unsigned int len = row_length(child, y), x;
+	unsigned int len = row_length(child, y);
 
-	for (x = 0; x < len; x++) {
+	for (; x < len; x++) {
 		const struct emulator_cell *cell =
 			&child->cells[y * child->cols + x];
 
@@ -140,11 +129,33 @@ static void put_row_text(struct child *child, unsigned int y)
 	}
 }
 
+/* The row where the logical line of the cursor begins. */
+static unsigned int logical_start(const struct child *child)
+{
+	unsigned int y = tsm_screen_get_cursor_y(child->screen);
+
+	if (y >= child->rows)
+		y = child->rows - 1;
+	while (y && child->wrapped[y - 1])
+		y--;
+	return y;
+}
+
+/* From a place on to the end of its logical line. */
+static void put_logical(struct child *child, unsigned int x, unsigned int y)
+{
+	for (; y < child->rows; y++, x = 0) {
+		put_row_text(child, x, y);
+		if (!child->wrapped[y])
+			break;
+	}
+}
+
 static void send_line(struct child *child, unsigned int y)
 {
 	begin(child, EMULATOR_LINE);
 	buf_put_u8(&child->packet, child->wrapped[y]);
-	put_row_text(child, y);
+	put_row_text(child, 0, y);
 	send_packet(child);
 }
 
@@ -169,9 +180,34 @@ static void scrolls(struct child *child)
 		read_screen(child);
 		send_line(child, child->top);
 	}
+	if (child->mark_y > child->top)
+		child->mark_y--;
+	else
+		child->marked = false;
 	for (y = child->top; y < child->bottom; y++)
 		child->wrapped[y] = child->wrapped[y + 1];
 	child->wrapped[child->bottom] = false;
+}
+
+/* A line that begins with the prompt is entered now. */
+static void check_prompt(struct child *child)
+{
+	const struct buf *prompt = &child->prompt;
+
+	/* Where the shell marks its lines it tells better. */
+	if (!prompt->len || child->alternate || child->marks_seen)
+		return;
+	read_screen(child);
+	begin(child, EMULATOR_COMMAND);
+	buf_put_u8(&child->packet, 0);
+	put_logical(child, 0, logical_start(child));
+	if (buf_error(&child->packet) || child->packet.len <= 2 + prompt->len ||
+		memcmp(child->packet.data + 2, prompt->data, prompt->len) != 0)
+		return;
+	memmove(child->packet.data + 2, child->packet.data + 2 + prompt->len,
+		child->packet.len - 2 - prompt->len);
+	child->packet.len -= prompt->len;
+	send_packet(child);
 }
 
 static bool at_bottom(const struct child *child)
@@ -273,6 +309,7 @@ static void on_ground(struct child *child, uint8_t byte)
 	if (byte == 0x1b) {
 		child->sequence = ESCAPE;
 	} else if (byte >= 0x0a && byte <= 0x0c) {
+		check_prompt(child);
 		if (at_bottom(child))
 			scrolls(child);
 	} else if (byte >= 0x20 && byte != 0x7f) {
@@ -381,35 +418,48 @@ static void paint(struct child *child, bool all)
 	}
 }
 
-/* Back to the row where the logical line begins, on to where it ends. */
 static void send_cursor_line(struct child *child)
 {
-	unsigned int y = tsm_screen_get_cursor_y(child->screen);
-
 	read_screen(child);
-	if (y >= child->rows)
-		y = child->rows - 1;
-	while (y && child->wrapped[y - 1])
-		y--;
 	begin(child, EMULATOR_LINE);
 	buf_put_u8(&child->packet, 0);
-	for (; y < child->rows; y++) {
-		put_row_text(child, y);
-		if (!child->wrapped[y])
-			break;
-	}
+	put_logical(child, 0, logical_start(child));
 	send_packet(child);
 }
 
+/* The shell's own marks (FinalTerm): B after the prompt, C before the output,
+ * D and the status after it. */
 static void on_osc(
 	struct tsm_vte *vte, const char *text, size_t len, void *data)
 {
 	struct child *child = data;
+	unsigned int status = 0;
+	size_t i;
 
 	(void)vte;
-	begin(child, EMULATOR_OSC);
-	buf_put(&child->packet, text, len < 4096 ? len : 4096);
-	send_packet(child);
+	if (len < 5 || memcmp(text, "133;", 4) != 0)
+		return;
+	child->marks_seen = true;
+	if (text[4] == 'B') {
+		child->marked = true;
+		child->mark_x = tsm_screen_get_cursor_x(child->screen);
+		child->mark_y = tsm_screen_get_cursor_y(child->screen);
+	} else if (text[4] == 'C' && child->marked) {
+		child->marked = false;
+		read_screen(child);
+		begin(child, EMULATOR_COMMAND);
+		buf_put_u8(&child->packet, 1);
+		put_logical(child, child->mark_x, child->mark_y);
+		send_packet(child);
+	} else if (text[4] == 'D') {
+		for (i = 6; i < len && text[i] >= '0' && text[i] <= '9' &&
+			    status < 100000;
+			i++)
+			status = status * 10 + (unsigned int)(text[i] - '0');
+		begin(child, EMULATOR_STATUS);
+		buf_put_u32(&child->packet, status);
+		send_packet(child);
+	}
 }
 
 /* Answers of the emulator go nowhere: there is nobody to ask. */
@@ -436,7 +486,8 @@ static void new_terminal(struct child *child)
 		_exit(1);
 	tsm_vte_set_osc_cb(child->vte, on_osc, child);
 	child->sequence = GROUND;
-	child->alternate = false;
+	child->alternate = child->marked = child->marks_seen = false;
+	buf_reset(&child->prompt);
 	set_size(child, 80, 24);
 }
 
@@ -471,40 +522,13 @@ static void answer(struct child *child, const uint8_t *data, size_t len)
 	case EMULATOR_LINES: send_lines(child); break;
 	case EMULATOR_CURSOR_LINE: send_cursor_line(child); break;
 	case EMULATOR_RESET: new_terminal(child); break;
+	case EMULATOR_PROMPT:
+		buf_reset(&child->prompt);
+		buf_put(&child->prompt, rd.data, rd.left);
+		break;
 	default: _exit(1);
 	}
 	done(child);
-}
-
-/* Everything else ends the process. A sanitizer's runtime does more. */
-static void confine(void)
-{
-	static const int calls[] = {SCMP_SYS(read), SCMP_SYS(recvfrom),
-		SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(write),
-		SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap),
-		SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex),
-		SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn)};
-	struct rlimit memory = {MEMORY, MEMORY}, none = {0, 0};
-	scmp_filter_ctx filter;
-	size_t i;
-
-	if (setrlimit(RLIMIT_CORE, &none) ||
-		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		_exit(1);
-	if (SANITIZED)
-		return;
-	if (setrlimit(RLIMIT_AS, &memory) || setrlimit(RLIMIT_FSIZE, &none) ||
-		setrlimit(RLIMIT_NPROC, &none))
-		_exit(1);
-	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	if (!filter)
-		_exit(1);
-	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-		if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0))
-			_exit(1);
-	if (seccomp_load(filter))
-		_exit(1);
-	seccomp_release(filter);
 }
 
 void emulator_child(int sock)
@@ -522,7 +546,8 @@ void emulator_child(int sock)
 	(void)close_range(4, ~0U, 0);
 	child.sock = 3;
 	buf_init(&child.packet, EMULATOR_PACKET_MAX);
-	confine();
+	buf_init(&child.prompt, EMULATOR_PACKET_MAX);
+	emulator_confine();
 	new_terminal(&child);
 	while ((got = recv(child.sock, packet, sizeof(packet), 0)) > 0)
 		answer(&child, packet, (size_t)got);

@@ -9,18 +9,22 @@ enum emulator_request {
 	EMULATOR_LINES,
 	EMULATOR_CURSOR_LINE,
 	EMULATOR_RESET,
+	EMULATOR_PROMPT, /* UTF-8 */
 };
 
 enum emulator_reply {
 	EMULATOR_LINE = 1, /* u8 wrapped, UTF-8 */
 	EMULATOR_ROW,	   /* u32 y, {u32 code, u8 width, u8 attr, fg, bg}* */
-	EMULATOR_OSC,	   /* bytes */
+	EMULATOR_COMMAND,  /* u8 from_shell, UTF-8 */
+	EMULATOR_STATUS,   /* u32 */
 	EMULATOR_DONE,	   /* u32 cols, rows, x, y, u8 alternate, u8 hidden */
 };
 
 #define EMULATOR_PACKET_MAX (32 * 1024)
 #define EMULATOR_FEED_MAX   (16 * 1024)
 
+/* In the child: no way out of it from here. */
+void emulator_confine(void);
 /* Never returns. */
 void emulator_child(int sock) __attribute__((noreturn));
 

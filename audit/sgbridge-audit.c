@@ -111,6 +111,27 @@ static const struct command {
 	{"text", cmd_text, "RECORDING",
 		"Print what was on the screen, line by line.\n"
 		"example: sgbridge-audit text -i key.pem 0199c2 | less\n"},
+	{"commands", cmd_commands, "RECORDING",
+		"List the commands: time, source, exit status, text.\n"
+		"source: exec (exact), osc133 (the shell marked it), screen "
+		"(stood after the prompt)\n"
+		"example: sgbridge-audit commands -i key.pem --json 0199c2\n"},
+	{"search", cmd_search, "[filters] [--regex] [--raw] TEXT",
+		"Find what was on the screen, in commands, names and META.\n"
+		"      --regex                 extended expression, no "
+		"backslash\n"
+		"      --raw                   in the bytes: also what the "
+		"screen hid\n" FILTERS
+		"example: sgbridge-audit search -i key.pem --since 30d --user "
+		"'a*' 'drop table'\n"},
+	{"who-viewed", cmd_who_viewed, "[RECORDING]",
+		"List who looked at recordings, from the trail and a "
+		"journal.\n"
+		"example: sgbridge-audit who-viewed --events events 0199c2\n"},
+	{"recover", cmd_recover, "-i SIGNING-KEY FILE",
+		"End a recording that a crash left open, and state what was "
+		"lost.\n"
+		"The recorder does this for its own when it starts.\n"},
 	{"export", cmd_export, "--format asciicast RECORDING",
 		"Convert a recording.\n"
 		"  -f, --format FORMAT      asciicast (version 2), "

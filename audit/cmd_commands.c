@@ -1,0 +1,69 @@
+/* Listing the commands of a recording. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "audit.h"
+#include "commands.h"
+#include "select.h"
+#include "transcript.h"
+
+struct listing {
+	const struct audit *audit;
+	size_t count;
+};
+
+static void print_command(void *data, const struct found_command *command)
+{
+	struct listing *listing = data;
+	char span[PRINT_SPAN_MAX];
+
+	listing->count++;
+	if (listing->audit->json) {
+		(void)printf("{\"us\":%" PRIu64 ",\"channel\":%" PRIu64
+			     ",\"source\":\"%s\",\"command\":",
+			command->time_us, command->channel, command->source);
+		print_json(stdout, command->text);
+		if (command->has_status)
+			(void)printf(",\"exit\":%u", command->status);
+		(void)printf("}\n");
+		return;
+	}
+	(void)printf("%8s  %-6s  ", print_span(command->time_us, span),
+		command->source);
+	if (command->has_status)
+		(void)printf("%3u  ", command->status);
+	else
+		(void)printf("  -  ");
+	print_cstring(stdout, command->text);
+	(void)printf("\n");
+}
+
+int cmd_commands(struct audit *audit, int argc, char **argv)
+{
+	struct listing listing = {.audit = audit};
+	struct commands *commands = commands_new(print_command, &listing);
+	struct emulator_handler handler;
+	struct evidence *evidence;
+	struct emulator *emulator;
+	struct chosen chosen;
+
+	if (argc != 1)
+		audit_fatal(EX_USAGE, "commands takes one recording");
+	if (!commands)
+		audit_fatal(EX_OSERR, "out of memory");
+	commands_handler(commands, &handler);
+	if (emulator_start(&handler, &emulator))
+		audit_fatal(EX_OSERR, "cannot start the emulator: %s",
+			strerror(errno));
+	audit_places(audit);
+	evidence = select_evidence(audit, argv[0], &chosen);
+	evidence_free(evidence);
+	if (commands_run(commands, audit, chosen.fd, emulator))
+		transcript_lost(argv[0]);
+	emulator_free(emulator);
+	commands_free(commands);
+	select_done(&chosen);
+	return listing.count ? 0 : AUDIT_EXIT_NONE;
+}
