@@ -65,10 +65,16 @@ void login_pass_clear(pam_handle_t *pamh)
 bool login_pass_there(const struct login *login)
 {
 	const void *data = NULL;
+	const struct pass *pass;
 	struct pass now;
 
 	if (pam_get_data(login->pamh, DATA_NAME, &data) != PAM_SUCCESS ||
 		!data || !pass_fill(login, &now))
 		return false;
-	return !memcmp(&now, data, sizeof(now));
+	pass = data;
+	if (strcmp(pass->user, now.user) || strcmp(pass->service, now.service))
+		return false;
+	if (pass->local || now.local)
+		return pass->local && now.local;
+	return addr_equal(&pass->source, &now.source);
 }

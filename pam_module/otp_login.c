@@ -117,7 +117,7 @@ static size_t base_length(const char *name, bool *ret_pending)
 
 static int is_record(const struct dirent *entry)
 {
-	bool pending;
+	bool pending = false;
 
 	return base_length(entry->d_name, &pending) != 0;
 }
@@ -126,7 +126,7 @@ enum sgb_err otp_store_each(const struct otp_store *store,
 	bool (*each)(const char *user, bool pending, void *arg), void *arg)
 {
 	struct dirent **names;
-	bool pending, go_on = true;
+	bool pending = false, go_on = true;
 	int i, count;
 
 	count = scandirat(store->dir, ".", &names, is_record, alphasort);

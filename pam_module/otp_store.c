@@ -74,13 +74,12 @@ static void file_name(
 static void state_name(const struct otp_entry *entry,
 	const struct otp_token *token, char name[NAME_MAX])
 {
-	char suffix[2 * OTP_ID_LEN + 8] = ".";
+	char id[2 * OTP_ID_LEN + 1];
 	size_t i;
 
 	for (i = 0; i < OTP_ID_LEN; i++)
-		snprintf(suffix + 1 + 2 * i, 3, "%02x", token->id[i]);
-	strcat(suffix, ".state");
-	file_name(entry, suffix, name);
+		snprintf(id + 2 * i, 3, "%02x", token->id[i]);
+	snprintf(name, NAME_MAX, "%s.%s.state", entry->user, id);
 }
 
 /* The folder is root's alone, so what is in it is root's; yet a link, a

@@ -388,7 +388,7 @@ enum sgb_err sshkey_base64_decode(
 	if (len > SSHKEY_MAX_BLOB / 3 * 4)
 		return SGB_ERR_LIMIT;
 	pad = text[len - 1] != '=' ? 0 : text[len - 2] != '=' ? 1 : 2;
-	out = malloc(len / 4 * 3);
+	out = calloc(len / 4, 3);
 	if (!out)
 		return SGB_ERR_NOMEM;
 	for (i = 0; i < len; i++) {

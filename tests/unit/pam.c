@@ -362,6 +362,30 @@ static void write_service(const char *name, const char *arguments)
 	write_file(path, 0644, text);
 }
 
+/* The module among others: lines of one phase, %s standing for it. */
+static void write_stack(const char *name, const char *lines)
+{
+	char text[4096] = "", path[100], own[600];
+	const char *mark;
+	ssize_t len;
+	size_t i;
+
+	len = readlink("/proc/self/exe", own, 512);
+	assert_true(len > 0);
+	own[len] = '\0';
+	for (i = 0; i < 3; i++)
+		*strrchr(own, '/') = '\0';
+	while ((mark = strstr(lines, "OWN"))) {
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+			"%.*s%s/pam_sgbridge.so conf=%s", (int)(mark - lines),
+			lines, own, conf_path);
+		lines = mark + 3;
+	}
+	snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s", lines);
+	snprintf(path, sizeof(path), "pam.d/%s", name);
+	write_file(path, 0644, text);
+}
+
 static const char policy_text[] =
 	"network office 192.0.2.0/24\n"
 	"group People alice, bob, carol, dave, ghost, root, toor, Alice\n"
@@ -753,6 +777,57 @@ static void test_local(void **state)
 	assert_logged("reason=root");
 }
 
+/* A denial stays one whatever stands around it, and a stack that leaves the
+ * auth line out lets nobody in. */
+static void test_stacks(void **state)
+{
+	static const struct {
+		const char *stack;
+		bool admits; /* with the right code */
+	} rows[] = {
+		{"auth required OWN\nauth required pam_permit.so\n"
+		 "account required OWN\naccount required pam_permit.so\n",
+			true},
+		{"auth requisite OWN\nauth sufficient pam_permit.so\n"
+		 "account requisite OWN\n",
+			true},
+		{"auth sufficient OWN\nauth required pam_deny.so\n"
+		 "account requisite OWN\n",
+			true},
+		{"auth [success=1 default=ignore] OWN\n"
+		 "auth requisite pam_deny.so\nauth required pam_permit.so\n"
+		 "account [success=ok default=die] OWN\n",
+			true},
+		{"auth required pam_deny.so\nauth required OWN\n"
+		 "account required OWN\n",
+			false},
+		{"auth required pam_permit.so\naccount required OWN\n", false},
+	};
+	struct flow flow;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		write_stack("sudo", rows[i].stack);
+		flow = sshd_flow("alice", fresh_code("alice"));
+		flow.service = "sudo";
+		run(&flow);
+		assert_int_equal(
+			rows[i].admits, flow.auth == PAM_SUCCESS &&
+						flow.account == PAM_SUCCESS);
+		flow.answer = "??????";
+		run(&flow);
+		assert_false(flow.auth == PAM_SUCCESS &&
+			     flow.account == PAM_SUCCESS);
+		flow.answer = fresh_code("alice");
+		flow.auth_info = RSA_LINE;
+		run(&flow);
+		assert_false(flow.auth == PAM_SUCCESS &&
+			     flow.account == PAM_SUCCESS);
+	}
+	write_service("sudo", "");
+}
+
 static void test_lock_out(void **state)
 {
 	struct flow flow = sshd_flow("alice", fresh_code("alice"));
@@ -971,6 +1046,7 @@ int main(void)
 		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_remember),
 		cmocka_unit_test(test_local),
+		cmocka_unit_test(test_stacks),
 		cmocka_unit_test(test_lock_out),
 		cmocka_unit_test(test_odd_conversations),
 		cmocka_unit_test(test_broken_configuration),
