@@ -22,9 +22,24 @@
 #include "audit.h"
 #include "journal.h"
 
+/* The person who logged in, also behind sudo. */
+static uid_t login_uid(void)
+{
+	int fd = open("/proc/self/loginuid", O_RDONLY | O_CLOEXEC);
+	char text[16] = "";
+	unsigned long uid;
+
+	if (fd < 0)
+		return getuid();
+	uid = read(fd, text, sizeof(text) - 1) > 0 ? strtoul(text, NULL, 10)
+						   : UINT32_MAX;
+	close(fd);
+	return uid < UINT32_MAX ? (uid_t)uid : getuid();
+}
+
 static const char *who(char text[64])
 {
-	const struct passwd *pw = getpwuid(getuid());
+	const struct passwd *pw = getpwuid(login_uid());
 
 	(void)snprintf(text, 64, "%s", pw ? pw->pw_name : "?");
 	return text;
@@ -62,10 +77,12 @@ static int open_place(char path[PATH_MAX])
 
 static void put_member(struct buf *out, const char *name, const char *text)
 {
-	if (!text || !*text)
+	size_t len = text ? strlen(text) : 0;
+
+	if (!len)
 		return;
 	buf_printf(out, ",\"%s\":", name);
-	json_put_string(out, text, strnlen(text, 1000));
+	json_put_string(out, text, len < 1000 ? len : 1000);
 }
 
 static enum sgb_err add_line(struct journal *journal, const struct audit *audit,

@@ -10,6 +10,7 @@
 #include "recorder.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -132,10 +133,13 @@ static void take_socket(struct recorder *recorder)
 
 static void give_up_power(struct recorder *recorder)
 {
+	/* To tell the kernel audit log the heads, nothing else. */
+	static const int caps[] = {CAP_AUDIT_WRITE};
 	enum sgb_err err = priv_harden();
 
 	if (!err && recorder->privileged)
-		err = priv_become(recorder->uid, recorder->gid);
+		err = priv_become_with(recorder->uid, recorder->gid, caps,
+			recorder->kernel_audit ? 1 : 0);
 	if (err)
 		log_fatal(EX_OSERR, "cannot give up privileges: %s",
 			err == SGB_ERR_SYSTEM ? strerror(errno)

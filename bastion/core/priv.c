@@ -117,21 +117,45 @@ static enum sgb_err no_way_back(uid_t uid, gid_t gid)
 	return SGB_OK;
 }
 
+static int permitted(int cap)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	return !syscall(SYS_capget, &head, data) &&
+	       (data[cap / 32].permitted & 1u << (cap % 32));
+}
+
 enum sgb_err priv_become(uid_t uid, gid_t gid)
 {
+	return priv_become_with(uid, gid, NULL, 0);
+}
+
+enum sgb_err priv_become_with(
+	uid_t uid, gid_t gid, const int *caps, size_t count)
+{
+	int kept[4];
 	enum sgb_err err;
+	size_t i, n = 0;
 
 	if (!uid || !gid)
 		return SGB_ERR_DENIED;
-	err = bound_caps(NULL, 0);
+	for (i = 0; i < count && n < sizeof(kept) / sizeof(kept[0]); i++)
+		if (permitted(caps[i]))
+			kept[n++] = caps[i];
+	err = bound_caps(kept, n);
 	if (err)
 		return err;
-	if (setgroups(0, NULL) || setresgid(gid, gid, gid) ||
-		setresuid(uid, uid, uid))
+	if (prctl(PR_SET_KEEPCAPS, n > 0, 0, 0, 0) || setgroups(0, NULL) ||
+		setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
 		return SGB_ERR_SYSTEM;
-	err = set_caps(NULL, 0);
+	err = set_caps(kept, n);
 	if (err)
 		return err;
+	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0))
+		return SGB_ERR_SYSTEM;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return SGB_ERR_SYSTEM;

@@ -18,6 +18,9 @@ enum sgb_err priv_empty_root(const char *path) SGB_MUST_CHECK;
 /* Becomes uid and gid for ever: no groups, no capabilities (all sets and the
  * bounding set), no_new_privs. Verifies that there is no way back. */
 enum sgb_err priv_become(uid_t uid, gid_t gid) SGB_MUST_CHECK;
+/* As priv_become, but keeps those of these capabilities that it has. */
+enum sgb_err priv_become_with(
+	uid_t uid, gid_t gid, const int *caps, size_t count) SGB_MUST_CHECK;
 /* Stays root but keeps only these capabilities (CAP_*, linux/capability.h),
  * in every set and in the bounding set; sets no_new_privs. */
 enum sgb_err priv_keep_caps(const int *caps, size_t count) SGB_MUST_CHECK;
