@@ -131,6 +131,11 @@ static void check_leg(struct session *s, struct leg *leg)
 	if (received != leg->received || !leg->heard) {
 		leg->received = received;
 		leg->heard = s->now;
+		/* Called once more it takes the answer in, and sends nothing
+		 * new while there is one to take. */
+		if (leg->ping_open)
+			ssh_send_keepalive(leg->ssh);
+		leg->ping_open = false;
 	}
 	if (!interval || s->now - leg->heard < interval ||
 		s->now - leg->pinged < interval)
@@ -140,6 +145,7 @@ static void check_leg(struct session *s, struct leg *leg)
 		return;
 	}
 	leg->pinged = s->now;
+	leg->ping_open = true;
 	ssh_send_keepalive(leg->ssh);
 }
 
@@ -215,6 +221,7 @@ static bool turn(struct session *s)
 		read_legs(s);
 		progress = server_pump(s);
 		progress |= target_pump(s);
+		progress |= back_pump(s);
 		progress |= channels_pump(s);
 		progress |= s->busy;
 		check_recorder(s);
@@ -353,6 +360,7 @@ static void serve(struct session *s)
 			wait_events(s, more || s->busy);
 	}
 	channels_drop(s);
+	back_done(s);
 	flush(s);
 	server_close(s, s->end_text);
 	target_close(s);
@@ -383,6 +391,7 @@ int main(void)
 	log_init("sgbridge-session", true);
 	TAILQ_INIT(&s.channels);
 	TAILQ_INIT(&s.to_monitor);
+	TAILQ_INIT(&s.forwards);
 	record_init(&s.record);
 	s.client.fd = s.target_leg.fd = s.target.agent = -1;
 	err = prepare_process(&s);

@@ -50,6 +50,7 @@ struct leg {
 	uint64_t heard;	   /* ms: when bytes last came */
 	uint64_t received; /* of io.h, when last looked */
 	uint64_t pinged;   /* ms: last keepalive */
+	bool ping_open;	   /* libssh still waits for its answer */
 };
 
 struct session_start {
@@ -91,6 +92,8 @@ struct link_item;
 TAILQ_HEAD(link_items, link_item);
 struct channel;
 TAILQ_HEAD(channels, channel);
+struct remote_forward;
+TAILQ_HEAD(remote_forwards, remote_forward);
 
 struct session {
 	struct session_start start;
@@ -101,6 +104,11 @@ struct session {
 	struct session_target target;
 	struct record_stream record;
 	struct channels channels;
+	struct remote_forwards forwards; /* ssh -R */
+	unsigned int forward_count;
+	bool agent_granted; /* the target may open channels to the agent */
+	unsigned int target_messages; /* in the second from target_since */
+	uint64_t target_since;
 	uint32_t next_channel;
 	uint32_t channel_count;
 	bool channel_seen;	      /* one was opened, now or before */
@@ -156,6 +164,8 @@ char *leg_algorithms(const struct leg *leg);
 
 /* session_auth.c: who the client is */
 void auth_message(struct session *s, ssh_message msg);
+/* A text for the user before he is logged on (RFC 4252 section 5.4). */
+void auth_show(struct session *s, const char *text);
 enum sgb_err auth_answer(struct session *s, struct msg *msg);
 enum sgb_err auth_prompt(struct session *s, struct msg *msg);
 

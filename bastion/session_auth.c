@@ -215,7 +215,7 @@ static void logged_on(struct session *s, ssh_message msg)
 		target_ask(s);
 }
 
-static void show(struct session *s, const char *text)
+void auth_show(struct session *s, const char *text)
 {
 	ssh_string banner;
 
@@ -260,7 +260,7 @@ enum sgb_err auth_answer(struct session *s, struct msg *msg)
 	}
 	s->auth.waiting = NULL;
 	s->busy = true;
-	show(s, text);
+	auth_show(s, text);
 	free(text);
 	switch (result) {
 	case SESSION_AUTH_PROBE_OK:

@@ -27,7 +27,17 @@ struct channel *channel_find(struct session *s, uint32_t id)
 	return NULL;
 }
 
-static struct channel *channel_make(struct session *s)
+static bool is_session(const struct channel *ch)
+{
+	return ch->kind == CHANNEL_RELAY || ch->kind == CHANNEL_LOCAL;
+}
+
+bool channel_relayed(const struct channel *ch)
+{
+	return ch->kind == CHANNEL_RELAY || ch->kind == CHANNEL_BACK;
+}
+
+struct channel *channel_make(struct session *s)
 {
 	struct channel *ch;
 
@@ -158,6 +168,8 @@ static bool opening(struct channel *ch)
 		channel_refuse(ch, NULL);
 		return true;
 	}
+	if (ch->kind == CHANNEL_BACK)
+		return back_opening(ch);
 	if (!ch->target) {
 		ch->target = ssh_channel_new(s->target_leg.ssh);
 		if (!ch->target) {
@@ -234,6 +246,8 @@ enum sgb_err channel_gate_answer(struct session *s, struct msg *msg)
 	enum sgb_err err = reader_end(&msg->reader);
 	struct channel *ch = err ? NULL : channel_find(s, id);
 
+	if (!err && !id && request == SESSION_REQUEST_REMOTE_FORWARD)
+		back_gate_answer(s, allow == 1);
 	/* The channel may be gone by now; nothing else is let pass. */
 	if (!err && allow > 1)
 		err = SGB_ERR_FORMAT;
@@ -267,7 +281,9 @@ void channel_tell(struct channel *ch, const char *text)
 	char *line = NULL;
 	int len;
 
-	if (!ch->client || ch->close_sent || ch->client_closed)
+	/* In a stream of somebody else's protocol our words have no place. */
+	if (!is_session(ch) || !ch->client || ch->close_sent ||
+		ch->client_closed)
 		return;
 	len = asprintf(
 		&line, "%ssgbridge: %s\r\n", ch->pty ? "\r\n" : "", text);
@@ -297,11 +313,11 @@ void channel_abandon(struct channel *ch, const char *text)
 	flow_done(&ch->in);
 	flow_done(&ch->out);
 	flow_done(&ch->err);
-	if (text && ch->kind != CHANNEL_STREAM)
+	if (text)
 		channel_tell(ch, text);
 	/* A status of the target's that is still on its way would call a
 	 * session complete whose last bytes are dropped here. */
-	if (ch->started && !ch->exit_sent) {
+	if (is_session(ch) && ch->started && !ch->exit_sent) {
 		ch->has_signal = false;
 		channel_finish(ch, ABANDONED_STATUS);
 	}

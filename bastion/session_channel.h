@@ -15,6 +15,7 @@ enum channel_kind {
 	CHANNEL_NONE = 0,
 	CHANNEL_RELAY,	/* session channel, relayed to the target */
 	CHANNEL_LOCAL,	/* session channel, answered by the bastion */
+	CHANNEL_BACK,	/* opened by the target: agent, remote forward */
 	CHANNEL_STREAM, /* direct-tcpip to a descriptor */
 };
 
@@ -112,6 +113,10 @@ struct channel {
 
 /* session_channel.c: life and death */
 void channel_opened(struct session *s, ssh_message msg);
+/* A new channel in the list, or NULL when there are too many. */
+struct channel *channel_make(struct session *s);
+/* Does it have an end at the target, and a recording? */
+bool channel_relayed(const struct channel *ch);
 struct channel *channel_find(struct session *s, uint32_t id);
 bool channels_pump(struct session *s);
 void channel_drop(struct channel *ch);
@@ -134,6 +139,7 @@ void channel_recorded(struct session *s);
 /* session_request.c: channel requests */
 void request_arrived(struct session *s, ssh_message msg);
 void request_signal(struct channel *ch, const char *name);
+void request_agent(struct channel *ch);
 bool requests_pump(struct channel *ch);
 void request_gate_answer(
 	struct channel *ch, uint32_t request, bool allow, const char *text);
@@ -160,6 +166,13 @@ enum sgb_err stream_forward(struct session *s, struct msg *msg);
 void stream_refused(struct session *s, const char *text);
 bool stream_move(struct channel *ch);
 void stream_closed(struct channel *ch);
+
+/* session_back.c: channels that the target opens */
+void back_global(struct session *s, ssh_message msg);
+void back_gate_answer(struct session *s, bool allow);
+bool back_opening(struct channel *ch);
+bool back_pump(struct session *s);
+void back_done(struct session *s);
 
 /* session_local.c: the bastion's own commands */
 bool local_request(struct channel *ch, struct request *rq);

@@ -116,7 +116,9 @@ static enum sgb_err got_notice(struct session *s, struct msg *msg)
 	enum sgb_err err = reader_end(&msg->reader);
 	struct channel *ch;
 
-	if (!err) {
+	if (!err && !s->auth.done) {
+		auth_show(s, text);
+	} else if (!err) {
 		TAILQ_FOREACH (ch, &s->channels, entry)
 			if (ch->pty)
 				channel_tell(ch, text);

@@ -54,7 +54,7 @@ void channel_totals(struct channel *ch)
 	uint8_t digest[32];
 	struct buf body;
 
-	if (ch->kind != CHANNEL_RELAY || !ch->started)
+	if (!channel_relayed(ch) || !ch->started)
 		return;
 	buf_init(&body, 256);
 	if (ch->payload == PAYLOAD_LIMITED && output > ch->kept) {

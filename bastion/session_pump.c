@@ -110,6 +110,17 @@ static void client_signal(
 	ch->session->busy = true;
 }
 
+static void client_agent(ssh_session ssh, ssh_channel channel, void *arg)
+{
+	struct channel *ch = arg;
+
+	(void)ssh;
+	(void)channel;
+	if (ch->kind == CHANNEL_RELAY && ch->request_count < 64)
+		request_agent(ch);
+	ch->session->busy = true;
+}
+
 static void target_eof(ssh_session ssh, ssh_channel channel, void *arg)
 {
 	struct channel *ch = arg;
@@ -173,6 +184,8 @@ void channel_callbacks(struct channel *ch)
 		.channel_eof_function = client_eof,
 		.channel_close_function = client_close,
 		.channel_signal_function = client_signal,
+		/* libssh says yes to the client whatever comes of it. */
+		.channel_auth_agent_req_function = client_agent,
 	};
 	ssh_callbacks_init(&ch->client_cb);
 	ssh_set_channel_callbacks(ch->client, &ch->client_cb);
@@ -378,7 +391,7 @@ static bool move_ends(struct channel *ch)
 	/* A status that is there goes first. */
 	if (ch->target_eof && !ch->out_eof_sent && !ch->client_closed &&
 		delivered(ch) && exit_settled(ch)) {
-		if (ch->kind == CHANNEL_RELAY)
+		if (channel_relayed(ch))
 			record_put(&s->record, ch->id, RECORD_EOF_OUT, NULL, 0);
 		ssh_channel_send_eof(ch->client);
 		ch->out_eof_sent = true;
@@ -415,7 +428,7 @@ static void finish(struct channel *ch)
 	if (ch->sftp)
 		sftp_watch_end(ch->sftp);
 	channel_totals(ch);
-	if (ch->kind == CHANNEL_RELAY) {
+	if (channel_relayed(ch)) {
 		record_put(&s->record, ch->id, RECORD_CLOSE, NULL, 0);
 		link_report(s, ch->id, SESSION_REPORT_CHANNEL_CLOSED,
 			ch->bytes_in, ch->bytes_out,
@@ -434,7 +447,7 @@ bool channel_move(struct channel *ch)
 	}
 	progress = drain_all(ch);
 	progress |= move_to_client(ch);
-	if (ch->kind == CHANNEL_RELAY)
+	if (channel_relayed(ch))
 		progress |= move_to_target(ch);
 	progress |= move_exit(ch);
 	progress |= move_ends(ch);

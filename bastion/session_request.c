@@ -22,8 +22,9 @@ struct request_kind {
 	bool starts; /* once a channel */
 };
 
-/* libssh has no number for signals: they come by callback. */
+/* libssh has no numbers for these: they come by callback. */
 #define SUBTYPE_SIGNAL 1000
+#define SUBTYPE_AGENT  1001
 
 static const struct request_kind kinds[] = {
 	{SSH_CHANNEL_REQUEST_PTY, SESSION_REQUEST_PTY, RECORD_PTY, false},
@@ -35,6 +36,7 @@ static const struct request_kind kinds[] = {
 	{SSH_CHANNEL_REQUEST_SUBSYSTEM, SESSION_REQUEST_SUBSYSTEM,
 		RECORD_SUBSYSTEM, true},
 	{SUBTYPE_SIGNAL, SESSION_REQUEST_NONE, RECORD_SIGNAL, false},
+	{SUBTYPE_AGENT, SESSION_REQUEST_AGENT, RECORD_NOTE, false},
 };
 
 static const struct request_kind *kind_of(int subtype)
@@ -159,6 +161,20 @@ void request_signal(struct channel *ch, const char *name)
 		return;
 	rq->subtype = SUBTYPE_SIGNAL;
 	rq->text = strlen(name) <= 64 ? strdup(name) : NULL;
+	if (rq->text)
+		append(ch, rq);
+	else
+		request_free(rq);
+}
+
+void request_agent(struct channel *ch)
+{
+	struct request *rq = calloc(1, sizeof(*rq));
+
+	if (!rq)
+		return;
+	rq->subtype = SUBTYPE_AGENT;
+	rq->text = strdup("agent forwarding");
 	if (rq->text)
 		append(ch, rq);
 	else
@@ -300,6 +316,9 @@ static int forward(struct channel *ch, struct request *rq)
 		return ssh_channel_request_exec(ch->target, rq->text);
 	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
 		return ssh_channel_request_subsystem(ch->target, rq->text);
+	case SUBTYPE_AGENT:
+		ch->session->agent_granted = true;
+		return ssh_channel_request_auth_agent(ch->target);
 	case SUBTYPE_SIGNAL:
 		return ssh_channel_request_send_signal(ch->target, rq->text);
 	default: return SSH_ERROR;

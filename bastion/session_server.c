@@ -223,7 +223,7 @@ static const struct {
 	{SSH_REQUEST_AUTH, false, auth_message},
 	{SSH_REQUEST_CHANNEL_OPEN, true, channel_opened},
 	{SSH_REQUEST_CHANNEL, true, request_arrived},
-	{SSH_REQUEST_GLOBAL, true, refuse_message},
+	{SSH_REQUEST_GLOBAL, true, back_global},
 };
 
 /* A peer that asks faster than anybody works is cut off. */

@@ -553,10 +553,49 @@ test_hostile() {
 	like "hostile: and none of it crashed" "$out" '^session exit 0'
 }
 
+test_agent() {
+	local out
+
+	conf
+	out=$(gw -A -o IdentityAgent="$SSH_AUTH_SOCK" $through 'ssh-add -l')
+	like "agent: reachable from the target" "$out" 'user.*ED25519'
+	out=$(log)
+	like "agent: asked at the gate" "$out" '^gate 1 7 agent forwarding yes'
+	like "agent: its use is recorded" "$out" '^record 2 open 10 auth-agent'
+	conf "deny=agent forwarding"
+	out=$(gw -A -o IdentityAgent="$SSH_AUTH_SOCK" $through \
+		'ssh-add -l 2>&1')
+	like "agent: not where refused" "$out" 'Could not open a connection'
+	like "agent: refusal recorded" "$(log)" \
+		'^record 1 refused .*agent forwarding'
+}
+
+test_remote_forward() {
+	local out port
+
+	port=$(free_port)
+	conf
+	out=$(gw -R "127.0.0.1:$port:127.0.0.1:$target_port" $through \
+		"bash -c 'exec 3<>/dev/tcp/127.0.0.1/$port; head -1 <&3'")
+	like "remote forward: reaches the client's side" "$out" '^SSH-2.0-'
+	out=$(log)
+	like "remote forward: asked at the gate" "$out" \
+		'^gate 0 9 127.0.0.1 yes'
+	like "remote forward: its use is recorded" "$out" \
+		"open .*forwarded-tcpip 127.0.0.1:$port from 127.0.0.1"
+	conf deny=127.0.0.1
+	gw -o ExitOnForwardFailure=yes -R "127.0.0.1:$port:127.0.0.1:22" \
+		$through true
+	is "remote forward: not where refused" $? 255
+	like "remote forward: refusal recorded" "$(log)" \
+		'refused .*remote forward of 127.0.0.1'
+}
+
 login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
-	sftp_rights multi jump local auth hostkey gate recorder forward hostile
+	sftp_rights multi jump local auth hostkey gate recorder forward agent \
+	remote_forward hostile
 for name; do
 	"test_$name"
 done
