@@ -221,8 +221,13 @@ test: deps
 	@$(MAKE) --no-print-directory all unit
 	@tests/run.sh $(BUILD)
 
+$(BUILD)/tests/bench/policy: $(BUILD)/tests/bench/policy.o $(BUILD)/libsgb.a
+	$(say) LINK $@
+	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(CRYPTO_LIBS)
+
 bench: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/policy
+	@$(BUILD)/tests/bench/policy
 	@tests/bench/bench.sh $(BUILD)
 	@tests/bench/pam.sh $(BUILD)
 

@@ -80,6 +80,12 @@ struct policy_symbol {
 	uint32_t id[NAME_KINDS]; /* index + 1; 0: there is none */
 };
 
+/* The hash beside the number saves a look at the symbol. */
+struct policy_symbol_slot {
+	uint32_t hash;
+	uint32_t sym; /* symbol + 1; 0: free */
+};
+
 /* ---- declarations ---- */
 
 enum policy_elem_kind {
@@ -284,7 +290,7 @@ struct policy {
 	_Alignas(16) char scratch[512];
 
 	VEC(struct policy_symbol) symbols;
-	uint32_t *symbol_slots; /* symbol + 1 */
+	struct policy_symbol_slot *symbol_slots;
 	uint32_t symbol_mask;
 
 	VEC(struct policy_elem) elems;

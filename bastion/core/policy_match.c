@@ -122,28 +122,36 @@ static enum policy_reason query_chain(struct policy_query *query)
 	return query->node ? POLICY_GRANTED : POLICY_NO_TARGET;
 }
 
-static enum policy_reason query_node(struct policy_query *query)
+/* The address of an instance was judged when the policy was compiled. */
+static enum policy_reason query_address(struct policy_query *query)
 {
-	const struct policy *policy = query->policy;
-	const char *target = query->request->target;
-	uint32_t sym = policy_symbol_find(policy, target);
-	uint32_t node = policy_named(policy, sym, NAME_NODE);
-	enum policy_reason reason = POLICY_GRANTED;
+	enum policy_reason reason;
 
-	if (node != POLICY_NONE && !policy->nodes.at[node].subnet) {
-		query->node = &policy->nodes.at[node];
-		query->addr = policy->nets.at[query->node->nets.first].base;
-	} else if (!addr_parse(target, &query->addr)) {
-		reason = query_chain(query);
-	} else {
+	if (addr_parse(query->request->target, &query->addr))
 		return POLICY_NO_TARGET;
-	}
+	reason = query_chain(query);
 	if (addr_is_forbidden_target(&query->addr) &&
 		!(query->node && query->node->local &&
 			addr_is_loopback(&query->addr)))
 		return POLICY_FORBIDDEN_ADDRESS;
-	if (reason != POLICY_GRANTED)
-		return reason;
+	return reason;
+}
+
+static enum policy_reason query_node(struct policy_query *query)
+{
+	const struct policy *policy = query->policy;
+	uint32_t sym = policy_symbol_find(policy, query->request->target);
+	uint32_t node = policy_named(policy, sym, NAME_NODE);
+
+	if (node != POLICY_NONE && !policy->nodes.at[node].subnet) {
+		query->node = &policy->nodes.at[node];
+		query->addr = policy->nets.at[query->node->nets.first].base;
+	} else {
+		enum policy_reason reason = query_address(query);
+
+		if (reason != POLICY_GRANTED)
+			return reason;
+	}
 	if (!query->node->subnet) {
 		query->objects = policy->ids.at + query->node->objects.first;
 		query->object_count = query->node->objects.count;

@@ -81,21 +81,22 @@ static uint32_t hash_text(const char *text, size_t len)
 	return hash ^ hash >> 15;
 }
 
-static void slots_put(
-	uint32_t *slots, uint32_t mask, uint32_t hash, uint32_t sym)
+static void slots_put(struct policy_symbol_slot *slots, uint32_t mask,
+	uint32_t hash, uint32_t sym)
 {
 	uint32_t i = hash & mask;
 
-	while (slots[i])
+	while (slots[i].sym)
 		i = (i + 1) & mask;
-	slots[i] = sym + 1;
+	slots[i].hash = hash;
+	slots[i].sym = sym + 1;
 }
 
 static enum sgb_err slots_grow(struct policy *policy)
 {
 	uint32_t cap = policy->symbol_slots ? (policy->symbol_mask + 1) * 2
 					    : 1024;
-	uint32_t *slots = calloc(cap, sizeof(*slots));
+	struct policy_symbol_slot *slots = calloc(cap, sizeof(*slots));
 	uint32_t i;
 
 	if (!slots)
@@ -111,18 +112,21 @@ static enum sgb_err slots_grow(struct policy *policy)
 static uint32_t symbol_lookup(const struct policy *policy, const char *text,
 	size_t len, uint32_t hash)
 {
+	const struct policy_symbol_slot *slot;
 	uint32_t i;
 
 	if (!policy->symbol_slots)
 		return POLICY_NONE;
-	for (i = hash & policy->symbol_mask; policy->symbol_slots[i];
+	for (i = hash & policy->symbol_mask; policy->symbol_slots[i].sym;
 		i = (i + 1) & policy->symbol_mask) {
-		uint32_t sym = policy->symbol_slots[i] - 1;
-		const struct policy_symbol *known = &policy->symbols.at[sym];
+		const char *known;
 
-		if (known->hash == hash && !strncmp(known->text, text, len) &&
-			!known->text[len])
-			return sym;
+		slot = &policy->symbol_slots[i];
+		if (slot->hash != hash)
+			continue;
+		known = policy->symbols.at[slot->sym - 1].text;
+		if (!strncmp(known, text, len) && !known[len])
+			return slot->sym - 1;
 	}
 	return POLICY_NONE;
 }

@@ -327,7 +327,8 @@ static void parse_clauses(struct policy_parser *parser,
 			parse_next(parser);
 			row->parse(parser, rule);
 		}
-		if (parser->errors != errors)
+		/* Not every mistake is counted: see parser->quiet. */
+		if (!row || parser->errors != errors)
 			clause_resume(parser, words);
 	}
 }

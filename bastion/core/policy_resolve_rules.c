@@ -34,6 +34,21 @@ static bool has_upper(const char *text)
 	return false;
 }
 
+/* The names of groups alone: every user who stands in no group is looked
+ * for among them. */
+static const char *nearest_group(const struct policy *policy, const char *text)
+{
+	const char *words[2] = {NULL, NULL};
+	const char *nearest = NULL;
+	uint32_t i;
+
+	for (i = 0; i < policy->groups.count && !nearest; i++) {
+		words[0] = policy_symbol_text(policy, policy->groups.at[i].sym);
+		nearest = diag_nearest(text, words);
+	}
+	return nearest ? policy_nearest(policy, text, 1u << NAME_GROUP) : NULL;
+}
+
 static void resolve_user(
 	struct policy_parser *parser, const struct policy_elem *elem)
 {
@@ -44,7 +59,7 @@ static void resolve_user(
 
 	if (policy_named(policy, elem->sym, NAME_USER) != POLICY_NONE)
 		return;
-	near = policy_nearest(policy, text, 1u << NAME_GROUP);
+	near = nearest_group(policy, text);
 	if (!near && !has_upper(text)) {
 		*vec_add(policy, &policy->users) = elem->sym;
 		if (!policy->failed)
