@@ -32,6 +32,7 @@ struct connection {
 	enum monitor_phase phase;
 	bool counted; /* as unauthenticated, in sources */
 	char *user, *target, *login, *rec_id, *parent;
+	char *approval; /* group that must approve, or NULL */
 };
 TAILQ_HEAD(connections, connection);
 

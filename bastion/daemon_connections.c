@@ -62,6 +62,7 @@ void connection_close(struct daemon *d, struct connection *conn)
 	free(conn->login);
 	free(conn->rec_id);
 	free(conn->parent);
+	free(conn->approval);
 	free(conn);
 }
 
@@ -80,7 +81,7 @@ static enum sgb_err on_state(
 	take_text(&conn->login, reader_cstring(&msg->reader, 256));
 	take_text(&conn->rec_id, reader_cstring(&msg->reader, 64));
 	take_text(&conn->parent, reader_cstring(&msg->reader, 64));
-	if (conn->phase >= MONITOR_PHASE_PROVED)
+	if (conn->phase >= MONITOR_PHASE_WAITING)
 		uncount(d, conn);
 	return reader_end(&msg->reader);
 }
@@ -116,21 +117,137 @@ static enum sgb_err on_child(
 	return SGB_OK;
 }
 
+static enum sgb_err on_ask(
+	struct daemon *d, struct connection *conn, struct msg *msg)
+{
+	char *group = reader_cstring(&msg->reader, 256);
+
+	(void)d;
+	if (group && !*group) {
+		free(group);
+		group = NULL;
+	}
+	take_text(&conn->approval, group);
+	return reader_end(&msg->reader);
+}
+
+/* Who judges is the sender's user, as its monitor proved it; whether he may is
+ * for the monitor that asked to decide. */
+static enum sgb_err on_verdict(
+	struct daemon *d, struct connection *conn, struct msg *msg)
+{
+	char *id = reader_cstring(&msg->reader, CONN_ID_MAX - 1);
+	uint32_t yes = reader_u32(&msg->reader);
+	char *reason = reader_cstring(&msg->reader, 256);
+	enum sgb_err err = reader_end(&msg->reader);
+	struct connection *other = err ? NULL : connection_find(d, id);
+	struct msg out;
+
+	if (other && other->approval && conn->user) {
+		msg_init(&out, MSG_MON_APPROVAL);
+		buf_put_cstring(&out.body, conn->user);
+		buf_put_u32(&out.body, yes);
+		buf_put_cstring(&out.body, reason);
+		if (msg_send(other->control, &out))
+			log_put(LOG_WARNING, "%s: verdict not delivered", id);
+		msg_done(&out);
+	}
+	free(id);
+	free(reason);
+	return err;
+}
+
+/* Only one's own; the administrator has the control socket. */
+static enum sgb_err on_stop(
+	struct daemon *d, struct connection *conn, struct msg *msg)
+{
+	char *id = reader_cstring(&msg->reader, CONN_ID_MAX - 1);
+	char *reason = reader_cstring(&msg->reader, 256);
+	enum sgb_err err = reader_end(&msg->reader);
+	struct connection *other = err ? NULL : connection_find(d, id);
+
+	if (other && conn->user && other->user &&
+		!strcmp(conn->user, other->user) &&
+		connection_end(other, reason))
+		log_put(LOG_WARNING, "%s: end not delivered", id);
+	free(id);
+	free(reason);
+	return err;
+}
+
+static void put_row(struct buf *out, const struct connection *conn)
+{
+	char source[ADDR_TEXT_MAX];
+
+	buf_put_cstring(out, conn->id);
+	buf_put_cstring(out, conn->user);
+	buf_put_cstring(out, addr_text(&conn->source, source));
+	buf_put_cstring(out, conn->login);
+	buf_put_cstring(out, conn->target);
+	buf_put_cstring(out, conn->approval);
+	buf_put_u32(out, conn->phase);
+	buf_put_u64(out, (uint64_t)conn->since);
+}
+
+static enum sgb_err on_query(
+	struct daemon *d, struct connection *conn, struct msg *msg)
+{
+	enum sgb_err err = reader_end(&msg->reader);
+	const struct connection *row;
+	struct buf rows;
+	struct msg out;
+	uint32_t count = 0;
+
+	if (err)
+		return err;
+	buf_init(&rows, MSG_MAX_BYTES);
+	TAILQ_FOREACH (row, &d->connections, link) {
+		/* A row is well below 1 KiB; what does not fit is left out. */
+		if (!row->user || rows.len > MSG_MAX_BYTES - 4096)
+			continue;
+		put_row(&rows, row);
+		count++;
+	}
+	msg_init(&out, MSG_MON_LIST);
+	buf_put_u32(&out.body, count);
+	buf_put(&out.body, rows.data, rows.len);
+	if (msg_send(conn->control, &out))
+		log_put(LOG_WARNING, "%s: list not delivered", conn->id);
+	msg_done(&out);
+	buf_done(&rows);
+	return SGB_OK;
+}
+
+static const struct report_row {
+	enum msg_type type;
+	enum sgb_err (*handle)(
+		struct daemon *, struct connection *, struct msg *);
+} report_rows[] = {
+	{MSG_MON_STATE, on_state},
+	{MSG_MON_PENALTY, on_penalty},
+	{MSG_MON_CHILD, on_child},
+	{MSG_MON_ASK, on_ask},
+	{MSG_MON_VERDICT, on_verdict},
+	{MSG_MON_QUERY, on_query},
+	{MSG_MON_STOP, on_stop},
+};
+
 void connection_poll(struct daemon *d, struct connection *conn)
 {
 	struct msg msg;
 	enum sgb_err err;
+	size_t i;
 
 	msg_init(&msg, MSG_NONE);
 	err = msg_recv(conn->control, &msg);
-	if (!err && msg.type == MSG_MON_STATE)
-		err = on_state(d, conn, &msg);
-	else if (!err && msg.type == MSG_MON_PENALTY)
-		err = on_penalty(d, conn, &msg);
-	else if (!err && msg.type == MSG_MON_CHILD)
-		err = on_child(d, conn, &msg);
-	else if (!err)
-		err = SGB_ERR_FORMAT;
+	for (i = 0; !err; i++) {
+		if (i == sizeof(report_rows) / sizeof(report_rows[0])) {
+			err = SGB_ERR_FORMAT;
+		} else if (report_rows[i].type == msg.type) {
+			err = report_rows[i].handle(d, conn, &msg);
+			break;
+		}
+	}
 	msg_done(&msg);
 	if (err == SGB_ERR_AGAIN || !err)
 		return;

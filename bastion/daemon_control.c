@@ -27,6 +27,7 @@ static const char *phase_name(enum monitor_phase phase)
 		[MONITOR_PHASE_START] = "start",
 		[MONITOR_PHASE_AUTH] = "auth",
 		[MONITOR_PHASE_FACTOR] = "factor",
+		[MONITOR_PHASE_WAITING] = "waiting",
 		[MONITOR_PHASE_PROVED] = "proved",
 		[MONITOR_PHASE_OPEN] = "open",
 		[MONITOR_PHASE_CLOSING] = "closing",
@@ -51,6 +52,7 @@ static void put_connection(struct buf *out, const struct connection *conn)
 	put_field(out, "login", conn->login);
 	put_field(out, "recording", conn->rec_id);
 	put_field(out, "parent", conn->parent);
+	put_field(out, "approval", conn->approval);
 	buf_put_u8(out, '}');
 }
 

@@ -178,28 +178,45 @@ static enum sgb_err reload(struct monitor *m, struct msg *msg)
 	return SGB_OK;
 }
 
+static enum sgb_err told_to_end(struct monitor *m, struct msg *msg)
+{
+	char *text = reader_cstring(&msg->reader, 512);
+	enum sgb_err err = reader_end(&msg->reader);
+
+	if (!err)
+		cut(m, RECORDER_CLOSE_POLICY, text, text);
+	free(text);
+	return err;
+}
+
+enum sgb_err monitor_control(struct monitor *m, struct msg *msg)
+{
+	switch (msg->type) {
+	case MSG_MON_RELOAD: return reload(m, msg);
+	case MSG_MON_END: return told_to_end(m, msg);
+	case MSG_MON_APPROVAL: return monitor_approval_verdict(m, msg);
+	/* A list that came too late for whoever asked. */
+	case MSG_MON_LIST: return SGB_OK;
+	default: return SGB_ERR_PHASE;
+	}
+}
+
 static enum sgb_err on_control(struct monitor *m)
 {
 	struct msg msg;
-	char *text;
 	enum sgb_err err;
 
 	msg_init(&msg, MSG_NONE);
 	err = msg_recv(m->control, &msg);
 	if (err == SGB_ERR_AGAIN) {
 		err = SGB_OK;
-	} else if (!err && msg.type == MSG_MON_RELOAD) {
-		err = reload(m, &msg);
-	} else if (!err && msg.type == MSG_MON_END) {
-		text = reader_cstring(&msg.reader, 512);
-		if (text)
-			cut(m, RECORDER_CLOSE_POLICY, text, text);
-		free(text);
 	} else if (err == SGB_ERR_CLOSED) {
 		/* sgbridged is being upgraded or died: sessions go on. */
 		close(m->control);
 		m->control = -1;
 		err = SGB_OK;
+	} else if (!err) {
+		err = monitor_control(m, &msg);
 	}
 	msg_done(&msg);
 	return err;
@@ -230,7 +247,7 @@ static void on_deadline(struct monitor *m)
 	if (m->ending) {
 		(void)kill(m->session_pid, SIGKILL);
 		m->deadline_ms = 0;
-	} else if (m->phase < MONITOR_PHASE_PROVED) {
+	} else if (m->phase < MONITOR_PHASE_WAITING) {
 		monitor_report_penalty(m, MONITOR_PENALTY_GRACE);
 		monitor_end(
 			m, RECORDER_CLOSE_CLIENT, "The login took too long.");
@@ -380,6 +397,7 @@ void monitor_done(struct monitor *m)
 	conf_free(m->conf);
 	free(m->client_banner);
 	free(m->user);
+	free(m->approver);
 	free(m->key_blob);
 	free(m->target);
 	free(m->login);

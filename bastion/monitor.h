@@ -44,8 +44,8 @@ struct monitor {
 	struct conf *conf;
 	struct policy *policy;
 	int conf_fd, policy_fd; /* sealed, what both were read from */
-	int control; /* to sgbridged */
-	int client;  /* until the session has it; then -1 */
+	int control;		/* to sgbridged */
+	int client;		/* until the session has it; then -1 */
 	char conn_id[CONN_ID_MAX];
 	char parent_id[CONN_ID_MAX]; /* inner mode, else "" */
 	struct addr source;
@@ -72,6 +72,7 @@ struct monitor {
 	uint8_t *key_blob;
 	size_t key_blob_len;
 	struct authkeys_limits limits; /* of that key */
+	char *approver;		       /* who approved this target, or NULL */
 	char mfa[MONITOR_MFA_MAX];     /* factor used: "totp", ..., or "" */
 	struct pam_handle *pam;
 	bool pam_session;
@@ -122,6 +123,9 @@ int monitor_serve(struct monitor *m);
 /* Frees what m owns; closes descriptors. */
 void monitor_done(struct monitor *m);
 
+/* Handles one message of sgbridged. */
+enum sgb_err monitor_control(struct monitor *m, struct msg *msg) SGB_MUST_CHECK;
+
 /* monitor_requests.c: one message from the session, judged by the table of
  * requests and the phases that permit them. An error ends the session. */
 enum sgb_err monitor_request(struct monitor *m, struct msg *msg) SGB_MUST_CHECK;
@@ -138,6 +142,27 @@ enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg);
 enum sgb_err monitor_auth_kbd(struct monitor *m, struct msg *msg);
 /* After a reload: may the key that was proved still be used? */
 bool monitor_key_permitted(struct monitor *m, const char **ret_reason);
+
+/* The connection is logged on: tells the session, and the daemon. */
+enum sgb_err monitor_auth_done(
+	struct monitor *m, const char *text) SGB_MUST_CHECK;
+
+/* monitor_approval.c: four eyes. Asks if the target wants an approval; then
+ * *ret_waiting, and the login goes on in monitor_approval_verdict. */
+enum sgb_err monitor_approval_ask(
+	struct monitor *m, bool *ret_waiting) SGB_MUST_CHECK;
+enum sgb_err monitor_approval_verdict(
+	struct monitor *m, struct msg *msg) SGB_MUST_CHECK;
+/* Commands: requests, approve ID, deny ID, sessions, end ID. The answer is
+ * appended to out; returns its exit status. */
+uint32_t monitor_cmd_requests(
+	struct monitor *m, const char *arg, struct buf *out);
+uint32_t monitor_cmd_approve(
+	struct monitor *m, const char *arg, struct buf *out);
+uint32_t monitor_cmd_deny(struct monitor *m, const char *arg, struct buf *out);
+uint32_t monitor_cmd_sessions(
+	struct monitor *m, const char *arg, struct buf *out);
+uint32_t monitor_cmd_end(struct monitor *m, const char *arg, struct buf *out);
 
 /* monitor_pam.c: the second factor. One PAM transaction a connection.
  * Returns SGB_OK only if authenticate, acct_mgmt and open_session all did;

@@ -197,28 +197,42 @@ static void log_on_event(struct monitor *m, bool ok, const char *reason)
 			"denied.");
 }
 
+enum sgb_err monitor_auth_done(struct monitor *m, const char *text)
+{
+	m->phase = MONITOR_PHASE_PROVED;
+	m->deadline_ms = 0;
+	monitor_report_state(m);
+	return reply(m, SESSION_AUTH_DONE, text);
+}
+
+/* Both factors are there; the target may still want four eyes. */
+static enum sgb_err admit(struct monitor *m, const char *text)
+{
+	bool waiting = false;
+	enum sgb_err err = monitor_approval_ask(m, &waiting);
+
+	if (err || waiting || m->ending)
+		return err;
+	return monitor_auth_done(m, text);
+}
+
 static enum sgb_err run_pam(
 	struct monitor *m, enum policy_mfa mfa, uint64_t seconds)
 {
 	char text[512] = "";
 
-	if (monitor_pam_login(m, mfa, seconds, text, sizeof(text))) {
-		log_on_event(m, false, "second factor or account refused");
-		monitor_report_penalty(m, MONITOR_PENALTY_AUTH);
-		m->tries++;
-		if (m->tries < m->conf->max_auth_tries && !m->ending)
-			return reply(m, SESSION_AUTH_REFUSED, text);
-		monitor_end(m, RECORDER_CLOSE_POLICY,
-			*text ? text : "Too many authentication failures.");
-		return SGB_OK;
+	if (!monitor_pam_login(m, mfa, seconds, text, sizeof(text))) {
+		log_on_event(m, true, NULL);
+		return m->ending ? SGB_OK : admit(m, text);
 	}
-	log_on_event(m, true, NULL);
-	if (m->ending)
-		return SGB_OK;
-	m->phase = MONITOR_PHASE_PROVED;
-	m->deadline_ms = 0;
-	monitor_report_state(m);
-	return reply(m, SESSION_AUTH_DONE, text);
+	log_on_event(m, false, "second factor or account refused");
+	monitor_report_penalty(m, MONITOR_PENALTY_AUTH);
+	m->tries++;
+	if (m->tries < m->conf->max_auth_tries && !m->ending)
+		return reply(m, SESSION_AUTH_REFUSED, text);
+	monitor_end(m, RECORDER_CLOSE_POLICY,
+		*text ? text : "Too many authentication failures.");
+	return SGB_OK;
 }
 
 static enum sgb_err key_proved(struct monitor *m, struct offer *offer,
@@ -338,8 +352,5 @@ enum sgb_err monitor_auth_none(struct monitor *m, struct msg *msg)
 	}
 	free(m->login);
 	m->login = login;
-	m->phase = MONITOR_PHASE_PROVED;
-	m->deadline_ms = 0;
-	monitor_report_state(m);
-	return reply(m, SESSION_AUTH_DONE, "");
+	return admit(m, "");
 }

@@ -69,11 +69,13 @@ static void each_host(struct monitor *m, struct buf *out,
 			m->user);
 }
 
-static void cmd_hosts(struct monitor *m, struct buf *out)
+static uint32_t cmd_hosts(struct monitor *m, const char *arg, struct buf *out)
 {
+	(void)arg;
 	buf_printf(out, "%-20s %-16s %-12s %5s  %s\n", "INSTANCE", "GROUP",
 		"LOGIN", "PORT", "MAY");
 	each_host(m, out, put_host);
+	return 0;
 }
 
 /* One Host block an instance; the bastion answers as each of them, so its
@@ -116,8 +118,9 @@ static void put_known_host(const struct monitor *m, struct buf *out)
 	EVP_PKEY_free(key);
 }
 
-static void cmd_config(struct monitor *m, struct buf *out)
+static uint32_t cmd_config(struct monitor *m, const char *arg, struct buf *out)
 {
+	(void)arg;
 	buf_printf(out,
 		"# sgbridge: instances that %s may reach. Append to "
 		"~/.ssh/config and set\n# HostName and Port of the bastion as "
@@ -127,56 +130,77 @@ static void cmd_config(struct monitor *m, struct buf *out)
 		m->user, m->local_addr, m->user);
 	put_known_host(m, out);
 	each_host(m, out, put_config);
+	return 0;
 }
 
-static void cmd_whoami(struct monitor *m, struct buf *out)
+static uint32_t cmd_whoami(struct monitor *m, const char *arg, struct buf *out)
 {
 	char source[ADDR_TEXT_MAX];
 
+	(void)arg;
 	buf_printf(out,
 		"user     %s\nsource   %s\nkey      %s %s\nfactor   %s\n"
 		"session  %s\n",
 		m->user, addr_text(&m->source, source), m->key.name,
 		m->key.fingerprint, *m->mfa ? m->mfa : "none", m->conn_id);
+	return 0;
 }
 
-static void cmd_help(struct monitor *m, struct buf *out);
+static uint32_t cmd_help(struct monitor *m, const char *arg, struct buf *out);
 
 static const struct command_row {
 	const char *name;
+	bool takes_arg;
 	const char *help;
-	void (*run)(struct monitor *, struct buf *);
+	uint32_t (*run)(struct monitor *, const char *arg, struct buf *);
 } command_rows[] = {
-	{"hosts", "instances you may reach, and how", cmd_hosts},
-	{"config", "lines for your ~/.ssh/config", cmd_config},
-	{"whoami", "what the bastion knows about this login", cmd_whoami},
-	{"help", "this list", cmd_help},
+	{"hosts", false, "instances you may reach, and how", cmd_hosts},
+	{"config", false, "lines for your ~/.ssh/config", cmd_config},
+	{"whoami", false, "what the bastion knows about this login",
+		cmd_whoami},
+	{"sessions", false, "your sessions; all, for those who may list",
+		monitor_cmd_sessions},
+	{"end", true, "ID: end one of your sessions", monitor_cmd_end},
+	{"requests", false, "accesses that wait for your approval",
+		monitor_cmd_requests},
+	{"approve", true, "ID: let it begin", monitor_cmd_approve},
+	{"deny", true, "ID: refuse it", monitor_cmd_deny},
+	{"help", false, "this list", cmd_help},
 };
 
-static void cmd_help(struct monitor *m, struct buf *out)
+static uint32_t cmd_help(struct monitor *m, const char *arg, struct buf *out)
 {
 	size_t i;
 
 	(void)m;
-	buf_printf(out, "ssh user+login@instance@bastion   log on to an "
-			"instance\nssh -J user@bastion login@instance   the "
-			"same, recorded as well\n\nCommands of the bastion:\n");
+	(void)arg;
+	buf_printf(out,
+		"ssh user+login@instance@bastion       log on to an instance\n"
+		"ssh -J user@bastion login@instance    the same, recorded as "
+		"well\n\nCommands of the bastion:\n");
 	for (i = 0; i < sizeof(command_rows) / sizeof(command_rows[0]); i++)
 		buf_printf(out, "  %-10s %s\n", command_rows[i].name,
 			command_rows[i].help);
+	return 0;
 }
 
+/* "name" or "name argument", one blank between. */
 static uint32_t run(struct monitor *m, const char *command, struct buf *out)
 {
-	size_t i;
+	size_t len, i;
 
 	if (!*command)
 		command = "hosts";
+	len = strcspn(command, " ");
 	for (i = 0; i < sizeof(command_rows) / sizeof(command_rows[0]); i++) {
-		if (strcmp(command_rows[i].name, command))
+		const struct command_row *row = &command_rows[i];
+		const char *arg = command[len] ? command + len + 1 : "";
+
+		if (strlen(row->name) != len ||
+			strncmp(row->name, command, len) ||
+			row->takes_arg != (*arg != '\0'))
 			continue;
-		command_rows[i].run(m, out);
-		return 0;
+		return row->run(m, arg, out);
 	}
 	buf_printf(out, "no such command of the bastion; try: help\n");
 	return 127;

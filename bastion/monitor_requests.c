@@ -10,7 +10,9 @@
 #include "core/log.h"
 
 #define AT(phase) (1u << MONITOR_PHASE_##phase)
-#define ANY	  (AT(AUTH) | AT(FACTOR) | AT(PROVED) | AT(OPEN) | AT(CLOSING))
+#define ANY \
+	(AT(AUTH) | AT(FACTOR) | AT(WAITING) | AT(PROVED) | AT(OPEN) | \
+		AT(CLOSING))
 
 /* After the key exchange, once: what the client calls itself. */
 static enum sgb_err take_client(struct monitor *m, struct msg *msg)

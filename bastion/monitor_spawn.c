@@ -124,11 +124,9 @@ enum sgb_err monitor_spawn_session(struct monitor *m)
 }
 
 /* What the child must not share with its parent. */
-static enum sgb_err become_inner(struct monitor *m, int control, int stream,
-	const char *target, uint16_t port)
+static enum sgb_err become_inner(struct monitor *m, const char *id, int control,
+	int stream, const char *target, uint16_t port)
 {
-	uint32_t random;
-
 	close(m->control);
 	close(m->session);
 	if (m->recorder >= 0)
@@ -149,10 +147,7 @@ static enum sgb_err become_inner(struct monitor *m, int control, int stream,
 	m->phase = MONITOR_PHASE_START;
 	m->deadline_ms = monitor_now_ms() + m->conf->login_grace * 1000;
 	strcpy(m->parent_id, m->conn_id);
-	if (secret_random(&random, sizeof(random)))
-		return SGB_ERR_SYSTEM;
-	snprintf(m->conn_id, sizeof(m->conn_id), "%08lx%08x",
-		(unsigned long)time(NULL), random);
+	strcpy(m->conn_id, id);
 	free(m->client_banner);
 	m->client_banner = NULL;
 	m->target = strdup(target);
@@ -160,25 +155,25 @@ static enum sgb_err become_inner(struct monitor *m, int control, int stream,
 	return m->target ? SGB_OK : SGB_ERR_NOMEM;
 }
 
-static void run_inner(struct monitor *m, int control, int stream,
-	const char *target, uint16_t port)
+static void run_inner(struct monitor *m, const char *id, int control,
+	int stream, const char *target, uint16_t port)
 {
 	int status = 1;
 
-	if (!become_inner(m, control, stream, target, port) &&
+	if (!become_inner(m, id, control, stream, target, port) &&
 		!monitor_spawn_session(m))
 		status = monitor_serve(m);
 	monitor_done(m);
 	_exit(status);
 }
 
-static enum sgb_err announce(struct monitor *m, int control)
+static enum sgb_err announce(struct monitor *m, const char *id, int control)
 {
 	struct msg msg;
 	enum sgb_err err;
 
 	msg_init(&msg, MSG_MON_CHILD);
-	buf_put_cstring(&msg.body, m->conn_id);
+	buf_put_cstring(&msg.body, id);
 	err = msg_put_fd(&msg, control);
 	if (!err)
 		err = msg_send(m->control, &msg);
@@ -192,19 +187,27 @@ enum sgb_err monitor_fork_inner(
 	struct monitor_child *child = calloc(1, sizeof(*child));
 	int control[2] = {-1, -1}, stream[2] = {-1, -1};
 	enum sgb_err err = child ? SGB_OK : SGB_ERR_NOMEM;
+	char id[CONN_ID_MAX];
+	uint32_t random;
 
+	if (!err)
+		err = secret_random(&random, sizeof(random));
 	if (!err)
 		err = msg_pair(control);
 	if (!err && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream))
 		err = SGB_ERR_SYSTEM;
+	/* As sgbridged makes them: sorts by time. */
 	if (!err)
-		err = announce(m, control[0]);
+		snprintf(id, sizeof(id), "%08lx%08x", (unsigned long)time(NULL),
+			random);
+	if (!err)
+		err = announce(m, id, control[0]);
 	if (!err) {
 		child->pid = fork();
 		if (child->pid == 0) {
 			close(control[0]);
 			close(stream[0]);
-			run_inner(m, control[1], stream[1], target, port);
+			run_inner(m, id, control[1], stream[1], target, port);
 		}
 		err = child->pid < 0 ? SGB_ERR_SYSTEM : SGB_OK;
 	}

@@ -87,7 +87,7 @@ static const char *decide(struct monitor *m, struct policy_decision *decision)
 		return policy_reason_text(decision->reason);
 	if (!monitor_mfa_suffices(m, decision))
 		return "a stronger second factor is wanted for this target";
-	if (decision->approval)
+	if (decision->approval && !m->approver)
 		return "this access needs an approval, and none was given";
 	if (!decision->host_keys || !decision->host_keys[0])
 		return "no host key is pinned for this instance";
@@ -187,6 +187,7 @@ static enum sgb_err make_meta(const struct monitor *m, struct buf *out)
 	meta_field(out, "key", m->key.fingerprint);
 	meta_field(out, "key_type", m->key.name);
 	meta_field(out, "mfa", m->mfa);
+	meta_field(out, "approved_by", m->approver);
 	meta_field(out, "target", d->instance);
 	meta_field(out, "target_address", target);
 	meta_field(out, "security_group", d->security_group);

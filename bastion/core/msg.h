@@ -86,10 +86,11 @@ enum monitor_penalty {
 
 enum monitor_phase {
 	MONITOR_PHASE_START = 0,
-	MONITOR_PHASE_AUTH,   /* nothing proved */
-	MONITOR_PHASE_FACTOR, /* key proved, second factor wanted */
-	MONITOR_PHASE_PROVED, /* logged on, no target yet */
-	MONITOR_PHASE_OPEN,   /* connected to the target */
+	MONITOR_PHASE_AUTH,    /* nothing proved */
+	MONITOR_PHASE_FACTOR,  /* key proved, second factor wanted */
+	MONITOR_PHASE_WAITING, /* proved, an approval is asked for */
+	MONITOR_PHASE_PROVED,  /* logged on, no target yet */
+	MONITOR_PHASE_OPEN,    /* connected to the target */
 	MONITOR_PHASE_CLOSING,
 };
 
