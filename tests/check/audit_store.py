@@ -1,0 +1,251 @@
+"""A folder of recordings, changed in every way that verify must find.
+
+usage: audit_store.py BUILD
+"""
+import array
+import glob
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+build = os.path.abspath(sys.argv[1])
+audit = build + "/sgbridge-audit"
+work = tempfile.mkdtemp(prefix="sgb-store-")
+passed = failed = 0
+
+
+def ok(name, good, detail=""):
+    global passed, failed
+    passed, failed = passed + bool(good), failed + (not good)
+    if not good:
+        print("not ok: %s: %s" % (name, detail))
+
+
+def text(data):
+    return struct.pack(">I", len(data)) + data
+
+
+def run(*args, env=None):
+    done = subprocess.run([audit, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          check=False, env=dict(os.environ, XDG_STATE_HOME=work + "/state",
+                                                HOME=work, **(env or {})))
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def prepare():
+    os.chmod(work, 0o711)
+    code, line, _ = run("keygen", "-o", work + "/reader.pem")
+    ok("keygen", code == 0 and line.startswith("x25519 "), line)
+    with open(work + "/recipients", "w", encoding="ascii") as file:
+        file.write(line)
+    code, line, _ = run("writer-keygen", "-o", work + "/key")
+    ok("writer-keygen", code == 0 and line.startswith("ed25519 "), line)
+    with open(work + "/writers", "w", encoding="ascii") as file:
+        file.write(line)
+    code, _, err = run("keygen", "-o", work + "/key")
+    ok("a key is never replaced", code == 73 and "exists" in err, err)
+    with open(work + "/conf", "w", encoding="ascii") as file:
+        file.write("""recorder-user 65533:65533
+recorder-socket %s/socket
+recordings %s/rec
+events %s/events
+recipients %s/recipients
+signing-key %s/key
+disk-reserve 1M
+audit off
+""" % ((work,) * 5))
+    for name in ("recipients", "writers", "conf"):
+        os.chmod(work + "/" + name, 0o644)
+
+
+def start():
+    recorder = subprocess.Popen([build + "/sgbridge-recorder", "-e", "-c", work + "/conf"],
+                                stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 10
+    while True:
+        try:
+            connect().close()
+            return recorder
+        except OSError:
+            if time.monotonic() > until or recorder.poll() is not None:
+                raise
+            time.sleep(0.05)  # until it listens
+
+
+def connect():
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.settimeout(20)
+    sock.connect(work + "/socket")
+    return sock
+
+
+def record(meta, items, end=True):
+    """Makes a recording; returns its id and what must be kept alive."""
+    monitor = connect()
+    monitor.send(struct.pack(">H", 60) + text(b"c") + text(b"") + text(json.dumps(meta).encode()))
+    data, ancillary, _, _ = monitor.recvmsg(70000, 1000)
+    fds = array.array("i")
+    fds.frombytes(ancillary[0][2][:4])
+    stream = socket.socket(fileno=fds[0])
+    for number, (channel, kind, payload) in enumerate(items, 1):
+        stream.send(struct.pack(">IB", channel, kind) + text(payload))
+        while struct.unpack(">Q", stream.recv(8))[0] < number:
+            pass
+    if end:
+        monitor.send(struct.pack(">HI", 62, 1) + text(b""))
+        monitor.recv(70000)
+    return data[6:].decode(), (monitor, stream)
+
+
+def path_of(folder, rec_id):
+    return glob.glob("%s/*/*/*/%s.sgr" % (folder, rec_id))[0]
+
+
+def verify(folder, *more):
+    code, out, err = run("verify", "-d", folder, "--writer", work + "/writers", *more)
+    return code, out + err
+
+
+def changed(name, change, code, words):
+    """Verifies a copy of the store after a change."""
+    copy = work + "/copy"
+    shutil.copytree(work + "/rec", copy)
+    for root, folders, files in os.walk(copy):
+        for entry in folders + files:
+            os.chmod(os.path.join(root, entry), 0o700)
+    change(copy)
+    got, out = verify(copy)
+    ok(name, got == code and words in out, (got, out))
+    shutil.rmtree(copy)
+
+
+def edit_lines(folder, change):
+    path = sorted(glob.glob(folder + "/index/*.jsonl"))[-1]
+    with open(path, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    with open(path, "wb") as file:
+        file.write(b"".join(change(lines)))
+
+
+def truncate(path, size):
+    with open(path, "rb+") as file:
+        file.truncate(size)
+
+
+def changes(ids):
+    one, two = ids[0], ids[1]
+    changed("untouched", lambda d: None, 0, "intact")
+    changed("deleted", lambda d: os.unlink(path_of(d, one)), 5, one + "  missing")
+    changed("cut after its end",
+            lambda d: truncate(path_of(d, one), os.path.getsize(path_of(d, one)) - 160),
+            4, one + "  altered: cut after its end")
+    changed("cut to its header", lambda d: truncate(path_of(d, one), 900), 4, one + "  altered")
+    changed("replaced by another",
+            lambda d: shutil.copy(path_of(d, two), path_of(d, one)), 4, "renamed")
+    changed("index line deleted", lambda d: edit_lines(d, lambda l: l[:1] + l[2:]), 4,
+            "lines are missing")
+    changed("index lines swapped", lambda d: edit_lines(d, lambda l: [l[1], l[0]] + l[2:]), 4,
+            "altered")
+    changed("index rolled back", lambda d: edit_lines(d, lambda l: l[:-2]), 4, "not in the index")
+    changed("index line changed",
+            lambda d: edit_lines(d, lambda l: [l[0].replace(b"open", b"opel")] + l[1:]), 4,
+            "altered")
+    changed("index torn", lambda d: edit_lines(d, lambda l: l[:-1] + [l[-1][:-9]]), 3,
+            "ends inside a line")
+
+
+def trail():
+    code, out = verify(work + "/rec", "--events", work + "/events", "events")
+    ok("trail intact", code == 0 and "events" in out, out)
+    path = glob.glob(work + "/events/*.jsonl")[0]
+    with open(path, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    for line in lines:
+        event = json.loads(line)
+        ok("trail line is OCSF", event["class_uid"] and event["metadata"]["sequence"], line)
+    with open(path, "wb") as file:
+        file.write(b"".join(lines[:2] + lines[3:]))
+    code, out = verify(work + "/rec", "--events", work + "/events", "events")
+    ok("trail line deleted", code == 4 and ":3: after sequence 2 comes 4" in out, out)
+    with open(path, "wb") as file:
+        file.write(b"".join(lines))
+
+
+def reading(ids):
+    key = ("-d", work + "/rec", "-i", work + "/reader.pem")
+    code, out, _ = run("ls", *key, "--user", "mal*", "--json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    ok("ls filters", code == 0 and [row["rec"] for row in rows] == [ids[1]], out)
+    code, out, _ = run("ls", *key)
+    ok("ls escapes", "\x1b" not in out and "\\u001b" in out, out)
+    code, out, _ = run("ls", *key, "--mfa", "yes")
+    ok("ls mfa", ids[0] in out and ids[1] not in out, out)
+    code, out, _ = run("show", *key, ids[0])
+    ok("show", code == 0 and "alice" in out and "uname -a" in out, out)
+    code, out, _ = run("text", *key, ids[1])
+    ok("text has no escape", code == 0 and "\x1b" not in out and "overtyped" in out, out)
+    code, out, _ = run("search", *key, "NEEDLE")
+    ok("search finds the screen", code == 0 and ids[0] in out and ids[1] not in out, out)
+    code, out, _ = run("search", *key, "hidden-by-cr")
+    ok("overwritten text is not on the screen", code == 1, out)
+    code, out, _ = run("search", *key, "--raw", "hidden-by-cr")
+    ok("but in the bytes", code == 0 and ids[1] in out, out)
+    code, out, _ = run("search", *key, "--regex", "need.e [0-9]+")
+    ok("search by expression", code == 0 and ids[0] in out, out)
+    code, out, _ = run("export", *key, ids[1])
+    events = [json.loads(line) for line in out.splitlines()]
+    ok("asciicast is JSON", code == 0 and events[0]["version"] == 2, out[:200])
+    code, out, err = run("show", "-d", work + "/rec", "-i", work + "/key", ids[0])
+    ok("a wrong key says so", code == 65, err)
+    run("keygen", "-o", work + "/stranger.pem")
+    code, out, err = run("text", "-d", work + "/rec", "-i", work + "/stranger.pem", ids[0])
+    ok("a stranger reads nothing", code == 77 and not out, err)
+    code, out, _ = run("who-viewed", "--journal", work + "/state/sgbridge/views", ids[0])
+    ok("viewing was written down", code == 0 and "show" in out, out)
+    code, _, err = run("text", *key, "--journal", "/proc/nowhere", ids[0])
+    ok("no viewing without a journal", code == 73, err)
+    code, out, _ = run("verify", *key, "--json")
+    ok("level 1", code == 0 and out.count('"level":1') == len(ids), out)
+
+
+def main():
+    prepare()
+    recorder = start()
+    hostile = b"\x1b]0;evil\x07\x1b[31mred\x1b[0m hidden-by-cr\rovertyped-it-all-here\r\n\xff"
+    ids, kept = [], []
+    for meta, items in (
+            ({"user": "alice", "mfa": "totp"},
+             [(1, 10, b"uname -a"), (1, 3, b"a needle 42\n"), (1, 15, b"\0\0\0\0")]),
+            ({"user": "mallory\x1b[2J", "mfa": ""},
+             [(1, 6, struct.pack(">II", 80, 24) + text(b"xterm") + text(b"")), (1, 3, hostile)]),
+            ({"user": "carol"}, [(1, 3, b"x" * 5000)])):
+        rec_id, alive = record(meta, items)
+        ids.append(rec_id)
+        kept.append(alive)
+    code, out = verify(work + "/rec")
+    ok("verify while it runs", code == 0, out)
+    rec_id, alive = record({"user": "dave"}, [(1, 3, b"still open")], end=False)
+    code, out = verify(work + "/rec")
+    ok("a running one is open", code == 3 and rec_id + "  open or interrupted" in out, out)
+    recorder.send_signal(signal.SIGTERM)
+    ok("recorder stops", recorder.wait(20) == 0)
+    ids.append(rec_id)
+    changes(ids)
+    trail()
+    reading(ids)
+    print("%d passed, %d failed" % (passed, failed))
+    return 1 if failed else 0
+
+
+try:
+    status = main()
+finally:
+    shutil.rmtree(work)
+sys.exit(status)
