@@ -50,8 +50,8 @@ enum sgb_err conf_load(
 enum sgb_err conf_parse(const char *path, const char *text, size_t len,
 	struct conf **ret, struct diag *diag) SGB_MUST_CHECK;
 /* The same from a sealed memfd (file.h) with what was read before. */
-enum sgb_err conf_load_sealed(int fd, struct conf **ret, struct diag *diag)
-	SGB_MUST_CHECK;
+enum sgb_err conf_load_sealed(
+	int fd, struct conf **ret, struct diag *diag) SGB_MUST_CHECK;
 void conf_free(struct conf *conf);
 
 /* "name" (looked up) or "uid:gid" or "uid" in digits. SGB_ERR_NOTFOUND for

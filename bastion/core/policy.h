@@ -49,8 +49,8 @@ enum sgb_err policy_load(const char *path, struct policy **ret,
 	struct diag *diag) SGB_MUST_CHECK;
 #define POLICY_SEALED_MAX (64u * 1024 * 1024)
 /* From a sealed memfd (file.h) that holds an encoded source. */
-enum sgb_err policy_load_sealed(int fd, struct policy **ret,
-	struct diag *diag) SGB_MUST_CHECK;
+enum sgb_err policy_load_sealed(
+	int fd, struct policy **ret, struct diag *diag) SGB_MUST_CHECK;
 void policy_free(struct policy *policy);
 
 enum policy_verdict {
