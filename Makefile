@@ -274,7 +274,7 @@ UNITS = $(notdir $(wildcard conf/systemd/*.service))
 EXAMPLES = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
 	conf/policy.conf conf/nftables.conf conf/sgbridge-audit.rules \
 	conf/pam.d/* conf/sshd_config.d/*))
-COMPLETIONS = $(notdir $(wildcard conf/completion/*))
+COMPLETIONS := sgbridge sgbridge-otp sgbridge-audit
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 DOCDIR ?= $(PREFIX)/share/doc/sgbridge
 # What ships names the usual places; another PREFIX is written into it.
@@ -305,7 +305,7 @@ install: all
 	for file in $(EXAMPLES); do install -D -m 0644 conf/$$file \
 		$(DESTDIR)$(DOCDIR)/examples/$$file || exit 1; done
 	for file in $(COMPLETIONS); do install -D -m 0644 \
-		conf/completion/$$file \
+		conf/completion/sgbridge.bash \
 		$(DESTDIR)$(COMPLETIONDIR)/$$file || exit 1; done
 
 # Settings, keys, state and recordings are nobody's to delete unasked; files

@@ -91,7 +91,8 @@ const char *reason_slug(enum reason reason);
 
 /* Asks for a code without echo. The caller wipes and frees the answer
  * (secret_free_cstring). */
-enum reason login_ask(struct login *login, char **ret_answer);
+enum reason login_ask(
+	struct login *login, const char *prompt, char **ret_answer);
 /* Shows text, unless PAM_SILENT; failures do not matter. */
 void login_tell(struct login *login, int style, const char *text);
 

@@ -17,7 +17,6 @@
 #include "core/log.h"
 #include "core/secret.h"
 
-#define PROMPT	   "One-time code: "
 #define ANSWER_MAX 1024
 
 static const struct {
@@ -67,10 +66,11 @@ static int converse(
 	return result;
 }
 
-enum reason login_ask(struct login *login, char **ret_answer)
+enum reason login_ask(
+	struct login *login, const char *prompt, char **ret_answer)
 {
 	char *answer = NULL;
-	int result = converse(login, PAM_PROMPT_ECHO_OFF, PROMPT, &answer);
+	int result = converse(login, PAM_PROMPT_ECHO_OFF, prompt, &answer);
 
 	if (result != PAM_SUCCESS) {
 		secret_free_cstring(answer);

@@ -63,7 +63,7 @@ static void summarise(
 		ret->state = ret->wait ? "locked" : "active";
 	} else if (!otp_entry_get_pending(entry, &pending)) {
 		ret->token = pending;
-		ret->state = "pending";
+		ret->state = pending.invited ? "invited" : "pending";
 		otp_token_wipe(&pending);
 	}
 }

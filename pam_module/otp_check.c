@@ -37,9 +37,7 @@ enum sgb_err otp_code(const struct otp_token *token, uint64_t counter,
 	return SGB_OK;
 }
 
-/* Without spaces and one line ending; SGB_ERR_FORMAT if it is longer than
- * any code. */
-static enum sgb_err normalise(const char *answer, char *out, size_t out_len)
+enum sgb_err otp_normalise(const char *answer, char ret[OTP_SCRATCH_LEN + 1])
 {
 	size_t used = 0;
 	const char *c;
@@ -49,11 +47,11 @@ static enum sgb_err normalise(const char *answer, char *out, size_t out_len)
 			continue;
 		if (!strcmp(c, "\r\n") || !strcmp(c, "\n") || !strcmp(c, "\r"))
 			break;
-		if (used + 1 >= out_len)
+		if (used == OTP_SCRATCH_LEN)
 			return SGB_ERR_FORMAT;
-		out[used++] = *c >= 'a' && *c <= 'z' ? (char)(*c - 32) : *c;
+		ret[used++] = *c >= 'a' && *c <= 'z' ? (char)(*c - 32) : *c;
 	}
-	out[used] = '\0';
+	ret[used] = '\0';
 	return SGB_OK;
 }
 
@@ -189,7 +187,7 @@ static enum sgb_err check_answer(const struct otp_token *token,
 	char text[OTP_SCRATCH_LEN + 1];
 	enum sgb_err err;
 
-	if (normalise(question->answer, text, sizeof(text)))
+	if (otp_normalise(question->answer, text))
 		text[0] = '\0';
 	if (strlen(text) == OTP_SCRATCH_LEN) {
 		err = check_scratch(token, state, text, out);

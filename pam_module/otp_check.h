@@ -55,6 +55,10 @@ enum sgb_err otp_check(const struct otp_token *token, struct otp_state *state,
 /* As much work as otp_check does, for people without a token. */
 void otp_check_dummy(const struct otp_question *question);
 
+/* An answer without spaces, dashes and one line ending, in upper case.
+ * SGB_ERR_FORMAT if that is longer than any code. */
+enum sgb_err otp_normalise(
+	const char *answer, char ret[OTP_SCRATCH_LEN + 1]) SGB_MUST_CHECK;
 /* The code for a step or counter as text. */
 enum sgb_err otp_code(const struct otp_token *token, uint64_t counter,
 	char ret[OTP_DIGITS_MAX + 1]) SGB_MUST_CHECK;

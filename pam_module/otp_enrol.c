@@ -187,25 +187,15 @@ static int confirm_code(struct tool *tool, struct otp_entry *entry,
 		.tries = tool->store.tries,
 	};
 	struct otp_outcome out;
-	struct otp_state state;
-	enum sgb_err err;
+	enum sgb_err err = otp_entry_confirm(entry, token, &question, &out);
 
-	otp_state_init(&state, token);
-	err = otp_check(token, &state, &question, &out);
-	if (!err && (out.result != OTP_RIGHT || !strcmp(out.method, "scratch")))
-		return tool_fail(EX_NOPERM,
-			"this is not the token's present code; is the clock of "
-			"the phone, or of this host, wrong?");
-	if (!err)
-		err = otp_entry_activate(entry, token);
-	if (!err) {
-		entry->state.used = state.used;
-		err = otp_entry_save(entry);
-	}
 	if (err)
 		return tool_fail(
 			EX_IOERR, "%s: %s", entry->user, sgb_err_text(err));
-	otp_entry_drop_pending(entry);
+	if (out.result != OTP_RIGHT)
+		return tool_fail(EX_NOPERM,
+			"this is not the token's present code; is the clock of "
+			"the phone, or of this host, wrong?");
 	return 0;
 }
 
@@ -329,6 +319,107 @@ int command_enrol(struct tool *tool)
 	}
 	secret_wipe(&new, sizeof(new));
 	return status || active ? status : ask_to_confirm(tool);
+}
+
+/* What the person will see at the login: 24 lines of 80 at most. */
+static enum sgb_err invitation_text(
+	struct tool *tool, const struct enrolment *new, struct buf *out)
+{
+	struct buf secret, uri;
+	enum sgb_err err;
+
+	buf_init(&secret, 256);
+	buf_init(&uri, 2048);
+	err = otp_uri_secret(&new->token, &secret);
+	if (!err)
+		err = otp_uri(&new->token, issuer(tool), tool->words[0], &uri);
+	if (!err)
+		err = otp_qr_text((char *)uri.data, tool->qr, false, out);
+	if (!err) {
+		buf_printf(out, "Scan this with your authenticator app, or "
+				"type the secret:\n");
+		put_grouped(out, (char *)secret.data, ' ');
+		buf_printf(out, "\n");
+		err = buf_error(out);
+	}
+	buf_done(&secret);
+	buf_done(&uri);
+	return err;
+}
+
+static int store_invitation(
+	struct tool *tool, struct enrolment *new, const struct buf *text)
+{
+	struct otp_entry entry;
+	enum sgb_err err;
+	int status = tool_lock(tool, tool->words[0], true, &entry);
+
+	if (status)
+		return status;
+	if (entry.enrolled) {
+		otp_entry_unlock(&entry);
+		return tool_fail(EX_CANTCREAT,
+			"%s has a token already; take it away first with: "
+			"sgbridge-otp reset %s",
+			tool->words[0], tool->words[0]);
+	}
+	err = otp_entry_put_text(&entry, text);
+	if (!err)
+		err = otp_entry_put_pending(&entry, &new->token);
+	otp_entry_unlock(&entry);
+	if (err)
+		return tool_fail(
+			EX_IOERR, "%s: %s", tool->words[0], sgb_err_text(err));
+	return 0;
+}
+
+static int show_invitation(
+	const struct tool *tool, const struct enrolment *new, const char *code)
+{
+	struct buf out;
+
+	buf_init(&out, OUTPUT_MAX);
+	if (tool->json) {
+		buf_printf(&out, "{");
+		tool_json_text(&out, true, "user", tool->words[0]);
+		tool_json_text(&out, false, "invitation", code);
+		buf_printf(&out, ",\"expires\":%llu}\n",
+			(unsigned long long)new->token.expires);
+	} else {
+		buf_printf(&out,
+			"Invitation for %s, good for %u days: ", tool->words[0],
+			tool->days);
+		put_grouped(&out, code, '-');
+		buf_printf(&out, "\nTo be typed at the first login, where a "
+				 "one-time code is asked for.\n");
+	}
+	return tool_print(&out);
+}
+
+int command_invite(struct tool *tool)
+{
+	char code[OTP_SCRATCH_LEN + 1] = "";
+	struct enrolment new = {0};
+	struct buf text;
+	int status;
+
+	tool->scratch = 0;
+	buf_init(&text, 8192);
+	status = make(tool, &new);
+	new.token.expires = now() + (uint64_t)tool->days * 86400;
+	if (!status && (otp_token_invite(&new.token, code) ||
+			       invitation_text(tool, &new, &text)))
+		status = tool_fail(EX_OSERR, "cannot make an invitation");
+	if (!status)
+		status = store_invitation(tool, &new, &text);
+	if (!status) {
+		tool_note(tool, "sgbridge:invite", tool->words[0], true);
+		status = show_invitation(tool, &new, code);
+	}
+	buf_done(&text);
+	secret_wipe(code, sizeof(code));
+	secret_wipe(&new, sizeof(new));
+	return status;
 }
 
 int command_scratch(struct tool *tool)

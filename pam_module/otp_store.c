@@ -21,7 +21,7 @@
 
 #define LOCK_TRIES    1000
 #define LOCK_PAUSE_NS 5000000
-#define RECORD_MAX    4096
+#define RECORD_MAX    16384
 
 enum sgb_err otp_store_open(
 	const struct conf *conf, struct otp_store *ret, char *why)
@@ -317,6 +317,44 @@ static enum sgb_err create_state(
 	return file_replace(entry->store->dir, name, 0600, file, sizeof(file));
 }
 
+enum sgb_err otp_entry_put_text(struct otp_entry *entry, const struct buf *text)
+{
+	char name[NAME_MAX];
+	struct buf record;
+	enum sgb_err err;
+
+	file_name(entry, ".invite", name);
+	buf_init(&record, RECORD_MAX);
+	err = secret_seal(
+		entry->store->keys, name, text->data, text->len, &record);
+	if (!err)
+		err = file_replace(
+			entry->store->dir, name, 0600, record.data, record.len);
+	buf_done(&record);
+	return err;
+}
+
+enum sgb_err otp_entry_get_text(struct otp_entry *entry, struct buf *out)
+{
+	char name[NAME_MAX];
+	struct buf record;
+	enum sgb_err err;
+	int fd;
+
+	file_name(entry, ".invite", name);
+	err = open_checked(entry, name, O_RDONLY, &fd);
+	if (err)
+		return err;
+	buf_init(&record, RECORD_MAX);
+	err = file_read_fd(fd, &record);
+	if (!err)
+		err = secret_open(
+			entry->store->keys, name, record.data, record.len, out);
+	buf_done(&record);
+	close(fd);
+	return err;
+}
+
 static enum sgb_err write_token(struct otp_entry *entry, const char *suffix,
 	const struct otp_token *token)
 {
@@ -391,6 +429,35 @@ void otp_entry_drop_pending(struct otp_entry *entry)
 
 	file_name(entry, ".pending", name);
 	unlink_name(entry, name);
+	file_name(entry, ".invite", name);
+	unlink_name(entry, name);
+}
+
+enum sgb_err otp_entry_confirm(struct otp_entry *entry,
+	const struct otp_token *token, const struct otp_question *question,
+	struct otp_outcome *out)
+{
+	struct otp_state state;
+	enum sgb_err err;
+
+	otp_state_init(&state, token);
+	err = otp_check(token, &state, question, out);
+	if (err || out->result != OTP_RIGHT)
+		return err;
+	if (!strcmp(out->method, "scratch")) {
+		out->result = OTP_WRONG;
+		return SGB_OK;
+	}
+	err = otp_entry_activate(entry, token);
+	if (!err) {
+		entry->state.used = state.used;
+		err = otp_entry_save(entry);
+	}
+	if (err)
+		out->result = OTP_WRONG;
+	else
+		otp_entry_drop_pending(entry);
+	return err;
 }
 
 /* Is name "USER.<16 digits>.state"? */
@@ -435,6 +502,7 @@ static enum sgb_err remove_all(struct otp_entry *entry)
 		return SGB_ERR_SYSTEM;
 	file_name(entry, ".pending", name);
 	pending = !unlinkat(entry->store->dir, name, 0);
+	otp_entry_drop_pending(entry);
 	if (!there && !pending)
 		return SGB_ERR_NOTFOUND;
 	if (remove_states(entry) || fsync(entry->store->dir))

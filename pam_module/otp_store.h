@@ -3,6 +3,7 @@
  *
  *	NAME.token	the token, sealed under the master key
  *	NAME.pending	a token that waits for its first code
+ *	NAME.invite	what an invited person is shown, sealed
  *	NAME.ID.state	two state slots; ID is the token's
  *	NAME.lock	locked while any of these is read or written
  *
@@ -85,7 +86,18 @@ enum sgb_err otp_entry_put_pending(
 /* SGB_ERR_NOTFOUND if there is none. */
 enum sgb_err otp_entry_get_pending(
 	struct otp_entry *entry, struct otp_token *ret) SGB_MUST_CHECK;
+/* Also the text beside it. */
 void otp_entry_drop_pending(struct otp_entry *entry);
+/* Activates token, pending or new, if the answer is its code, and spends the
+ * code. out says what it was. */
+enum sgb_err otp_entry_confirm(struct otp_entry *entry,
+	const struct otp_token *token, const struct otp_question *question,
+	struct otp_outcome *out) SGB_MUST_CHECK;
+/* What an invited person is shown (QR code, secret), sealed like a token. */
+enum sgb_err otp_entry_put_text(
+	struct otp_entry *entry, const struct buf *text) SGB_MUST_CHECK;
+enum sgb_err otp_entry_get_text(
+	struct otp_entry *entry, struct buf *out) SGB_MUST_CHECK;
 /* Removes user's token, state and pending token, readable or not. */
 enum sgb_err otp_store_remove(
 	const struct otp_store *store, const char *user) SGB_MUST_CHECK;

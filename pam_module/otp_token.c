@@ -90,6 +90,8 @@ enum sgb_err otp_token_encode(const struct otp_token *token, struct buf *out)
 	buf_put_u8(out, (uint8_t)token->scratch_count);
 	for (i = 0; i < token->scratch_count; i++)
 		buf_put(out, token->scratch[i], OTP_SCRATCH_HASH);
+	buf_put_u8(out, token->invited);
+	buf_put(out, token->invite, OTP_SCRATCH_HASH);
 	return buf_error(out);
 }
 
@@ -127,6 +129,16 @@ static void read_scratch(struct reader *rd, struct otp_token *token)
 		read_into(rd, token->scratch[i], OTP_SCRATCH_HASH);
 }
 
+static void read_invite(struct reader *rd, struct otp_token *token)
+{
+	uint8_t invited = reader_u8(rd);
+
+	if (invited > 1)
+		rd->err = SGB_ERR_FORMAT;
+	token->invited = invited == 1;
+	read_into(rd, token->invite, OTP_SCRATCH_HASH);
+}
+
 enum sgb_err otp_token_decode(
 	const void *data, size_t len, struct otp_token *ret)
 {
@@ -148,6 +160,7 @@ enum sgb_err otp_token_decode(
 	token.created = reader_u64(&rd);
 	token.expires = reader_u64(&rd);
 	read_scratch(&rd, &token);
+	read_invite(&rd, &token);
 	if (!reader_end(&rd) && token_sane(&token)) {
 		*ret = token;
 		err = SGB_OK;
@@ -247,4 +260,20 @@ enum sgb_err otp_token_scratch(struct otp_token *token, unsigned int count,
 	token->scratch_count = err ? 0 : count;
 	token->scratch_set++;
 	return err;
+}
+
+enum sgb_err otp_token_invite(
+	struct otp_token *token, char code[OTP_SCRATCH_LEN + 1])
+{
+	uint8_t mac[OTP_MAC_LEN];
+	enum sgb_err err = make_code(code);
+
+	if (!err)
+		err = otp_token_mac(
+			token, "invite", code, OTP_SCRATCH_LEN, mac);
+	if (err)
+		return err;
+	memcpy(token->invite, mac, OTP_SCRATCH_HASH);
+	token->invited = true;
+	return SGB_OK;
 }

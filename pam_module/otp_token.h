@@ -50,6 +50,8 @@ struct otp_token {
 	uint32_t scratch_set; /* counts renewals of the scratch codes */
 	unsigned int scratch_count;
 	uint8_t scratch[OTP_SCRATCH_MAX][OTP_SCRATCH_HASH];
+	bool invited; /* unconfirmed, and the person may confirm it */
+	uint8_t invite[OTP_SCRATCH_HASH]; /* of the invitation code */
 };
 
 /* A fresh TOTP token: random id, MAC key and 20-byte secret; SHA-1, six
@@ -78,6 +80,9 @@ enum sgb_err otp_token_mac(const struct otp_token *token, const char *domain,
  * gets them as text, which the caller shows once and wipes. */
 enum sgb_err otp_token_scratch(struct otp_token *token, unsigned int count,
 	char codes[][OTP_SCRATCH_LEN + 1]) SGB_MUST_CHECK;
+/* Sets an invitation code, which is a scratch code in form. code gets it. */
+enum sgb_err otp_token_invite(
+	struct otp_token *token, char code[OTP_SCRATCH_LEN + 1]) SGB_MUST_CHECK;
 /* "totp", "hotp"; "SHA1", "SHA256", "SHA512" as key URIs spell them. */
 const char *otp_kind_text(enum otp_kind kind);
 const char *otp_hash_text(enum otp_hash hash);

@@ -38,6 +38,7 @@ struct tool {
 	unsigned int digits;
 	unsigned int period;
 	unsigned int scratch;
+	unsigned int days;
 };
 
 /* sgbridge-otp.c: one line to stderr; returns status. */
@@ -61,6 +62,7 @@ int tool_print(struct buf *out);
 
 /* otp_enrol.c */
 int command_enrol(struct tool *tool);
+int command_invite(struct tool *tool);
 int command_confirm(struct tool *tool);
 int command_scratch(struct tool *tool);
 /* otp_admin.c */

@@ -17,7 +17,10 @@
 #include "core/err.h"
 #include "core/secret.h"
 #include "login.h"
+#include "login_enrol.h"
 #include "otp_store.h"
+
+#define PROMPT "One-time code: "
 
 /* From the answer to a refusal, whatever the work in between. */
 #define REFUSAL_FLOOR_NS 400000000L
@@ -96,7 +99,7 @@ static enum reason check_code(
 	err = otp_store_check(
 		store, login->user, &question, &out, &grace, login->why);
 	if (err == SGB_ERR_NOTFOUND)
-		return REASON_NOT_ENROLLED;
+		return login_enrol(login, store, answer);
 	return err ? REASON_STORE : reason_of_result(login, &out);
 }
 
@@ -119,7 +122,7 @@ static enum reason ask_and_check(
 {
 	struct timespec answered;
 	char *answer = NULL;
-	enum reason reason = login_ask(login, &answer);
+	enum reason reason = login_ask(login, PROMPT, &answer);
 
 	clock_gettime(CLOCK_MONOTONIC, &answered);
 	if (reason == REASON_GRANTED) {

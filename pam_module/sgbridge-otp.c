@@ -30,6 +30,8 @@ static const struct command {
 } commands[] = {
 	{"enrol", command_enrol, 1, 1, false, "USER",
 		"make a token and show it once"},
+	{"invite", command_invite, 1, 1, false, "USER",
+		"let somebody enrol at the first login"},
 	{"confirm", command_confirm, 1, 2, false, "USER [CODE]",
 		"activate a token by its first code"},
 	{"status", command_status, 1, 1, false, "USER", "one person's token"},
@@ -64,6 +66,7 @@ enum {
 	OPT_DIGITS,
 	OPT_PERIOD,
 	OPT_SCRATCH,
+	OPT_DAYS,
 	OPT_SECRET_STDIN,
 	OPT_SECRETS,
 	OPT_PRUNE,
@@ -85,6 +88,7 @@ static const struct option options[] = {
 	{"digits", required_argument, NULL, OPT_DIGITS},
 	{"period", required_argument, NULL, OPT_PERIOD},
 	{"scratch", required_argument, NULL, OPT_SCRATCH},
+	{"days", required_argument, NULL, OPT_DAYS},
 	{"secret-stdin", no_argument, NULL, OPT_SECRET_STDIN},
 	{"secrets", no_argument, NULL, OPT_SECRETS},
 	{"prune", no_argument, NULL, OPT_PRUNE},
@@ -263,6 +267,7 @@ static bool set_value(struct tool *tool, int option, const char *text)
 	case OPT_PERIOD: return read_number(text, 10, 300, &tool->period);
 	case OPT_SCRATCH:
 		return read_number(text, 0, OTP_SCRATCH_MAX, &tool->scratch);
+	case OPT_DAYS: return read_number(text, 1, 30, &tool->days);
 	case OPT_QR:
 	case OPT_HASH: return set_choice(tool, option, text);
 	case OPT_CONFIRM: tool->confirm = text; return true;
@@ -373,6 +378,7 @@ int main(int argc, char **argv)
 		.digits = 6,
 		.period = 30,
 		.scratch = 8,
+		.days = 7,
 	};
 	int status;
 

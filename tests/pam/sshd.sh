@@ -15,10 +15,10 @@ for address in 192.0.2.1 192.0.2.7 198.51.100.9; do
 	ip address add "$address/32" dev lo
 done
 keep_common
-make_accounts alice hank rita robot dave ghostly
+make_accounts alice hank rita robot dave ghostly ines
 make_bastion try <<END
 network office 192.0.2.0/24
-group   People alice, hank, rita, dave, root, toor
+group   People alice, hank, rita, dave, ines, root, toor
 permit  hank from office to self via sshd-shipped { mfa always }
 keys {
 	accept ed25519, rsa >= 3072
@@ -53,7 +53,7 @@ ssh-keygen -q -s "$T/ca" -I test -n alice,hank "$T/inner.pub"
 ssh-keygen -q -s "$T/otherca" -I test -n alice,hank "$T/other.pub"
 cat "$T/ca.pub" "$T/otherca.pub" >"$T/trusted"
 ssh-keygen -q -t ed25519 -N '' -f "$T/host"
-for user in alice hank rita robot dave root toor; do
+for user in alice hank rita robot dave ines root toor; do
 	cat "$T/good.pub" "$T/short.pub" >"$T/keys/$user"
 done
 mount -t tmpfs -o mode=755 none /run
@@ -104,7 +104,7 @@ login()
 	shift 3
 	: >"$T/prompts"
 	mark_log
-	out=$(CODE=$code PROMPTS=$T/prompts SSH_ASKPASS=$T/askpass \
+	out=$(CODE=$code PROMPTS=$T/prompts SSH_ASKPASS=${ASKPASS:-$T/askpass} \
 		SSH_ASKPASS_REQUIRE=force \
 		timeout 60 ssh -F none -p "$port" -b "${FROM:-192.0.2.7}" \
 		-o HostKeyAlias=bastion -o UserKnownHostsFile="$T/known_hosts" \
@@ -224,6 +224,35 @@ wait "$client" 2>/dev/null
 hotp
 login hank 2201 "$code"
 admitted "after a client left at the prompt"
+
+# Self-enrolment by invitation: the person sees the QR code in the terminal.
+otp invite ines --json >"$T/invited"
+invitation=$(jq -r .invitation "$T/invited")
+cat >"$T/askpass.enrol" <<'END'
+#!/bin/sh
+printf '%s\n' "$1" >>"$PROMPTS"
+case $1 in
+*"app shows now"*)
+	oathtool --totp -b "$(printf '%s\n' "$1" |
+		sed -n '/type the secret/{n;s/ //g;p}')"
+	;;
+*) printf '%s\n' "$CODE" ;;
+esac
+END
+chmod 755 "$T/askpass.enrol"
+login ines 2201 222222222222
+refused "a wrong invitation" not-enrolled
+ASKPASS=$T/askpass.enrol login ines 2201 "$invitation"
+admitted "enrolment at the first login"
+logged "detail=\"enrolled by invitation\""
+check "enrolment is in the log" $?
+otp status ines | grep -q "ines: active"
+check "the token is active" $? "$(otp status ines)"
+[ "$(wc -l <"$T/prompts")" -le 26 ] &&
+	[ "$(wc -L <"$T/prompts")" -le 80 ]
+check "the QR code fits into 24 x 80" $? "$(cat "$T/prompts")"
+login ines 2201 "$invitation"
+refused "an invitation counts once" wrong-code
 
 # One code, many connections.
 hotp

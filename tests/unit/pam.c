@@ -162,6 +162,7 @@ struct flow {
 	const char *final_info; /* in session; NULL: as auth_info */
 	const char *mfa;
 	const char *answer; /* NULL: the conversation fails */
+	const char *then;   /* to further prompts; NULL: as answer */
 	int flags;
 	bool skip_auth;
 	int prompts;	 /* counted */
@@ -191,7 +192,9 @@ static int converse(int count, const struct pam_message **messages,
 			free(replies);
 			return PAM_CONV_ERR;
 		}
-		replies[i].resp = strdup(flow->answer);
+		replies[i].resp = strdup(flow->prompts > 1 && flow->then
+						 ? flow->then
+						 : flow->answer);
 	}
 	*ret = replies;
 	return PAM_SUCCESS;
@@ -777,6 +780,73 @@ static void test_local(void **state)
 	assert_logged("reason=root");
 }
 
+static void invite(const char *user, uint64_t expires, const char *text,
+	char code[OTP_SCRATCH_LEN + 1], struct otp_token *token)
+{
+	char why[OTP_WHY_MAX];
+	struct otp_store store;
+	struct otp_entry entry;
+	struct buf shown_text;
+
+	buf_init(&shown_text, 100);
+	buf_printf(&shown_text, "%s", text);
+	assert_int_equal(otp_store_open(conf, &store, why), SGB_OK);
+	assert_int_equal(
+		otp_entry_lock(&store, user, true, &entry, why), SGB_OK);
+	assert_int_equal(otp_token_make(token, 1), SGB_OK);
+	token->expires = expires;
+	assert_int_equal(otp_token_invite(token, code), SGB_OK);
+	assert_int_equal(otp_entry_put_text(&entry, &shown_text), SGB_OK);
+	assert_int_equal(otp_entry_put_pending(&entry, token), SGB_OK);
+	otp_entry_unlock(&entry);
+	otp_store_close(&store);
+	buf_done(&shown_text);
+}
+
+static void test_invitation(void **state)
+{
+	char invitation[OTP_SCRATCH_LEN + 1], code[OTP_DIGITS_MAX + 1];
+	struct otp_token token;
+	struct flow flow;
+
+	(void)state;
+	/* Too late. */
+	invite("dave", (uint64_t)fake_now - 1, "QR", invitation, &token);
+	flow = sshd_flow("dave", invitation);
+	assert_int_equal(run(&flow), PAM_AUTH_ERR);
+	assert_logged("reason=not-enrolled");
+	invite("dave", (uint64_t)fake_now + 1000, "QR", invitation, &token);
+	/* Not without a key, and not without the app. */
+	flow.auth_info = "";
+	flow.answer = invitation;
+	assert_int_equal(run(&flow), PAM_AUTH_ERR);
+	assert_int_equal(flow.prompts, 1);
+	flow.auth_info = ED_LINE;
+	flow.then = "??????";
+	assert_int_equal(run(&flow), PAM_AUTH_ERR);
+	assert_int_equal(flow.prompts, 4);
+	assert_logged("reason=wrong-code");
+	assert_int_equal(otp_code(&token, (uint64_t)fake_now / 30, code), 0);
+	flow.answer = code;
+	flow.then = code;
+	assert_int_equal(run(&flow), PAM_AUTH_ERR);
+	assert_int_equal(flow.prompts, 1);
+	flow.answer = invitation;
+	assert_int_equal(run(&flow), PAM_SUCCESS);
+	assert_string_equal(shown, "[1]One-time code: \n[4]QR\n"
+				   "[1]Code that the app shows now: \n");
+	assert_logged("enrolled by invitation");
+	/* Spent: the invitation, and the code. */
+	flow.then = NULL;
+	assert_int_equal(run(&flow), PAM_AUTH_ERR);
+	assert_logged("reason=wrong-code");
+	flow.answer = code;
+	assert_int_equal(run(&flow), PAM_AUTH_ERR);
+	assert_logged("reason=replayed-code");
+	flow.answer = fresh_code("dave");
+	assert_int_equal(run(&flow), PAM_SUCCESS);
+}
+
 /* A denial stays one whatever stands around it, and a stack that leaves the
  * auth line out lets nobody in. */
 static void test_stacks(void **state)
@@ -1046,6 +1116,7 @@ int main(void)
 		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_remember),
 		cmocka_unit_test(test_local),
+		cmocka_unit_test(test_invitation),
 		cmocka_unit_test(test_stacks),
 		cmocka_unit_test(test_lock_out),
 		cmocka_unit_test(test_odd_conversations),
