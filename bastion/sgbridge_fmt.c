@@ -76,36 +76,54 @@ static const struct policy_token *token_at(
 	return i < line->count ? &layout->tokens.at[line->first + i] : NULL;
 }
 
-/* How many leading words of a line are set in columns: the kind and the name
- * of a declaration, the first word of a line in a block. */
-static unsigned int line_columns(
+/* Which leading words of a line are set in columns, together with the lines
+ * of the same kind around it. */
+enum columns {
+	COLUMNS_NONE = 0,
+	COLUMNS_SETTING,     /* in a block: the first word */
+	COLUMNS_RULE,	     /* accept and drop: the first word */
+	COLUMNS_DECLARATION, /* the kind and the name */
+};
+
+static bool word_is(const struct policy_token *word, const char *text)
+{
+	return word->len == strlen(text) &&
+	       !memcmp(word->text, text, word->len);
+}
+
+static enum columns line_columns(
 	const struct layout *layout, const struct line *line)
 {
-	static const char *const named[] = {"network", "group", "hours", NULL};
 	const struct policy_token *word = token_at(layout, line, 0);
 	const struct policy_token *next = token_at(layout, line, 1);
 	const struct policy_token *last = token_at(
 		layout, line, line->count - 1);
-	size_t i;
 
 	if (!line->count || word->kind != TOKEN_WORD || !next ||
 		(next->kind != TOKEN_WORD && next->kind != TOKEN_STRING) ||
 		last->kind == TOKEN_OPEN)
-		return 0;
+		return COLUMNS_NONE;
 	if (line->depth)
-		return 1;
-	for (i = 0; named[i]; i++)
-		if (word->len == strlen(named[i]) &&
-			!memcmp(word->text, named[i], word->len))
-			return 2;
-	return 0;
+		return word_is(next, "tcp") || word_is(next, "udp") ||
+				       word_is(next, "all")
+			       ? COLUMNS_RULE
+			       : COLUMNS_SETTING;
+	if (word_is(word, "network") || word_is(word, "group") ||
+		word_is(word, "hours"))
+		return COLUMNS_DECLARATION;
+	return COLUMNS_NONE;
+}
+
+static unsigned int column_count(enum columns columns)
+{
+	return columns == COLUMNS_DECLARATION ? 2 : columns != COLUMNS_NONE;
 }
 
 /* Lines that follow each other at one depth share their columns. */
 static void column_widths(struct layout *layout, uint32_t index)
 {
 	const struct line *lines = layout->lines.at;
-	unsigned int columns = line_columns(layout, &lines[index]);
+	enum columns columns = line_columns(layout, &lines[index]);
 	uint32_t i;
 	unsigned int j;
 
@@ -118,7 +136,7 @@ static void column_widths(struct layout *layout, uint32_t index)
 		layout->last++;
 	memset(layout->widths, 0, sizeof(layout->widths));
 	for (i = index; i <= layout->last; i++)
-		for (j = 0; j < columns; j++) {
+		for (j = 0; j < column_count(columns); j++) {
 			uint32_t len = token_at(layout, &lines[i], j)->len;
 
 			if (len > layout->widths[j])
@@ -143,7 +161,7 @@ static bool wants_space(
 static void put_line(struct layout *layout, uint32_t index, struct buf *out)
 {
 	const struct line *line = &layout->lines.at[index];
-	unsigned int columns = line_columns(layout, line);
+	unsigned int columns = column_count(line_columns(layout, line));
 	const struct policy_token *before = NULL;
 	uint32_t i;
 

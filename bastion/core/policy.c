@@ -29,6 +29,8 @@ enum sgb_err policy_compile(const struct policy_source *source,
 	if (!policy)
 		return SGB_ERR_NOMEM;
 	policy->bastion = POLICY_NONE;
+	/* Number 0 is no name, so that what names nothing finds nothing. */
+	(void)policy_symbol(policy, "", 0);
 	policy_parse(&parser);
 	if (!policy->failed)
 		policy_resolve(&parser);

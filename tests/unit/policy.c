@@ -235,10 +235,311 @@ static void test_example(void **state)
 	policy_free(policy);
 }
 
+static struct policy_decision ask(const struct policy *policy, const char *user,
+	const char *source, const char *login, const char *target)
+{
+	struct policy_request request = {
+		.via = POLICY_VIA_PROXY,
+		.user = user,
+		.source = address(source),
+		.target = target,
+		.login = login,
+		.now = utc(DAY),
+	};
+	struct policy_decision decision;
+
+	policy_decide(policy, &request, &decision);
+	return decision;
+}
+
+/* Nothing, and nearly nothing, deny. */
+static void test_little(void **state)
+{
+	static const char *const texts[] = {"", "\n", "# nothing\n", ";\n",
+		"permit any from any to any\n",
+		"permit any from any to any { allow shell }\n",
+		"deny any from any to any"};
+	struct policy_request none = {0};
+	struct policy_decision decision;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct policy *policy = compile(texts[i]);
+
+		decision = ask(policy, "alice", "10.0.0.1", "ops", "web1");
+		assert_int_equal(decision.verdict, POLICY_DENY);
+		assert_int_equal(decision.reason, POLICY_NO_TARGET);
+		policy_decide(policy, &none, &decision);
+		assert_int_equal(decision.verdict, POLICY_DENY);
+		assert_int_equal(decision.reason, POLICY_BAD_REQUEST);
+		policy_free(policy);
+	}
+	policy_decide(NULL, &none, &decision);
+	assert_int_equal(decision.verdict, POLICY_DENY);
+	policy_free(NULL);
+}
+
+static void test_conditions(void **state)
+{
+	struct policy *policy = compile(example);
+	struct policy_decision d = ask(
+		policy, "alice", "203.0.113.9", NULL, "web1");
+	char address_text[ADDR_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(d.verdict, POLICY_PERMIT);
+	assert_string_equal(d.login, "ops");
+	assert_string_equal(d.instance, "web1");
+	assert_string_equal(d.security_group, "SG_Current");
+	assert_string_equal(d.group_rule, "policy.conf:19");
+	assert_string_equal(
+		addr_text(&d.target_addr, address_text), "10.0.1.11");
+	assert_int_equal(d.target_port, 22);
+	assert_string_equal(d.host_keys[0], "SHA256:Jm0b...");
+	assert_null(d.host_keys[1]);
+	assert_int_equal(d.mfa, POLICY_MFA_ALWAYS);
+	assert_int_equal(d.allow, POLICY_SHELL | POLICY_EXEC |
+					  POLICY_SFTP_READ | POLICY_SFTP_WRITE |
+					  POLICY_SCP | POLICY_RSYNC);
+	assert_int_equal(d.max_session, 8 * 3600);
+	assert_int_equal(d.idle, 15 * 60);
+	assert_int_equal(d.expires, 0);
+	assert_int_equal(d.record, POLICY_RECORD_OUTPUT);
+	assert_null(d.approval);
+	d = ask(policy, "carol", "203.0.113.9", NULL, "web2");
+	assert_string_equal(d.login, "deploy");
+	assert_int_equal(d.target_port, 2222);
+	assert_null(d.host_keys[0]);
+	assert_int_equal(d.mfa, POLICY_MFA_REMEMBER);
+	assert_int_equal(d.mfa_seconds, 8 * 3600);
+	assert_string_equal(d.approval, "SysAdmins");
+	assert_int_equal(d.record, POLICY_RECORD_INPUT);
+	assert_int_equal(d.expires, utc("2027-07-01 00:00"));
+	d = ask(policy, "ansible", "10.9.0.7", "deploy", "web1");
+	assert_int_equal(d.mfa, POLICY_MFA_NEVER);
+	assert_string_equal(d.exec_patterns[0], "/usr/bin/deploy *");
+	assert_null(d.exec_patterns[1]);
+	policy_free(policy);
+}
+
+struct command {
+	unsigned int allow;
+	const char *pattern, *command;
+	bool allowed;
+};
+
+/* A star must not let a shell do anything else. */
+static void test_commands(void **state)
+{
+	static const struct command commands[] = {
+		{POLICY_EXEC, NULL, "anything; at all", true},
+		{POLICY_EXEC, NULL, "", false},
+		{POLICY_SHELL, NULL, "id", false},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a b", true},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy ", true},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy", false},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a; id",
+			false},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy $(id)",
+			false},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy `id`",
+			false},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a\nid",
+			false},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a|sh",
+			false},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a&sh",
+			false},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a>b",
+			false},
+		{POLICY_EXEC_PATTERN, "/bin/deploy *", "x/bin/deploy a", false},
+		{POLICY_EXEC_PATTERN, "a?c", "abc", true},
+		{POLICY_EXEC_PATTERN, "a?c", "a;c", false},
+		{POLICY_EXEC_PATTERN, "a; b", "a; b", true},
+		{POLICY_EXEC_PATTERN, "*a*b*", "xxaxxbxx", true},
+		{POLICY_EXEC_PATTERN, "*a*b*", "xxbxxa", false},
+		{POLICY_EXEC_PATTERN, "*", "one two", true},
+		{POLICY_EXEC_PATTERN, "*", "", false},
+		{POLICY_SCP, NULL, "scp -t /tmp/x", true},
+		{POLICY_SCP, NULL, "scp -r -p -f -- file", true},
+		{POLICY_SCP, NULL, "scp -tr /tmp/x y", true},
+		{POLICY_SCP, NULL, "scp -t /tmp/x; id", false},
+		{POLICY_SCP, NULL, "scp -t", false},
+		{POLICY_SCP, NULL, "scp a b", false},
+		{POLICY_SCP, NULL, "scp -S /bin/sh -t x", false},
+		{POLICY_SCP, NULL, "/usr/bin/scp -t x", false},
+		{POLICY_EXEC, NULL, "scp -t /tmp/x", false},
+		{POLICY_EXEC, NULL, "scp -t '/tmp/x y'", false},
+		{POLICY_EXEC, NULL, "scp a b", true},
+		{POLICY_RSYNC, NULL, "rsync --server -vlogDtpre.iLsfxC . /x",
+			true},
+		{POLICY_RSYNC, NULL, "rsync --server --sender -e.L . a\\ b",
+			true},
+		{POLICY_RSYNC, NULL, "rsync --server --daemon .", false},
+		{POLICY_RSYNC, NULL, "rsync --server . x && id", false},
+		{POLICY_RSYNC, NULL, "rsync -a x y", false},
+		{POLICY_EXEC, NULL, "rsync --server . x", false},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		const char *patterns[] = {commands[i].pattern, NULL};
+		struct policy_decision d = {.verdict = POLICY_PERMIT,
+			.allow = commands[i].allow,
+			.exec_patterns = patterns};
+
+		if (policy_allows(&d, POLICY_EXEC, commands[i].command) !=
+			commands[i].allowed)
+			fail_msg("command %zu: %s", i, commands[i].command);
+		d.verdict = POLICY_DENY;
+		assert_false(
+			policy_allows(&d, POLICY_EXEC, commands[i].command));
+	}
+}
+
+static void test_actions(void **state)
+{
+	struct policy_decision d = {.verdict = POLICY_PERMIT,
+		.allow = POLICY_SFTP_READ | POLICY_FORWARD};
+
+	(void)state;
+	assert_true(policy_allows(&d, POLICY_SFTP_READ, "sftp"));
+	assert_false(policy_allows(&d, POLICY_SFTP_READ, "sftp ../x"));
+	assert_false(policy_allows(&d, POLICY_SFTP_WRITE, "sftp"));
+	assert_true(policy_allows(&d, POLICY_FORWARD, NULL));
+	assert_false(policy_allows(&d, POLICY_SHELL, NULL));
+	assert_false(policy_allows(&d, POLICY_AGENT, NULL));
+	assert_false(policy_allows(&d, (enum policy_action)0, NULL));
+	assert_false(policy_allows(&d, (enum policy_action)(1 << 20), NULL));
+}
+
+static void test_keys(void **state)
+{
+	struct policy *policy = compile(example);
+	struct policy *plain = compile("");
+	struct policy *strict = compile(
+		"keys { accept ecdsa >= 384; root-login yes }\n");
+
+	(void)state;
+	assert_true(policy_key_accepted(policy, "ssh-ed25519", 256));
+	assert_true(policy_key_accepted(policy, "rsa-sha2-512", 3072));
+	assert_true(policy_key_accepted(policy, "ssh-rsa", 4096));
+	assert_false(policy_key_accepted(policy, "ssh-rsa", 2048));
+	assert_false(policy_key_accepted(policy, "ssh-dss", 1024));
+	assert_false(policy_key_accepted(policy, "ed25519", 256));
+	assert_false(policy_key_accepted(policy, "", 0));
+	assert_true(
+		policy_key_accepted(policy, "sk-ssh-ed25519@openssh.com", 256));
+	assert_true(policy_key_accepted(plain, "ssh-ed25519", 256));
+	assert_false(policy_key_accepted(plain, "ssh-rsa", 2048));
+	assert_true(policy_key_accepted(strict, "ecdsa-sha2-nistp384", 384));
+	assert_false(policy_key_accepted(strict, "ecdsa-sha2-nistp256", 256));
+	assert_false(policy_key_accepted(strict, "ssh-ed25519", 256));
+	assert_false(policy_root_login(policy));
+	assert_false(policy_root_login(plain));
+	assert_true(policy_root_login(strict));
+	assert_string_equal(
+		policy_user_cas(policy)[0], "/etc/sgbridge/user_ca.pub");
+	assert_null(policy_user_cas(policy)[1]);
+	assert_null(policy_user_cas(plain)[0]);
+	policy_free(policy);
+	policy_free(plain);
+	policy_free(strict);
+}
+
+static void test_questions(void **state)
+{
+	static const char *const dev[] = {"dev", NULL};
+	struct policy *policy = compile(example);
+	struct policy_request request = {.via = POLICY_VIA_PROXY,
+		.user = "erin",
+		.source = address("203.0.113.9"),
+		.now = utc(DAY)};
+	enum policy_mfa mfa;
+	uint64_t seconds;
+	struct addr addr;
+
+	(void)state;
+	assert_int_equal(policy_audit_rights(policy, &request),
+		POLICY_AUDIT_LIST | POLICY_AUDIT_REPLAY | POLICY_AUDIT_WATCH |
+			POLICY_AUDIT_EXPORT);
+	assert_int_equal(policy_mfa_floor(policy, &request, &mfa, &seconds),
+		POLICY_DENY);
+	request.user = "alice";
+	assert_int_equal(policy_audit_rights(policy, &request), 0);
+	assert_int_equal(policy_mfa_floor(policy, &request, &mfa, &seconds),
+		POLICY_PERMIT);
+	assert_int_equal(mfa, POLICY_MFA_ALWAYS);
+	request.user = "carol";
+	assert_int_equal(policy_mfa_floor(policy, &request, &mfa, &seconds),
+		POLICY_PERMIT);
+	assert_int_equal(mfa, POLICY_MFA_REMEMBER);
+	assert_int_equal(seconds, 8 * 3600);
+	request.user = "mallory";
+	assert_int_equal(policy_mfa_floor(policy, &request, &mfa, &seconds),
+		POLICY_DENY);
+	addr = address("203.0.113.200");
+	assert_true(policy_source_known(policy, &addr));
+	addr = address("10.9.0.7");
+	assert_true(policy_source_known(policy, &addr));
+	addr = address("10.9.0.8");
+	assert_false(policy_source_known(policy, &addr));
+	memset(&addr, 0, sizeof(addr));
+	assert_false(policy_source_known(policy, &addr));
+	assert_true(policy_in_group(policy, "SysAdmins", "alice", NULL));
+	assert_false(policy_in_group(policy, "SysAdmins", "carol", NULL));
+	assert_true(policy_in_group(policy, "Developers", "frank", dev));
+	assert_false(policy_in_group(policy, "Developers", "frank", NULL));
+	assert_false(policy_in_group(policy, "Nobody", "alice", NULL));
+	policy_free(policy);
+}
+
+static void test_local(void **state)
+{
+	struct policy *policy = compile(
+		"security-group SG_Bridge { instance here 127.0.0.1 { local } "
+		"}\n"
+		"security-group Wide { subnet 100.64.0.0/10, 127.0.0.0/8, "
+		"169.254.0.0/16; accept tcp from any }\n"
+		"permit alice from any to any as ops { allow shell }\n");
+
+	(void)state;
+	assert_int_equal(
+		ask(policy, "alice", "10.0.0.1", "ops", "here").verdict,
+		POLICY_PERMIT);
+	assert_int_equal(
+		ask(policy, "alice", "10.0.0.1", "ops", "127.0.0.1").verdict,
+		POLICY_PERMIT);
+	assert_int_equal(
+		ask(policy, "alice", "10.0.0.1", "ops", "127.0.0.2").reason,
+		POLICY_FORBIDDEN_ADDRESS);
+	assert_int_equal(
+		ask(policy, "alice", "10.0.0.1", "ops", "100.64.0.1").verdict,
+		POLICY_PERMIT);
+	assert_int_equal(
+		ask(policy, "alice", "10.0.0.1", "ops", "100.100.100.200")
+			.reason,
+		POLICY_FORBIDDEN_ADDRESS);
+	assert_int_equal(
+		ask(policy, "alice", "10.0.0.1", "ops", "169.254.169.254")
+			.reason,
+		POLICY_FORBIDDEN_ADDRESS);
+	policy_free(policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_example),
+		cmocka_unit_test(test_little),
+		cmocka_unit_test(test_conditions),
+		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_actions),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_questions),
+		cmocka_unit_test(test_local),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
