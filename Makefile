@@ -72,9 +72,11 @@ CORE := $(addprefix $(BUILD)/bastion/core/,$(CORE_OBJS) $(POLICY_OBJS))
 # ---------------------------------------------------------------- bastion
 SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_listen.o bastion/daemon_connections.o \
-	bastion/daemon_control.o bastion/daemon_event.o bastion/sources.o \
+	bastion/daemon_control.o bastion/daemon_event.o \
+	bastion/daemon_nursery.o bastion/sources.o \
 	bastion/cert.o
-MONITOR_OBJS := bastion/monitor.o bastion/monitor_requests.o \
+MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
+	bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_auth.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_forward.o \
 	bastion/monitor_gate.o bastion/monitor_approval.o \
@@ -207,7 +209,7 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	libclang-rt-14-dev clang-format clang-tidy openssh-server \
 	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
 	util-linux procps expect mandoc shellcheck python3 binutils git \
-	strace systemd dpkg-dev \
+	strace systemd dpkg-dev debootstrap lintian \
 	$(EXTRA_DEPS)
 
 deps:

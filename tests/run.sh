@@ -52,6 +52,7 @@ for script in tests/session/*.sh; do
 	[ -x "$script" ] && try "${script#tests/}" "$script"
 done
 if [ -z "${SGB_QUICK:-}" ]; then
+	try packages/deb.sh tests/packages/deb.sh "$build"
 	try fuzz-smoke make --no-print-directory fuzz-smoke
 	try sanitizers tests/sanitize.sh
 fi

@@ -1,0 +1,78 @@
+# bash completion for sgbridge, sgbridge-otp and sgbridge-audit. What there is
+# to complete is asked of the programs themselves, so that it is never old.
+# shellcheck shell=bash
+
+_sgbridge_commands()
+{
+	"$1" --help 2>&1 | sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p'
+}
+
+_sgbridge_options()
+{
+	{
+		"$1" --help
+		"$1" "$2" --help
+	} 2>&1 </dev/null | grep -oE -- '--[a-z][a-z-]+' | sort -u
+}
+
+# What stands where a word is not an option.
+_sgbridge_words()
+{
+	case $1:$2 in
+	sgbridge:explain) echo "from to at via for" ;;
+	sgbridge:end)
+		sgbridge sessions --json 2>/dev/null |
+			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4
+		;;
+	sgbridge-otp:master-key | sgbridge-otp:rotate-key | sgbridge-otp:list) ;;
+	sgbridge-otp:*) ls /etc/sgbridge/authorized_keys 2>/dev/null ;;
+	sgbridge-audit:show | sgbridge-audit:play | sgbridge-audit:text | \
+		sgbridge-audit:export | sgbridge-audit:verify | \
+		sgbridge-audit:commands | sgbridge-audit:recover)
+		sgbridge-audit ls --json 2>/dev/null |
+			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4
+		;;
+	esac
+}
+
+_sgbridge()
+{
+	local program=${COMP_WORDS[0]##*/} current=${COMP_WORDS[COMP_CWORD]}
+	local previous=${COMP_WORDS[COMP_CWORD - 1]} command='' i
+	local words=''
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-c | -p | -d | -i) ((i++)) ;;
+		-*) ;;
+		*)
+			command=${COMP_WORDS[i]}
+			break
+			;;
+		esac
+	done
+	COMPREPLY=()
+	case $previous in
+	-c | -p | -d | -i | -o | --config | --conf | --policy | --dir | \
+		--identity | --output | --events | --journal)
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return
+		;;
+	--color | --colour) words="auto always never" ;;
+	*)
+		if [ -z "$command" ]; then
+			words=$(_sgbridge_commands "$program")
+		elif [[ $current == -* ]]; then
+			words=$(_sgbridge_options "$program" "$command")
+		else
+			words=$(_sgbridge_words "$program" "$command")
+		fi
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+	# Nothing known: a file, as for check, fmt, import.
+	[ -n "$words" ] ||
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+}
+
+complete -F _sgbridge sgbridge sgbridge-otp sgbridge-audit
