@@ -90,7 +90,8 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o \
 	bastion/sgbridge_explain.o bastion/sgbridge_check.o \
 	bastion/sgbridge_lint.o bastion/sgbridge_shadow.o \
-	bastion/sgbridge_list.o bastion/sgbridge_fmt.o
+	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
+	bastion/sgbridge_diff.o
 
 # ---------------------------------------------------------------- pam_module
 OTP_STORE_OBJS := $(addprefix pam_module/,otp_token.o otp_state.o otp_check.o \
@@ -114,7 +115,8 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	cmd_export.o export_asciicast.o export_items.o \
 	export_raw.o emulator.o emulator_child.o emulator_sandbox.o view.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
-	cmd_search.o cmd_recover.o cmd_viewed.o)
+	cmd_search.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
+	index_db.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.

@@ -25,7 +25,6 @@ struct connection {
 	TAILQ_ENTRY(connection) link;
 	char id[CONN_ID_MAX];
 	int control;
-	pid_t pid; /* 0: forked by another monitor */
 	struct addr source;
 	uint16_t port;
 	time_t since;
@@ -47,6 +46,7 @@ struct daemon {
 	int control; /* control socket, listening */
 	int wake;    /* signalfd */
 	int recorder;
+	int nursery; /* forks monitors; -1: none just now */
 	struct sources *sources;
 	struct connections connections;
 	size_t total, pending;
@@ -76,9 +76,19 @@ void connection_close(struct daemon *d, struct connection *conn);
 void connection_poll(struct daemon *d, struct connection *conn);
 struct connection *connection_find(struct daemon *d, const char *id);
 enum sgb_err connection_end(struct connection *conn, const char *reason);
-/* Starts sgbridge-monitor for a client's socket, which it takes. */
+/* Has a monitor started for a client's socket. */
 enum sgb_err connection_start(struct daemon *d, int client,
 	const struct addr *source, uint16_t port, const char *local);
+
+/* daemon_nursery.c: the process that monitors are forked from. Starts one
+ * with the present settings and policy; an old one ends by itself. */
+enum sgb_err daemon_nursery_start(struct daemon *d) SGB_MUST_CHECK;
+/* Has a monitor forked that takes client and control. */
+enum sgb_err daemon_nursery_fork(struct daemon *d,
+	const struct connection *conn, int client, int control,
+	const char *local) SGB_MUST_CHECK;
+/* It closed its socket: it died. */
+void daemon_nursery_gone(struct daemon *d);
 
 /* daemon_control.c: one request of the sgbridge command. */
 void daemon_control(struct daemon *d);

@@ -3,9 +3,7 @@
  */
 #include "daemon.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +11,6 @@
 
 #include "core/log.h"
 #include "core/secret.h"
-
-#define MONITOR_CONTROL 3
 
 struct connection *connection_find(struct daemon *d, const char *id)
 {
@@ -269,48 +265,6 @@ enum sgb_err connection_end(struct connection *conn, const char *reason)
 	return err;
 }
 
-static void exec_monitor(struct daemon *d, int control)
-{
-	char path[PATH_MAX];
-	char *const argv[] = {
-		"sgbridge-monitor", d->to_stderr ? "-e" : NULL, NULL};
-	char *const envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-
-	snprintf(path, sizeof(path), "%s/sgbridge-monitor",
-		d->conf->program_directory);
-	if (dup2(control, MONITOR_CONTROL) < 0 ||
-		close_range(MONITOR_CONTROL + 1, ~0u, 0))
-		_exit(126);
-	/* dup2 of 3 onto itself keeps close-on-exec. */
-	if (fcntl(MONITOR_CONTROL, F_SETFD, 0))
-		_exit(126);
-	execve(path, argv, envp);
-	_exit(127);
-}
-
-static enum sgb_err send_start(struct daemon *d, struct connection *conn,
-	int client, const char *local)
-{
-	char source[ADDR_TEXT_MAX];
-	struct msg msg;
-	enum sgb_err err;
-
-	msg_init(&msg, MSG_MON_START);
-	buf_put_cstring(&msg.body, conn->id);
-	buf_put_cstring(&msg.body, addr_text(&conn->source, source));
-	buf_put_u32(&msg.body, conn->port);
-	buf_put_cstring(&msg.body, local);
-	err = msg_put_fd(&msg, client);
-	if (!err)
-		err = msg_put_fd(&msg, d->conf_fd);
-	if (!err)
-		err = msg_put_fd(&msg, d->policy_fd);
-	if (!err)
-		err = msg_send(conn->control, &msg);
-	msg_done(&msg);
-	return err;
-}
-
 enum sgb_err connection_start(struct daemon *d, int client,
 	const struct addr *source, uint16_t port, const char *local)
 {
@@ -338,12 +292,8 @@ enum sgb_err connection_start(struct daemon *d, int client,
 	conn->control = pair[0];
 	conn->source = *source;
 	conn->port = port;
-	conn->pid = fork();
-	if (conn->pid == 0)
-		exec_monitor(d, pair[1]);
+	err = daemon_nursery_fork(d, conn, client, pair[1], local);
 	close(pair[1]);
-	err = conn->pid < 0 ? SGB_ERR_SYSTEM
-			    : send_start(d, conn, client, local);
 	if (err) {
 		connection_close(d, conn);
 		return err;

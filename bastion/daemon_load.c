@@ -169,6 +169,10 @@ enum sgb_err daemon_reload(struct daemon *d, char *text, size_t text_len)
 			d->sources, &loaded.conf->penalty_exempt, &bad);
 	if (!err) {
 		swap_in(d, &loaded);
+		/* New connections go by the new policy; should there be no
+		 * nursery, the next of them tries again. */
+		if (daemon_nursery_start(d) && d->nursery >= 0)
+			daemon_nursery_gone(d);
 		tell_monitors(d);
 		snprintf(text, text_len, "reloaded");
 	} else {

@@ -1,17 +1,10 @@
 /*
- * sgbridge-monitor: one process for one connection, between the session
- * process that speaks SSH and everything that has power. It runs as root with
- * a handful of capabilities, holds no SSH parser, and believes the session
- * nothing about who is logged on.
- *
- * Descriptor 3 is the control socket of sgbridged; MON_START on it brings the
- * client's socket, the settings and the policy.
+ * One monitor: what sgbridged says, what the session asks, deadlines, the end.
+ * It believes the session nothing about who is logged on.
  */
 #include "monitor.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,20 +16,10 @@
 
 #include <openssl/evp.h>
 
-#include "core/file.h"
 #include "core/log.h"
-#include "core/priv.h"
-#include "core/secret.h"
 
-#define CONTROL_FD   3
-#define SOURCE_MAX   (64 * 1024 * 1024)
 #define END_PATIENCE 3000 /* ms for the session to say goodbye */
 #define JUDGE_EVERY  30000
-
-/* Starting session processes (chroot, set*id, bounding set), ending them,
- * kernel audit. Files are root's own and need no capability. */
-static const int kept_caps[] = {CAP_SETPCAP, CAP_SETUID, CAP_SETGID,
-	CAP_SYS_CHROOT, CAP_KILL, CAP_AUDIT_WRITE};
 
 uint64_t monitor_now_ms(void)
 {
@@ -115,8 +98,7 @@ static void cut(struct monitor *m, enum recorder_close reason, const char *text,
 
 /* Settings and policy as sgbridged accepted them. The descriptors stay, for
  * the PAM module, which runs in this process and must judge by the same. */
-static enum sgb_err take_sealed(
-	struct monitor *m, struct msg *msg, unsigned int first)
+enum sgb_err monitor_take_sealed(struct monitor *m, struct msg *msg)
 {
 	struct policy *policy = NULL;
 	struct conf *conf = NULL;
@@ -124,9 +106,9 @@ static enum sgb_err take_sealed(
 	enum sgb_err err;
 
 	diag_init(&diag);
-	err = conf_load_sealed(msg->fds[first], &conf, &diag);
+	err = conf_load_sealed(msg->fds[0], &conf, &diag);
 	if (!err)
-		err = policy_load_sealed(msg->fds[first + 1], &policy, &diag);
+		err = policy_load_sealed(msg->fds[1], &policy, &diag);
 	diag_done(&diag);
 	if (err) {
 		conf_free(conf);
@@ -138,8 +120,8 @@ static enum sgb_err take_sealed(
 		close(m->conf_fd);
 	if (m->policy_fd >= 0)
 		close(m->policy_fd);
-	m->conf_fd = msg_take_fd(msg, first);
-	m->policy_fd = msg_take_fd(msg, first + 1);
+	m->conf_fd = msg_take_fd(msg, 0);
+	m->policy_fd = msg_take_fd(msg, 1);
 	return SGB_OK;
 }
 
@@ -168,7 +150,7 @@ static enum sgb_err reload(struct monitor *m, struct msg *msg)
 {
 	struct policy *old_policy = m->policy;
 	struct conf *old_conf = m->conf;
-	enum sgb_err err = take_sealed(m, msg, 0);
+	enum sgb_err err = monitor_take_sealed(m, msg);
 
 	if (err)
 		return err;
@@ -409,72 +391,4 @@ void monitor_done(struct monitor *m)
 		close(m->agent);
 	if (m->client >= 0)
 		close(m->client);
-}
-
-static enum sgb_err take_start(struct monitor *m)
-{
-	char *id = NULL, *peer = NULL, *local = NULL;
-	struct msg msg;
-	enum sgb_err err;
-
-	msg_init(&msg, MSG_NONE);
-	err = msg_recv(m->control, &msg);
-	if (!err && msg.type != MSG_MON_START)
-		err = SGB_ERR_PHASE;
-	if (err)
-		goto out;
-	id = reader_cstring(&msg.reader, CONN_ID_MAX - 1);
-	peer = reader_cstring(&msg.reader, ADDR_TEXT_MAX - 1);
-	m->source_port = (uint16_t)reader_u32(&msg.reader);
-	local = reader_cstring(&msg.reader, ADDR_TEXT_MAX - 1);
-	err = reader_end(&msg.reader);
-	if (!err)
-		err = addr_parse(peer, &m->source);
-	if (err)
-		goto out;
-	strcpy(m->conn_id, id);
-	strcpy(m->local_addr, local);
-	m->client = msg_take_fd(&msg, 0);
-	err = take_sealed(m, &msg, 1);
-out:
-	free(id);
-	free(peer);
-	free(local);
-	msg_done(&msg);
-	return err;
-}
-
-int main(int argc, char **argv)
-{
-	struct monitor m = {.control = CONTROL_FD,
-		.conf_fd = -1,
-		.policy_fd = -1,
-		.client = -1,
-		.session = -1,
-		.recorder = -1,
-		.agent = -1};
-	enum sgb_err err;
-	int status = EX_SOFTWARE;
-
-	log_init("sgbridge-monitor", argc == 2 && !strcmp(argv[1], "-e"));
-	if (priv_harden() || priv_keep_caps(kept_caps,
-				     sizeof(kept_caps) / sizeof(kept_caps[0])))
-		log_fatal(EX_OSERR, "cannot give up capabilities: %s",
-			strerror(errno));
-	LIST_INIT(&m.children);
-	LIST_INIT(&m.forwards);
-	m.mode = SESSION_MODE_DOOR;
-	err = take_start(&m);
-	if (!err) {
-		(void)fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
-		m.deadline_ms = monitor_now_ms() + m.conf->login_grace * 1000;
-		err = monitor_spawn_session(&m);
-	}
-	if (err)
-		log_put(LOG_ERR, "%s: cannot start a session: %s", m.conn_id,
-			sgb_err_text(err));
-	else
-		status = monitor_serve(&m);
-	monitor_done(&m);
-	return status;
 }

@@ -112,6 +112,10 @@ struct monitor {
 
 /* monitor.c */
 uint64_t monitor_now_ms(void);
+/* Settings and policy from the sealed descriptors of a message, which m then
+ * owns; on failure m is unchanged. */
+enum sgb_err monitor_take_sealed(
+	struct monitor *m, struct msg *msg) SGB_MUST_CHECK;
 /* Tells the session to say text to the user and end; the first reason stays. */
 void monitor_end(
 	struct monitor *m, enum recorder_close reason, const char *text);

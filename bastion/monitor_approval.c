@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/log.h"
 
@@ -91,6 +92,7 @@ enum sgb_err monitor_approval_ask(struct monitor *m, bool *ret_waiting)
 	if (decision.verdict != POLICY_PERMIT || !decision.approval)
 		return SGB_OK;
 	m->phase = MONITOR_PHASE_WAITING;
+	(void)alarm(0);
 	m->deadline_ms = monitor_now_ms() + m->conf->approval_timeout * 1000;
 	m->deadline_text = "Nobody approved this access in time.";
 	monitor_report_state(m);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/log.h"
 
@@ -201,6 +202,7 @@ enum sgb_err monitor_auth_done(struct monitor *m, const char *text)
 {
 	m->phase = MONITOR_PHASE_PROVED;
 	m->deadline_ms = 0;
+	(void)alarm(0);
 	monitor_report_state(m);
 	return reply(m, SESSION_AUTH_DONE, text);
 }

@@ -140,6 +140,8 @@ static enum sgb_err collect(struct daemon *d, struct slots *slots)
 		err = add_slot(slots, d->control);
 	if (!err)
 		err = add_slot(slots, d->recorder);
+	if (!err)
+		err = add_slot(slots, d->nursery);
 	for (i = 0; i < d->listener_count && !err; i++)
 		err = add_slot(slots, d->listeners[i]);
 	TAILQ_FOREACH (conn, &d->connections, link)
@@ -161,6 +163,8 @@ static void dispatch(struct daemon *d, const struct slots *slots)
 		daemon_control(d);
 	if (slots->fds[i++].revents && d->recorder >= 0)
 		daemon_event_poll(d);
+	if (slots->fds[i++].revents && d->nursery >= 0)
+		daemon_nursery_gone(d);
 	for (k = 0; k < d->listener_count; k++)
 		if (slots->fds[i++].revents)
 			daemon_accept(d, d->listeners[k]);
@@ -253,6 +257,11 @@ static int start(struct daemon *d)
 					    : strerror(errno));
 		return EX_UNAVAILABLE;
 	}
+	if (daemon_nursery_start(d)) {
+		fprintf(stderr, "sgbridged: no process for monitors: %s\n",
+			strerror(errno));
+		return EX_OSERR;
+	}
 	return 0;
 }
 
@@ -263,7 +272,9 @@ int main(int argc, char **argv)
 		.policy_fd = -1,
 		.control = -1,
 		.wake = -1,
-		.recorder = -1};
+
+		.recorder = -1,
+		.nursery = -1};
 	bool test = false;
 	int status;
 

@@ -1,0 +1,108 @@
+/*
+ * The nursery: sgbridge-monitor, started once per settings and policy, from
+ * which the monitors of all connections are forked.
+ */
+#include "daemon.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/log.h"
+
+#define NURSERY_FD 3
+
+static void exec_nursery(struct daemon *d, int sock)
+{
+	char path[PATH_MAX];
+	char *const argv[] = {
+		"sgbridge-monitor", d->to_stderr ? "-e" : NULL, NULL};
+	char *const envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+
+	snprintf(path, sizeof(path), "%s/sgbridge-monitor",
+		d->conf->program_directory);
+	if (dup2(sock, NURSERY_FD) < 0 || close_range(NURSERY_FD + 1, ~0u, 0))
+		_exit(126);
+	/* dup2 of 3 onto itself keeps close-on-exec. */
+	if (fcntl(NURSERY_FD, F_SETFD, 0))
+		_exit(126);
+	execve(path, argv, envp);
+	_exit(127);
+}
+
+static enum sgb_err hand_over(struct daemon *d, int sock)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_MON_NURSE);
+	err = msg_put_fd(&msg, d->conf_fd);
+	if (!err)
+		err = msg_put_fd(&msg, d->policy_fd);
+	if (!err)
+		err = msg_send(sock, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+enum sgb_err daemon_nursery_start(struct daemon *d)
+{
+	enum sgb_err err;
+	int pair[2];
+	pid_t pid;
+
+	err = msg_pair(pair);
+	if (err)
+		return err;
+	pid = fork();
+	if (pid == 0)
+		exec_nursery(d, pair[1]);
+	close(pair[1]);
+	err = pid < 0 ? SGB_ERR_SYSTEM : hand_over(d, pair[0]);
+	/* A nursery that does not keep up must not stop us. */
+	if (!err && fcntl(pair[0], F_SETFL, O_NONBLOCK))
+		err = SGB_ERR_SYSTEM;
+	if (err) {
+		close(pair[0]);
+		return err;
+	}
+	if (d->nursery >= 0)
+		close(d->nursery);
+	d->nursery = pair[0];
+	return SGB_OK;
+}
+
+enum sgb_err daemon_nursery_fork(struct daemon *d,
+	const struct connection *conn, int client, int control,
+	const char *local)
+{
+	char source[ADDR_TEXT_MAX];
+	struct msg msg;
+	enum sgb_err err = SGB_OK;
+
+	if (d->nursery < 0)
+		err = daemon_nursery_start(d);
+	if (err)
+		return err;
+	msg_init(&msg, MSG_MON_START);
+	buf_put_cstring(&msg.body, conn->id);
+	buf_put_cstring(&msg.body, addr_text(&conn->source, source));
+	buf_put_u32(&msg.body, conn->port);
+	buf_put_cstring(&msg.body, local);
+	err = msg_put_fd(&msg, client);
+	if (!err)
+		err = msg_put_fd(&msg, control);
+	if (!err)
+		err = msg_send(d->nursery, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+void daemon_nursery_gone(struct daemon *d)
+{
+	log_put(LOG_ERR, "sgbridge-monitor ended; the next connection starts "
+			 "it again");
+	close(d->nursery);
+	d->nursery = -1;
+}

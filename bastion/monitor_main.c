@@ -1,0 +1,185 @@
+/*
+ * sgbridge-monitor: between the session process that speaks SSH and everything
+ * that has power. It runs as root with a handful of capabilities and holds no
+ * SSH parser.
+ *
+ * sgbridged starts it once, as a nursery: it gives up what no monitor needs,
+ * reads settings and policy, and then forks a monitor for each connection,
+ * which so shares their memory and is there at once. A reload starts another
+ * nursery. Monitors parse nothing a stranger wrote, so that they can share a
+ * memory layout; session processes do not share one, each is exec'd.
+ *
+ * Descriptor 3 is the socket of sgbridged.
+ */
+#include "monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+
+#include "core/log.h"
+#include "core/priv.h"
+
+#define NURSERY_FD 3
+
+/* A PAM module that hangs takes its own login with it: seconds beyond the
+ * login grace time. */
+#define ALARM_SLACK 5
+
+/* Starting session processes (chroot, set*id, bounding set), ending them,
+ * kernel audit. Files are root's own and need no capability. */
+static const int kept_caps[] = {CAP_SETPCAP, CAP_SETUID, CAP_SETGID,
+	CAP_SYS_CHROOT, CAP_KILL, CAP_AUDIT_WRITE};
+
+static enum sgb_err take_nurse(struct monitor *m)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_NONE);
+	err = msg_recv(NURSERY_FD, &msg);
+	if (!err && msg.type != MSG_MON_NURSE)
+		err = SGB_ERR_PHASE;
+	if (!err)
+		err = reader_end(&msg.reader);
+	if (!err)
+		err = monitor_take_sealed(m, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+/* What libcrypto makes at first use is made here, once for all. */
+static enum sgb_err warm_up(void)
+{
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	int done;
+
+	done = key && EVP_Digest("", 0, digest, NULL, EVP_sha256(), NULL) == 1;
+	EVP_PKEY_free(key);
+	return done ? SGB_OK : SGB_ERR_CRYPTO;
+}
+
+static enum sgb_err take_start(struct monitor *m, struct msg *msg)
+{
+	char *id = reader_cstring(&msg->reader, CONN_ID_MAX - 1);
+	char *peer = reader_cstring(&msg->reader, ADDR_TEXT_MAX - 1);
+	uint32_t port = reader_u32(&msg->reader);
+	char *local = reader_cstring(&msg->reader, ADDR_TEXT_MAX - 1);
+	enum sgb_err err = reader_end(&msg->reader);
+
+	if (!err)
+		err = addr_parse(peer, &m->source);
+	if (!err) {
+		m->source_port = (uint16_t)port;
+		strcpy(m->conn_id, id);
+		strcpy(m->local_addr, local);
+		m->client = msg_take_fd(msg, 0);
+		m->control = msg_take_fd(msg, 1);
+	}
+	free(id);
+	free(peer);
+	free(local);
+	return err;
+}
+
+/* In the forked child, until the connection is over. */
+static int be_monitor(struct monitor *m, struct msg *msg)
+{
+	int status = EX_SOFTWARE;
+	enum sgb_err err;
+
+	close(NURSERY_FD);
+	(void)signal(SIGCHLD, SIG_DFL);
+	err = take_start(m, msg);
+	msg_done(msg);
+	if (!err) {
+		m->deadline_ms = monitor_now_ms() + m->conf->login_grace * 1000;
+		(void)alarm((unsigned int)m->conf->login_grace + ALARM_SLACK);
+		err = monitor_spawn_session(m);
+	}
+	if (err)
+		log_put(LOG_ERR, "%s: cannot start a session: %s", m->conn_id,
+			sgb_err_text(err));
+	else
+		status = monitor_serve(m);
+	monitor_done(m);
+	return status;
+}
+
+/* Until sgbridged closes its end: it wants another nursery, or is gone. */
+static int nurse(struct monitor *m)
+{
+	for (;;) {
+		struct msg msg;
+		enum sgb_err err;
+
+		msg_init(&msg, MSG_NONE);
+		err = msg_recv(NURSERY_FD, &msg);
+		if (!err && msg.type == MSG_MON_START) {
+			pid_t pid = fork();
+
+			if (pid == 0)
+				return be_monitor(m, &msg);
+			if (pid < 0)
+				log_put(LOG_ERR, "no process for a monitor: %s",
+					strerror(errno));
+		}
+		msg_done(&msg);
+		if (err == SGB_ERR_CLOSED)
+			return 0;
+		if (err) {
+			log_put(LOG_ERR, "sgbridged: %s", sgb_err_text(err));
+			return EX_SOFTWARE;
+		}
+	}
+}
+
+/* sgbridged handles signals by descriptor and so has them blocked. */
+static enum sgb_err reset_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) ||
+		signal(SIGCHLD, SIG_IGN) == SIG_ERR)
+		return SGB_ERR_SYSTEM;
+	return SGB_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct monitor m = {.control = -1,
+		.conf_fd = -1,
+		.policy_fd = -1,
+		.client = -1,
+		.session = -1,
+		.recorder = -1,
+		.agent = -1};
+	enum sgb_err err;
+
+	log_init("sgbridge-monitor", argc == 2 && !strcmp(argv[1], "-e"));
+	if (reset_signals() || priv_harden() ||
+		priv_keep_caps(
+			kept_caps, sizeof(kept_caps) / sizeof(kept_caps[0])))
+		log_fatal(EX_OSERR, "cannot give up capabilities: %s",
+			strerror(errno));
+	(void)fcntl(NURSERY_FD, F_SETFD, FD_CLOEXEC);
+	LIST_INIT(&m.children);
+	LIST_INIT(&m.forwards);
+	m.mode = SESSION_MODE_DOOR;
+	err = warm_up();
+	if (!err)
+		err = take_nurse(&m);
+	if (err)
+		log_fatal(EX_SOFTWARE, "settings or policy: %s",
+			sgb_err_text(err));
+	return nurse(&m);
+}
