@@ -60,6 +60,7 @@ static const int allowed[] = {
 	SCMP_SYS(getrandom),
 	SCMP_SYS(getpid),
 	SCMP_SYS(gettid),
+	SCMP_SYS(getuid),
 	SCMP_SYS(futex),
 	SCMP_SYS(setitimer), /* the watchdog of session.c */
 	SCMP_SYS(brk),
