@@ -41,6 +41,7 @@ struct audit {
 	const char *user, *target, *login, *source, *since, *until, *mfa;
 	const char *status;
 	const char *why;
+	const char *index; /* NULL: not asked for; "": the default one */
 	double speed;
 	double idle_limit; /* seconds; 0: none */
 	bool json;
@@ -67,6 +68,7 @@ int cmd_text(struct audit *audit, int argc, char **argv);
 int cmd_play(struct audit *audit, int argc, char **argv);
 int cmd_commands(struct audit *audit, int argc, char **argv);
 int cmd_search(struct audit *audit, int argc, char **argv);
+int cmd_index(struct audit *audit, int argc, char **argv);
 int cmd_recover(struct audit *audit, int argc, char **argv);
 int cmd_who_viewed(struct audit *audit, int argc, char **argv);
 

@@ -35,6 +35,7 @@ enum option_id {
 	OPT_NO_TIMING,
 	OPT_REGEX,
 	OPT_RAW,
+	OPT_INDEX,
 };
 
 static const struct option options[] = {
@@ -62,6 +63,7 @@ static const struct option options[] = {
 	{"no-timing", no_argument, NULL, OPT_NO_TIMING},
 	{"regex", no_argument, NULL, OPT_REGEX},
 	{"raw", no_argument, NULL, OPT_RAW},
+	{"index", optional_argument, NULL, OPT_INDEX},
 	{NULL, 0, NULL, 0},
 };
 
@@ -121,9 +123,15 @@ static const struct command {
 		"      --regex                 extended expression, no "
 		"backslash\n"
 		"      --raw                   in the bytes: also what the "
-		"screen hid\n" FILTERS
+		"screen hid\n"
+		"      --index[=FILE]          ask the index that \"index\" "
+		"made\n" FILTERS
 		"example: sgbridge-audit search -i key.pem --since 30d --user "
 		"'a*' 'drop table'\n"},
+	{"index", cmd_index, "[filters] [--index=FILE]",
+		"Put new recordings into the index for \"search --index\".\n"
+		"It holds their texts in clear: keep it where the keys are.\n"
+		"example: sgbridge-audit index -i key.pem\n"},
 	{"who-viewed", cmd_who_viewed, "[RECORDING]",
 		"List who looked at recordings, from the trail and a "
 		"journal.\n"
@@ -233,6 +241,7 @@ static void take_option(
 	case OPT_NO_TIMING: audit->no_timing = true; break;
 	case OPT_REGEX: audit->regex = true; break;
 	case OPT_RAW: audit->raw = true; break;
+	case OPT_INDEX: audit->index = optarg ? optarg : ""; break;
 	case OPT_SPEED: audit->speed = number_option("speed", optarg); break;
 	case OPT_IDLE:
 		audit->idle_limit = number_option("idle-limit", optarg);

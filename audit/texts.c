@@ -1,0 +1,170 @@
+/*
+ * The texts of a recording. Lines that the emulator wrapped are put together;
+ * raw lines are cut at line feeds, wherever the items were cut.
+ */
+#include "texts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/record.h"
+
+#include "utf8.h"
+#include "view.h"
+
+#define LINE_MAX_LEN 4096
+
+struct texts {
+	text_sink sink;
+	void *data;
+	uint64_t now_us, channel;
+	struct buf line;
+};
+
+struct texts *texts_new(text_sink sink, void *data)
+{
+	struct texts *texts = calloc(1, sizeof(*texts));
+
+	if (!texts)
+		return NULL;
+	texts->sink = sink;
+	texts->data = data;
+	buf_init(&texts->line, LINE_MAX_LEN + 65536);
+	return texts;
+}
+
+void texts_free(struct texts *texts)
+{
+	if (!texts)
+		return;
+	buf_done(&texts->line);
+	free(texts);
+}
+
+static void deliver(struct texts *texts, const char *where, const char *text)
+{
+	struct found_text found = {.time_us = texts->now_us,
+		.channel = texts->channel,
+		.where = where,
+		.text = text};
+
+	if (*text)
+		texts->sink(texts->data, &found);
+}
+
+static void deliver_bytes(
+	struct texts *texts, const char *where, const uint8_t *data, size_t len)
+{
+	struct buf text;
+
+	buf_init(&text, 4 * len + 64);
+	utf8_clean(data, len, &text);
+	buf_put_u8(&text, 0);
+	if (!buf_error(&text))
+		deliver(texts, where, (const char *)text.data);
+	buf_done(&text);
+}
+
+static void on_line(void *data, const char *text, size_t len, bool wrapped)
+{
+	struct texts *texts = data;
+	struct buf *line = &texts->line;
+
+	if (line->len + len < LINE_MAX_LEN)
+		buf_put(line, text, len);
+	if (wrapped && line->len < LINE_MAX_LEN)
+		return;
+	buf_put_u8(line, 0);
+	if (!buf_error(line))
+		deliver(texts, "screen", (const char *)line->data);
+	buf_reset(line);
+}
+
+void texts_handler(struct texts *texts, struct emulator_handler *handler)
+{
+	*handler = (struct emulator_handler){.data = texts, .line = on_line};
+}
+
+static void raw_bytes(struct texts *texts, const struct sgr_item *item)
+{
+	struct buf *line = &texts->line;
+	size_t i;
+
+	for (i = 0; i < item->len; i++) {
+		if (item->data[i] != '\n' && line->len < LINE_MAX_LEN) {
+			buf_put_u8(line, item->data[i]);
+			continue;
+		}
+		deliver_bytes(texts, "raw", line->data, line->len);
+		buf_reset(line);
+	}
+}
+
+static bool is_text(unsigned int kind)
+{
+	return kind == RECORD_EXEC || kind == RECORD_SUBSYSTEM ||
+	       kind == RECORD_FILE || kind == RECORD_FILE_OP ||
+	       kind == RECORD_FORWARD || kind == RECORD_REFUSED ||
+	       kind == RECORD_NOTE || kind == RECORD_ENV;
+}
+
+static enum sgb_err take_item(
+	struct texts *texts, struct view *view, const struct sgr_item *item)
+{
+	bool shown;
+
+	texts->now_us = item->time_us;
+	if (item->channel != view->channel)
+		return SGB_OK;
+	if (view->emulator)
+		return view_item(view, item, &shown);
+	if (item->kind == RECORD_OUT || item->kind == RECORD_ERR)
+		raw_bytes(texts, item);
+	return SGB_OK;
+}
+
+static enum sgb_err run_channel(struct texts *texts, struct audit *audit,
+	int fd, struct emulator *emulator, uint64_t channel)
+{
+	struct view view = {.emulator = emulator, .channel = channel};
+	struct evidence *evidence;
+	struct sgr_item item;
+	enum sgb_err err;
+
+	texts->channel = channel;
+	buf_reset(&texts->line);
+	err = evidence_open(fd, audit->identities, audit->key_count, &evidence);
+	if (!err && emulator)
+		err = emulator_reset(emulator);
+	while (!err && !evidence_next(evidence, &item))
+		err = take_item(texts, &view, &item);
+	if (!err && emulator)
+		err = emulator_lines(emulator);
+	else if (!err)
+		deliver_bytes(texts, "raw", texts->line.data, texts->line.len);
+	evidence_free(evidence);
+	return err;
+}
+
+enum sgb_err texts_run(struct texts *texts, struct audit *audit, int fd,
+	struct evidence *evidence, struct emulator *emulator)
+{
+	struct view_channels channels = {0};
+	struct sgr_item item;
+	enum sgb_err err = SGB_OK;
+	size_t i;
+
+	texts->now_us = texts->channel = 0;
+	deliver(texts, "meta", evidence_meta(evidence));
+	while (!evidence_next(evidence, &item)) {
+		view_note_channel(&channels, &item);
+		texts->now_us = item.time_us;
+		texts->channel = item.channel;
+		if (is_text(item.kind))
+			deliver_bytes(texts, record_slug(item.kind), item.data,
+				item.len);
+	}
+	for (i = 0; !err && i < channels.count; i++)
+		err = run_channel(texts, audit, fd, emulator, channels.ids[i]);
+	return err;
+}

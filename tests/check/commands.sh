@@ -1,0 +1,46 @@
+#!/bin/bash
+# How well commands are found: recorded sessions in several shells (completion,
+# history, a search backwards, an edit in the middle, a wrap, a paste, vi, a
+# hidden password, a pipe into sh), and what was really entered. The figures are
+# those that docs/RECORDING.md gives; fewer is a failure, and so is more.
+set -u
+build=${1:-build}
+cd "$(dirname "$0")/../.." || exit 1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+install -m 600 tests/vectors/identity.pem "$work/identity.pem"
+export XDG_STATE_HOME="$work/state"
+passed=0 failed=0
+
+# shell: entered, found right, found wrong
+while read -r shell entered right wrong; do
+	vector=tests/vectors/shells/$shell
+	"$build/sgbridge-audit" commands -i "$work/identity.pem" \
+		"$vector.sgr" | cut -c 24- >"$work/got"
+	sort "$vector.commands" >"$work/want.sorted"
+	sort "$work/got" >"$work/got.sorted"
+	r=$(comm -12 "$work/want.sorted" "$work/got.sorted" | wc -l)
+	w=$(comm -13 "$work/want.sorted" "$work/got.sorted" | wc -l)
+	n=$(wc -l <"$vector.commands")
+	echo "$shell: $r of $n, $w wrong"
+	if [ "$n $r $w" = "$entered $right $wrong" ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		diff "$work/want.sorted" "$work/got.sorted"
+	fi
+	if grep -q s3cret <("$build/sgbridge-audit" text \
+		-i "$work/identity.pem" "$vector.sgr"); then
+		failed=$((failed + 1))
+		echo "not ok: the hidden password is on $shell's screen"
+	fi
+done <<'FIGURES'
+bash 14 14 0
+bash133 14 14 0
+dash 10 9 1
+python 4 4 0
+zsh 14 13 0
+fish 12 12 0
+FIGURES
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
