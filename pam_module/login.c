@@ -178,6 +178,8 @@ static enum reason check_person(struct login *login)
 		return strcmp(login->user, "root") ? REASON_GRANTED
 						   : REASON_ROOT;
 	reason = check_account(login);
+	if (reason == REASON_ROOT && policy_root_login(login->policy))
+		return REASON_GRANTED; /* a rule must name root all the same */
 	if (reason != REASON_ROOT || !login->local)
 		return reason;
 	/* sudo and su name the invoking user, and the kernel agrees. */

@@ -394,13 +394,15 @@ static const char policy_text[] =
 	"group People alice, bob, carol, dave, ghost, root, toor, Alice\n"
 	"keys {\n"
 	"	accept ed25519, rsa >= 3072\n"
-	"	root-login no\n"
+	"	root-login %s\n"
 	"	user-ca %s/ca.pub\n"
 	"}\n"
 	"permit People from office to self via sshd, sudo, su "
 	"{ mfa always }\n"
 	"permit robot from 192.0.2.7 to self via sshd { mfa never }\n"
 	"permit zoe from office to self via sshd { mfa remember 10m }\n";
+
+static const char *root_login = "no";
 
 static void write_policy(const char *carol)
 {
@@ -409,7 +411,7 @@ static void write_policy(const char *carol)
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	snprintf(rest, sizeof(rest), policy_text, folder);
+	snprintf(rest, sizeof(rest), policy_text, root_login, folder);
 #pragma GCC diagnostic pop
 	snprintf(text, sizeof(text), "%s%s", carol, rest);
 	write_file("policy.conf", 0644, text);
@@ -582,6 +584,25 @@ static void test_refusals(void **state)
 	/* None of these used the code up. */
 	flow = sshd_flow("alice", code_of("alice", 0));
 	assert_int_equal(run(&flow), PAM_SUCCESS);
+}
+
+static void test_root_login(void **state)
+{
+	struct flow flow = sshd_flow("root", fresh_code("root"));
+
+	(void)state;
+	root_login = "yes";
+	write_policy("");
+	assert_int_equal(run(&flow), PAM_SUCCESS);
+	flow = sshd_flow("root", fresh_code("root"));
+	flow.connection = ELSEWHERE;
+	assert_int_equal(run(&flow), PAM_AUTH_ERR);
+	root_login = "no";
+	write_policy("permit carol from office to self via sshd "
+		     "{ mfa remember 10m }\n");
+	flow = sshd_flow("root", fresh_code("root"));
+	assert_int_equal(run(&flow), PAM_AUTH_ERR);
+	assert_logged("reason=root");
 }
 
 static void test_certificate(void **state)
@@ -1110,6 +1131,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_login),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_root_login),
 		cmocka_unit_test(test_certificate),
 		cmocka_unit_test(test_no_auth_phase),
 		cmocka_unit_test(test_pass),
