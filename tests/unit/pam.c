@@ -85,8 +85,29 @@ static char shown[2048];   /* what the person saw, prompts included */
 SGB_EXPORT time_t time(time_t *ret);
 SGB_EXPORT int clock_nanosleep(clockid_t clock, int flags,
 	const struct timespec *until, struct timespec *left);
-SGB_EXPORT int getpwnam_r(const char *name, struct passwd *pw, char *room,
-	size_t len, struct passwd **ret);
+SGB_EXPORT int fdatasync(int fd);
+SGB_EXPORT static bool signal_armed;
+static volatile sig_atomic_t signals_seen;
+
+static void count_signal(int number)
+{
+	(void)number;
+	signals_seen++;
+}
+
+/* LoginGraceTime strikes while the state is being written. */
+int fdatasync(int fd)
+{
+	if (signal_armed) {
+		assert_int_equal(kill(getpid(), SIGTERM), 0);
+		assert_int_equal(kill(getpid(), SIGALRM), 0);
+		assert_int_equal(signals_seen, 0);
+	}
+	return fsync(fd);
+}
+
+int getpwnam_r(const char *name, struct passwd *pw, char *room, size_t len,
+	struct passwd **ret);
 SGB_EXPORT void __syslog_chk(int priority, int flag, const char *fmt, ...);
 
 time_t time(time_t *ret)
@@ -1085,6 +1106,24 @@ static void test_killed(void **state)
 	}
 }
 
+static void test_signals_wait(void **state)
+{
+	struct sigaction count = {.sa_handler = count_signal}, term, alarm;
+	struct flow flow = sshd_flow("alice", fresh_code("alice"));
+
+	(void)state;
+	assert_int_equal(sigaction(SIGTERM, &count, &term), 0);
+	assert_int_equal(sigaction(SIGALRM, &count, &alarm), 0);
+	signal_armed = true;
+	assert_int_equal(run(&flow), PAM_SUCCESS);
+	signal_armed = false;
+	assert_int_equal(signals_seen, 2);
+	assert_int_equal(sigaction(SIGTERM, &term, &count), 0);
+	/* The module has left the handlers alone. */
+	assert_ptr_equal(count.sa_handler, count_signal);
+	assert_int_equal(sigaction(SIGALRM, &alarm, NULL), 0);
+}
+
 static size_t open_files(void)
 {
 	size_t count = 0;
@@ -1145,6 +1184,7 @@ int main(void)
 		cmocka_unit_test(test_broken_configuration),
 		cmocka_unit_test(test_one_code_many_logins),
 		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_signals_wait),
 		cmocka_unit_test(test_leaves_no_trace),
 	};
 
