@@ -91,7 +91,7 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_explain.o bastion/sgbridge_check.o \
 	bastion/sgbridge_lint.o bastion/sgbridge_shadow.o \
 	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
-	bastion/sgbridge_diff.o
+	bastion/sgbridge_diff.o bastion/sgbridge_places.o
 
 # ---------------------------------------------------------------- pam_module
 OTP_STORE_OBJS := $(addprefix pam_module/,otp_token.o otp_state.o otp_check.o \

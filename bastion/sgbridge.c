@@ -51,6 +51,10 @@ static const struct command {
 		"Exit status: 0 something, 1 nothing, 2 error.\n\n"
 		"  sgbridge what-can alice\n"
 		"  sgbridge what-can frank --groups dev,ops\n"},
+	{"diff", cmd_diff, 2, 2, "OLD NEW",
+		"compare two policies by what they allow, not by their text",
+		"Exit status: 0 the same, 1 different, 2 error.\n\n"
+		"  sgbridge diff /etc/sgbridge/policy.conf draft.conf\n"},
 	{"fmt", cmd_fmt, 0, 1, "[-w] [FILE]",
 		"print a policy file in its usual form; -w: write it back",
 		"Exit status: 0, or 2 for a file that is not a policy.\n\n"

@@ -120,7 +120,7 @@ static enum sgb_err compile_sources(struct policy *policy)
 	uint32_t i;
 
 	for (i = 0; i < policy->networks.count; i++)
-		if (policy->networks.at[i].used)
+		if (policy->networks.at[i].source)
 			policy_network_nets(policy, i, i, &nets);
 	if (!policy->failed)
 		err = policy_prefixes_build(policy, &policy->sources,

@@ -109,6 +109,7 @@ struct policy_network {
 	struct policy_place place;
 	bool anonymous;
 	bool used;
+	bool source;		   /* in a rule's "from" */
 	struct policy_range nets;  /* policy.nets: its own CIDRs */
 	struct policy_range elems; /* other networks it consists of */
 };

@@ -75,10 +75,11 @@ void policy_report(struct policy_parser *parser, enum diag_level level,
 	struct diag_item item = {.level = level, .width = place.len};
 	va_list args;
 
-	if (level == DIAG_ERROR && parser->quiet)
-		return;
+	/* Counted even where it is not told: callers look at the count. */
 	if (level == DIAG_ERROR)
 		parser->errors++;
+	if (level == DIAG_ERROR && parser->quiet)
+		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);

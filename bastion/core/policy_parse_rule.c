@@ -169,6 +169,7 @@ static void clause_symbols(struct policy_parser *parser, const char *what,
 	uint32_t sym;
 
 	ret->first = policy->ids.count;
+	ret->count = 0;
 	do {
 		if (!parse_new_name(parser, what, &sym))
 			return;
@@ -327,7 +328,6 @@ static void parse_clauses(struct policy_parser *parser,
 			parse_next(parser);
 			row->parse(parser, rule);
 		}
-		/* Not every mistake is counted: see parser->quiet. */
 		if (!row || parser->errors != errors)
 			clause_resume(parser, words);
 	}

@@ -184,7 +184,8 @@ static void resolve_from(struct policy_parser *parser, struct policy_range from)
 			continue;
 		network = policy_named(policy, elem->sym, NAME_NETWORK);
 		if (network != POLICY_NONE)
-			policy->networks.at[network].used = true;
+			policy->networks.at[network].used =
+				policy->networks.at[network].source = true;
 		else if (strchr(text, '.'))
 			ERROR(parser, elem->place, "unknown-name",
 				"unknown network \"%s\": a DNS name is no "

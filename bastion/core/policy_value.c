@@ -288,6 +288,7 @@ bool parse_elems(struct policy_parser *parser, unsigned int kinds,
 	const char *what, struct policy_range *ret)
 {
 	ret->first = parser->policy->elems.count;
+	ret->count = 0;
 	do {
 		struct policy_elem elem = {0};
 
@@ -358,6 +359,7 @@ bool parse_ports(struct policy_parser *parser, struct policy_range *ret)
 	struct policy_ports ports;
 
 	ret->first = policy->ports.count;
+	ret->count = 0;
 	do {
 		if (parser->token.kind != TOKEN_WORD ||
 			!port_range(
