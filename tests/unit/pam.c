@@ -86,28 +86,8 @@ SGB_EXPORT time_t time(time_t *ret);
 SGB_EXPORT int clock_nanosleep(clockid_t clock, int flags,
 	const struct timespec *until, struct timespec *left);
 SGB_EXPORT int fdatasync(int fd);
-SGB_EXPORT static bool signal_armed;
-static volatile sig_atomic_t signals_seen;
-
-static void count_signal(int number)
-{
-	(void)number;
-	signals_seen++;
-}
-
-/* LoginGraceTime strikes while the state is being written. */
-int fdatasync(int fd)
-{
-	if (signal_armed) {
-		assert_int_equal(kill(getpid(), SIGTERM), 0);
-		assert_int_equal(kill(getpid(), SIGALRM), 0);
-		assert_int_equal(signals_seen, 0);
-	}
-	return fsync(fd);
-}
-
-int getpwnam_r(const char *name, struct passwd *pw, char *room, size_t len,
-	struct passwd **ret);
+SGB_EXPORT int getpwnam_r(const char *name, struct passwd *pw, char *room,
+	size_t len, struct passwd **ret);
 SGB_EXPORT void __syslog_chk(int priority, int flag, const char *fmt, ...);
 
 time_t time(time_t *ret)
@@ -126,6 +106,26 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *until,
 	assert_int_equal(flags, TIMER_ABSTIME);
 	waits++;
 	return 0;
+}
+
+static bool signal_armed;
+static volatile sig_atomic_t signals_seen;
+
+static void count_signal(int number)
+{
+	(void)number;
+	signals_seen++;
+}
+
+/* LoginGraceTime strikes while the state is being written. */
+int fdatasync(int fd)
+{
+	if (signal_armed) {
+		assert_int_equal(kill(getpid(), SIGTERM), 0);
+		assert_int_equal(kill(getpid(), SIGALRM), 0);
+		assert_int_equal(signals_seen, 0);
+	}
+	return fsync(fd);
 }
 
 int getpwnam_r(const char *name, struct passwd *pw, char *room, size_t len,
