@@ -6,6 +6,7 @@
  */
 #include "session_channel.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -378,6 +379,17 @@ static bool move_exit(struct channel *ch)
 	return true;
 }
 
+static void tell_lost(struct channel *ch)
+{
+	char *text = NULL;
+
+	if (asprintf(&text, "the connection to %s has ended",
+		    ch->session->target.name) < 0)
+		return;
+	channel_tell(ch, text);
+	free(text);
+}
+
 static bool exit_settled(const struct channel *ch)
 {
 	return ch->exit_sent || (!ch->has_status && !ch->has_signal);
@@ -393,6 +405,8 @@ static bool move_ends(struct channel *ch)
 		delivered(ch) && exit_settled(ch)) {
 		if (channel_relayed(ch))
 			record_put(&s->record, ch->id, RECORD_EOF_OUT, NULL, 0);
+		if (s->target_lost && !ch->has_status && !ch->has_signal)
+			tell_lost(ch);
 		ssh_channel_send_eof(ch->client);
 		ch->out_eof_sent = true;
 		progress = true;

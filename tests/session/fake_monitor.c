@@ -233,7 +233,7 @@ static void got_target(struct fake *f, struct msg *in)
 	buf_put_u32(&msg.body, number(f, "target-port", 0));
 	buf_put_u32(&msg.body, number(f, "record-input", 0));
 	buf_put_u32(&msg.body, number(f, "idle", 0));
-	buf_put_u32(&msg.body, 10);
+	buf_put_u32(&msg.body, number(f, "timeout", 10));
 	buf_put_cstring(&msg.body, notice ? notice : "");
 	put_pins(f, &msg.body);
 	for (i = 0; i < 3; i++) {

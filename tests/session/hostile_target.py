@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Hostile SSH servers as targets of sgbridge-session.
+
+usage: hostile_target.py KEYFILE CASE
+
+Prints the port it listens on, serves one connection, and leaves.
+"""
+import socket
+import sys
+import threading
+import time
+
+import paramiko
+from paramiko import Message
+from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_OPEN
+
+
+def send(transport, *parts):
+    message = Message()
+    for kind, value in parts:
+        getattr(message, "add_" + kind)(value)
+    transport.packetizer.send_message(message)
+
+
+class Server(paramiko.ServerInterface):
+    def __init__(self, case):
+        self.case = case
+        self.started = threading.Event()
+        self.channel = None
+
+    def get_allowed_auths(self, username):
+        return "publickey"
+
+    def check_auth_publickey(self, username, key):
+        if self.case == "refuse":
+            return paramiko.AUTH_FAILED
+        if self.case == "slow_auth":
+            time.sleep(30)
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind, chanid):
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel, command):
+        self.channel = channel
+        self.started.set()
+        return True
+
+    def get_banner(self):
+        if self.case == "banner":
+            return ("\033[2J" + "x" * 200000, "en")
+        return (None, None)
+
+
+def case_channels(transport, server):
+    """Channels that nobody asked for."""
+    for number in range(2000):
+        for kind in ("auth-agent@openssh.com", "session", "nonsense"):
+            send(transport, ("byte", cMSG_CHANNEL_OPEN), ("string", kind),
+                 ("int", 100 + number), ("int", 1 << 20), ("int", 32768))
+    time.sleep(5)
+
+
+def case_beyond_window(transport, server):
+    """Output without end, whatever the window."""
+    for _ in range(6000):
+        send(transport, ("byte", cMSG_CHANNEL_DATA),
+             ("int", server.channel.remote_chanid), ("string", b"d" * 32000))
+
+
+def case_exit_signal(transport, server):
+    channel = server.channel
+    channel.send(b"bye\n")
+    send(transport, ("byte", b"\x62"), ("int", channel.remote_chanid),
+         ("string", "exit-signal"), ("boolean", False), ("string", "SEGV"),
+         ("boolean", True), ("string", "\033]0;owned\007" * 20),
+         ("string", ""))
+    channel.close()
+    time.sleep(2)
+
+
+def case_reset(transport, server):
+    server.channel.send(b"some\n")
+    time.sleep(0.3)
+    transport.sock.setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    transport.sock.close()
+
+
+def case_banner(transport, server):
+    server.channel.send(b"fine\n")
+    server.channel.send_exit_status(0)
+    server.channel.close()
+    time.sleep(2)
+
+
+def case_twice(transport, server):
+    """Exit twice, close twice, data after the close."""
+    channel = server.channel
+    channel.send(b"once\n")
+    channel.send_exit_status(3)
+    channel.send_exit_status(4)
+    number = channel.remote_chanid
+    for _ in range(2):
+        send(transport, ("byte", b"\x60"), ("int", number))
+        send(transport, ("byte", b"\x61"), ("int", number))
+        send(transport, ("byte", cMSG_CHANNEL_DATA), ("int", number),
+             ("string", b"late"))
+    time.sleep(2)
+
+
+def main():
+    keyfile, case = sys.argv[1:]
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    sock, _ = listener.accept()
+    if case == "silent":
+        time.sleep(30)
+        return
+    if case == "half_banner":
+        sock.sendall(b"SSH-2.0-x")
+        time.sleep(30)
+        return
+    transport = paramiko.Transport(sock)
+    transport.add_server_key(paramiko.Ed25519Key(filename=keyfile))
+    server = Server(case)
+    transport.start_server(server=server)
+    server.started.wait(15)
+    run = globals().get("case_" + case)
+    if run:
+        try:
+            run(transport, server)
+        except (EOFError, OSError):
+            pass
+
+
+main()

@@ -1,0 +1,96 @@
+# Sourced by relay.sh: clients and targets that mean ill (hostile.py,
+# hostile_target.py).
+# shellcheck shell=bash disable=SC2154
+
+hostile() { # case
+	conf "${@:2}"
+	timeout 60 /usr/bin/python3 tests/session/hostile.py "$monitor_port" \
+		"$work/user" robot+web1 "$1" 2>"$work/stderr" | tail -1
+}
+
+test_hostile() {
+	local out
+
+	is "hostile: none lists publickey alone" "$(hostile methods)" publickey
+	is "hostile: password lists publickey alone" "$(hostile password)" \
+		publickey
+	is "hostile: a probe is no proof" "$(hostile probe)" refused
+	is "hostile: the user may not change" "$(hostile user_change)" cut
+	is "hostile: authentication before its service" "$(hostile early)" cut
+	is "hostile: other services" "$(hostile service)" cut
+	is "hostile: flood before login" "$(hostile preauth_flood)" cut
+	like "hostile: tries are counted" "$(hostile tries)" 'cut after [56]$'
+	like "hostile: login once only" "$(hostile second_login)" \
+		"^(still $login|cut)$"
+	is "hostile: channels are counted" "$(hostile channels)" "opened 16"
+	is "hostile: other channel types" "$(hostile types)" "refused 6"
+	is "hostile: remote forward" "$(hostile remote_forward)" refused
+	like "hostile: unfinished rekey" "$(hostile rekey)" '^cut'
+	is "hostile: window wrapped" "$(hostile window)" bounded
+	# libssh 0.11 and newer drop it; ours cuts
+	like "hostile: beyond the window" "$(hostile beyond_window)" \
+		'^(cut|alive)$'
+	is "hostile: request flood" "$(hostile requests)" cut
+	is "hostile: packet size 0" "$(hostile packet_zero)" cut
+	like "hostile: odd messages" "$(hostile odd_messages)" '^(fine|cut)$'
+	is "hostile: long command" "$(hostile long_command)" refused
+	is "hostile: keepalives" "$(hostile globals)" fine
+	out=$(log)
+	like "hostile: and none of it crashed" "$out" '^session exit 0'
+}
+
+# A connection to a server that means ill; what ssh printed is in $out.
+target() { # case
+	local port pid status
+
+	rm -f "$work/port"
+	/usr/bin/python3 tests/session/hostile_target.py "$work/target-key" \
+		"$1" >"$work/port" 2>"$work/target.err" &
+	pid=$!
+	until [ -s "$work/port" ] 2>/dev/null; do read -rt 0.05 <> <(:); done
+	port=$(cat "$work/port")
+	conf timeout=2
+	sed -i "s/^target-port=.*/target-port=$port/" "$work/conf"
+	gw robot+web1@127.0.0.1 x >"$work/out"
+	status=$?
+	kill "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	return $status
+}
+
+test_target() {
+	local case
+
+	for case in silent half_banner slow_auth; do
+		target $case
+		is "target $case: status" $? 255
+		like "target $case: clear text" "$(cat "$work/stderr")" \
+			'connection to web1 failed .reference'
+		like "target $case: reported" "$(log)" \
+			'failed 0 0 the target did not answer in time'
+	done
+	target refuse
+	is "target refuses the login: status" $? 255
+	like "target refuses the login: reported" "$(log)" 'report 0 failed'
+	target channels
+	is "target opens channels: cut" $? 255
+	like "target opens channels: reported" "$(log)" \
+		'anomaly .*too many channels'
+	target beyond_window
+	is "target ignores the window: cut or held" $? 255
+	target exit_signal
+	is "target exit-signal: status" $? 255
+	is "target exit-signal: output" "$(cat "$work/out")" bye
+	like "target exit-signal: recorded" "$(log)" 'exit-signal .*SEGV'
+	target reset
+	is "target resets: status" $? 255
+	is "target resets: what came is delivered" "$(cat "$work/out")" some
+	like "target resets: text" "$(cat "$work/stderr")" \
+		'connection to web1 has ended'
+	target banner
+	is "target with a long banner: output" "$(cat "$work/out")" fine
+	target twice
+	is "target closes twice: first status counts" $? 3
+	is "target closes twice: output" "$(cat "$work/out")" once
+	like "target: no crash" "$(log)" '^session exit 0 signal 0'
+}
