@@ -152,6 +152,8 @@ int command_status(struct tool *tool)
 		return status;
 	summarise(tool, &entry, &summary);
 	otp_entry_unlock(&entry);
+	if (!strcmp(summary.state, "none"))
+		return tool_fail(EX_NOUSER, "%s has no token", user);
 	buf_init(&out, OUTPUT_MAX);
 	if (tool->json)
 		put_json(&out, user, &summary);

@@ -57,6 +57,11 @@ int command_master_key(struct tool *tool)
 	}
 	close(fd);
 	buf_done(&text);
+	if (!status)
+		fprintf(stderr,
+			"%s: a new master key; keep a copy of it apart from "
+			"copies of the records\n",
+			path);
 	return status;
 }
 
