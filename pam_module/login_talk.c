@@ -195,6 +195,25 @@ static enum sgb_err write_audit(struct login *login, enum reason reason)
 	return err;
 }
 
+/* With the argument `debug`: what the decision was made from. */
+static void login_debug(struct login *login)
+{
+	static const char *const factors[] = {"always", "remember", "never"};
+	char user[200], service[100];
+
+	if (!login->args.debug)
+		return;
+	log_escape(or_dash(login->user), user, sizeof(user));
+	log_escape(or_dash(login->service), service, sizeof(service));
+	pam_syslog(login->pamh, LOG_DEBUG,
+		"debug phase=%s user=\"%s\" service=%s conf=%s proxy=%d "
+		"local=%d keys=%zu kbdint=%d mfa=%s seconds=%llu",
+		phase_text(login->phase), user, service, login->args.conf_path,
+		login->args.proxy, login->local, login->auth.key_count,
+		login->auth.kbdint_pam, factors[login->decision.mfa],
+		(unsigned long long)login->decision.mfa_seconds);
+}
+
 int login_finish(struct login *login, enum reason reason)
 {
 	/* Without a readable configuration nobody has switched audit off. */
@@ -203,6 +222,7 @@ int login_finish(struct login *login, enum reason reason)
 	const char *note = "";
 	char text[64];
 
+	login_debug(login);
 	if (audit != CONF_AUDIT_OFF) {
 		enum sgb_err err = write_audit(login, reason);
 

@@ -482,7 +482,7 @@ static int setup(void **state)
 	write_policy("permit carol from office to self via sshd "
 		     "{ mfa remember 10m }\n");
 	write_service("sshd", "");
-	write_service("sudo", "");
+	write_service("sudo", " debug");
 	write_service("su", "");
 	write_service("sgbridge", " proxy");
 	write_service("strange", " nullok");
@@ -799,6 +799,9 @@ static void test_local(void **state)
 	assert_int_equal(run(&flow), PAM_SUCCESS);
 	assert_int_equal(flow.session, PAM_SUCCESS);
 	assert_logged("source=local");
+	assert_logged("debug phase=auth user=\"alice\" service=sudo");
+	assert_logged(" proxy=0 local=1 keys=0 kbdint=0 mfa=always");
+	assert_null(strstr(log_text, flow.answer));
 	assert_int_equal(run(&flow), PAM_AUTH_ERR);
 	assert_null(strstr(shown, "Access denied"));
 	/* sudo's timestamp: account without auth. */
