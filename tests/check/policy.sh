@@ -1,0 +1,168 @@
+#!/bin/bash
+# The sgbridge command on policies: exit codes, first words, JSON, that fmt
+# changes no decision, that diff sees what was changed, and that the manual's
+# examples load.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+build=${1:-build}
+passed=0 failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+sgb() {
+	"$build/sgbridge" "$@" --color never 2>&1
+}
+# ok NAME STATUS PATTERN COMMAND...: exit status, and a line that matches.
+ok() {
+	local name=$1 want=$2 pattern=$3 out status
+	shift 3
+	out=$("$@" 2>&1)
+	status=$?
+	if [ "$status" -eq "$want" ] && grep -qE -- "$pattern" <<<"$out"; then
+		passed=$((passed + 1))
+		echo "ok $name"
+	else
+		failed=$((failed + 1))
+		echo "not ok $name: status $status, wanted $want and /$pattern/"
+		sed 's/^/# /' <<<"$out"
+	fi
+}
+cat >"$work/policy.conf" <<'END'
+network office    203.0.113.0/24
+network  home 198.51.100.7
+group SysAdmins alice,bob
+hours working Mon-Fri 08:00-19:00 UTC
+security-group SG_Bridge { instance jump1 10.0.0.5 { host-key SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA } }
+security-group SG_Web {
+ zone production # here
+	instance web1 10.0.1.11 { host-key SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA; login ops }
+	accept tcp 22 from SG_Bridge
+}
+permit SysAdmins from office, home to SG_Web as ops {
+	mfa remember 8h
+	allow shell, exec
+}
+permit SysAdmins from office to self via sshd
+deny any from any to zone production during not working
+
+
+END
+good="$work/policy.conf"
+day="2026-11-23 12:00Z" night="2026-11-23 22:00Z"
+
+# --- check
+ok "a good policy is clean" 0 'good: 3 rules' sgb check "$good"
+sed 's/as ops/as root/' "$good" >"$work/root.conf"
+ok "root logins are a warning" 1 'root' sgb check "$work/root.conf"
+sed 's/from office, home/from any/' "$good" >"$work/any.conf"
+ok "any source is a warning" 1 'every address' sgb check -p "$work/any.conf"
+sed 's/SysAdmins from office,/SysAdmin from office,/' "$good" >"$work/bad.conf"
+ok "a mistake is an error with its place" 2 \
+	'bad.conf:11:8: .*SysAdmin' sgb check "$work/bad.conf"
+sed 's/mfa remember 8h/expires 2020-01-01/' "$good" >"$work/old.conf"
+ok "an expired rule is an error" 2 'expired' sgb check "$work/old.conf"
+{
+	cat "$good"
+	echo 'permit alice from 203.0.113.9 to web1 as ops { allow shell }'
+} >"$work/shadow.conf"
+ok "a covered rule is an error" 2 \
+	'never matches: policy.conf:11 covers|shadow.conf:11 covers' \
+	sgb check "$work/shadow.conf"
+sed 's/^\taccept/\tdrop/' "$good" >"$work/closed.conf"
+ok "a target that is closed is a warning" 1 'lets the bastion through' \
+	sgb check "$work/closed.conf"
+sed 's/ from SG_Bridge/ from any/' "$good" >"$work/around.conf"
+ok "a way around the bastion is a warning" 1 'not only through' \
+	sgb check "$work/around.conf"
+sed 's/10.0.0.5 {/127.0.0.1 { local;/' "$good" >"$work/local.conf"
+ok "a local instance is a warning" 1 'the bastion itself' \
+	sgb check "$work/local.conf"
+ok "JSON of a bad one" 2 '"code":"unknown-name","file":' \
+	sgb check --json "$work/bad.conf"
+json() {
+	sgb "$@" | python3 -m json.tool
+}
+ok "check's JSON is JSON" 0 '"errors": 1' json check --json "$work/bad.conf"
+ok "no policy is an error" 2 'No such file' sgb check "$work/none.conf"
+
+# --- explain
+explain() {
+	sgb explain -p "$good" "$@"
+}
+ok "a permit" 0 '^permit alice' \
+	explain alice from 203.0.113.9 to web1 at "$day"
+ok "its rule" 0 'rule +policy.conf:11: permit SysAdmins' \
+	explain alice from 203.0.113.9 to ops@web1 at "$day" via proxy
+ok "its group rule" 0 'group rule +policy.conf:9: accept' \
+	explain alice from 203.0.113.9 to ops@web1:22 at "$day"
+ok "a denial by a rule" 1 '^deny alice' \
+	explain alice from 203.0.113.9 to web1 at "$night"
+ok "what differs" 1 'differs +192.0.2.1 is not in office, home' \
+	explain alice from 192.0.2.1 to web1 at "$day"
+ok "the other login" 1 'differs +login root is not ops' \
+	explain alice from 198.51.100.7 to root@web1 at "$day"
+ok "another port" 1 'differs +port 80' \
+	explain alice from 198.51.100.7 to web1:80 at "$day"
+ok "self" 0 '^permit alice .* to alice@self' \
+	explain alice from 203.0.113.9 to self via sshd
+ok "self by another service" 1 'sudo is not named' \
+	explain alice to self via sudo
+ok "no target" 1 'no such target' \
+	explain alice from 203.0.113.9 to web2 at "$day"
+ok "a bad address" 2 'not an address' explain alice from office to web1
+ok "a bad time" 2 'not a time' \
+	explain alice from 203.0.113.9 to web1 at noon
+ok "explain's JSON is JSON" 0 '"verdict": "permit"' json explain --json \
+	-p "$good" alice from 203.0.113.9 to web1 at "$day"
+
+# --- who-can, what-can
+ok "who can" 0 '^bob +ops +web1 +22 +office, home +always +remember 8h' \
+	sgb who-can -p "$good" ops@web1
+ok "who can name the denial" 0 'policy.conf:16$' \
+	sgb who-can -p "$good" ops@web1
+ok "nobody can" 1 'nobody' sgb who-can -p "$good" root@web1
+ok "what can" 0 '^alice +ops +web1' sgb what-can -p "$good" alice
+ok "a stranger can nothing" 1 'nothing' sgb what-can -p "$good" eve
+ok "what-can's JSON is JSON" 0 '"target": "web1"' \
+	json what-can --json -p "$good" alice
+
+# --- fmt
+sgb fmt "$good" >"$work/fmt.conf"
+ok "fmt is its own result" 0 '' \
+	diff <(sgb fmt "$work/fmt.conf") "$work/fmt.conf"
+ok "fmt sets columns" 0 '^group   SysAdmins alice, bob$' cat "$work/fmt.conf"
+ok "fmt keeps comments" 0 '^	zone     production # here$' \
+	cat "$work/fmt.conf"
+ok "fmt changes no access" 0 'both allow the same' \
+	sgb diff "$good" "$work/fmt.conf"
+cp "$good" "$work/write.conf"
+sgb fmt -w "$work/write.conf"
+ok "fmt -w writes it" 0 '' diff "$work/write.conf" "$work/fmt.conf"
+
+# --- diff
+sed 's/alice,bob/alice/; s/, exec/, exec, sftp/' "$good" >"$work/new.conf"
+ok "diff: lost" 1 '^lost +bob +ops +web1 +22 +home, office|^lost +bob +ops +web1 +22 +office, home' \
+	sgb diff "$good" "$work/new.conf"
+ok "diff: changed" 1 '^changed +alice .*shell, exec; .*shell, exec, sftp' \
+	sgb diff "$good" "$work/new.conf"
+ok "diff: gained, the other way" 1 '^gained +bob' \
+	sgb diff "$work/new.conf" "$good"
+sed 's/-19:00/-20:00/' "$good" >"$work/hours.conf"
+ok "diff: at times" 1 '^gained +alice .* at times ' \
+	sgb diff "$good" "$work/hours.conf"
+ok "diff with a broken policy" 2 'SysAdmin' \
+	sgb diff "$good" "$work/bad.conf"
+
+# --- words
+ok "a command misspelt" 2 'did you mean "check"' sgb chek
+ok "help of a command" 0 'usage: sgbridge explain' sgb explain --help
+ok "no settings" 2 'No such file' sgb sessions -c "$work/none"
+
+# --- the manual's examples
+awk '/^\.Sh EXAMPLES/ { on = 1 } /^\.Sh SEE/ { on = 0 }
+	on && /^\.Bd/ { n++; in_block = 1; next }
+	on && /^\.Ed/ { in_block = 0 }
+	on && /^\.Dl permit/ { sub(/^\.Dl /, ""); print; next }
+	on && in_block { print }' docs/man/sgbridge-policy.5 >"$work/manual.conf"
+ok "the manual's examples load" 1 '0 errors' sgb check "$work/manual.conf"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
