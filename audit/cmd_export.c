@@ -22,16 +22,14 @@ static const struct export_format *const formats[] = {
 
 static const struct export_format *find_format(const char *name)
 {
-	char known[200] = "";
 	size_t i;
 
-	for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+	for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
 		if (!strcmp(formats[i]->name, name))
 			return formats[i];
-		(void)strcat(strcat(known, i ? ", " : ""), formats[i]->name);
-	}
-	audit_fatal(
-		EX_USAGE, "--format \"%s\": expected one of %s", name, known);
+	audit_fatal(EX_USAGE,
+		"--format \"%s\" is not known; \"export --help\" lists them",
+		name);
 }
 
 static void run(const struct export_format *format, struct evidence *evidence,

@@ -98,6 +98,20 @@ static void against_index(const struct store_entry *entry,
 			(unsigned long long)entry->frames - 1);
 }
 
+/* A crash between a file and its line in the index leaves no more than what
+ * stands there before a session may start. */
+static void outside_index(const struct sgr_scan *scan, struct result *result)
+{
+	if (scan->verdict == SGR_OPEN && scan->index <= 2)
+		decide(result, SGR_OPEN,
+			"not in the index yet: a crash left it before any "
+			"session used it");
+	else
+		decide(result, SGR_ALTERED,
+			"not in the index: it was added, or the index was "
+			"rolled back");
+}
+
 static void verify_fd(struct audit *audit, int fd, const struct store *store,
 	const struct store_entry *entry, struct result *result)
 {
@@ -129,9 +143,7 @@ static void verify_fd(struct audit *audit, int fd, const struct store *store,
 	else if (entry && store && store->has_index &&
 		 entry->state == STORE_UNKNOWN &&
 		 result->verdict != SGR_ALTERED)
-		decide(result, SGR_ALTERED,
-			"not in the index: it was added, or the index was "
-			"rolled back");
+		outside_index(&scan, result);
 	if (entry)
 		memcpy(result->id, entry->id, SGR_ID_TEXT);
 	if (audit->pin_count && !result->pinned && scan.header.raw &&

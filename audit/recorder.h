@@ -97,6 +97,27 @@ void recorder_bury(struct recorder *recorder);
 /* An event of the recorder's own; logs if it can't be taken. */
 void recorder_event(struct recorder *recorder, const struct event *event);
 
+/* recorder_index.c: lines of the index, each durable on return. */
+struct recorder_end {
+	unsigned int reason;
+	uint32_t frames;
+	uint64_t bytes, discarded;
+	uint8_t head[SUITE_HASH_LEN];
+};
+enum sgb_err recorder_index_open(struct recorder *recorder, const char *id,
+	const uint8_t first_link[SUITE_HASH_LEN],
+	const uint8_t prev_head[SUITE_HASH_LEN]) SGB_MUST_CHECK;
+enum sgb_err recorder_index_end(struct recorder *recorder, const char *op,
+	const char *id, const struct recorder_end *end) SGB_MUST_CHECK;
+
+/* recorder_stray.c: files that a crash left between their making and their
+ * line in the index. Those with a whole header get their line, and their ids
+ * go to found; others are removed, and that is an event. day is "2026/11/23";
+ * known is sorted. */
+void recorder_strays(struct recorder *recorder, const char *day,
+	const char (*known)[SGR_ID_TEXT], size_t known_count,
+	void (*found)(void *data, const char *id), void *data);
+
 /* recorder_recover.c: ends the recordings that a crash left open, and finds the
  * head of the recording that was closed last. */
 void recorder_recover(struct recorder *recorder);

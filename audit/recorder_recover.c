@@ -74,25 +74,46 @@ static void remove_row(struct open_rows *open, const char *id)
 		}
 }
 
+/* What the index read so far says. */
+struct index_state {
+	struct open_rows open;	/* without an end */
+	struct open_rows known; /* all of the last two days */
+	char days[2][11];	/* "2026/11/23" */
+};
+
+static bool is_recent(const struct index_state *index, const char *id)
+{
+	uint8_t bytes[SGR_ID_LEN];
+	char path[SGR_PATH_MAX];
+
+	if (sgr_id_parse(id, bytes))
+		return false;
+	sgr_path(bytes, path);
+	return !memcmp(path, index->days[0], 10) ||
+	       !memcmp(path, index->days[1], 10);
+}
+
 static void take_line(
-	struct recorder *recorder, const char *line, struct open_rows *open)
+	struct recorder *recorder, const char *line, struct index_state *index)
 {
 	char id[SGR_ID_TEXT], head[2 * SUITE_HASH_LEN + 1];
 
 	if (!member(line, "rec", id, SGR_ID_TEXT - 1))
 		return;
 	if (strstr(line, "\"op\":\"open\"")) {
-		add_row(open, id);
+		add_row(&index->open, id);
+		if (is_recent(index, id))
+			add_row(&index->known, id);
 		return;
 	}
-	remove_row(open, id);
+	remove_row(&index->open, id);
 	if (member(line, "head", head, 2 * SUITE_HASH_LEN))
 		(void)!suite_unhex(
 			head, 2 * SUITE_HASH_LEN, recorder->prev_head);
 }
 
 static void read_index_file(
-	struct recorder *recorder, const char *name, struct open_rows *open)
+	struct recorder *recorder, const char *name, struct index_state *index)
 {
 	int fd = openat(
 		recorder->index_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -103,7 +124,7 @@ static void read_index_file(
 	if (!file)
 		log_fatal(EX_IOERR, "index/%s: %s", name, strerror(errno));
 	while (getline(&line, &cap, file) > 0)
-		take_line(recorder, line, open);
+		take_line(recorder, line, index);
 	free(line);
 	(void)fclose(file);
 }
@@ -113,7 +134,7 @@ static int only_journals(const struct dirent *entry)
 	return journal_is_file(entry->d_name);
 }
 
-static void read_index(struct recorder *recorder, struct open_rows *open)
+static void read_index(struct recorder *recorder, struct index_state *index)
 {
 	struct dirent **entries;
 	int count, i;
@@ -123,7 +144,7 @@ static void read_index(struct recorder *recorder, struct open_rows *open)
 	if (count < 0)
 		log_fatal(EX_IOERR, "index: %s", strerror(errno));
 	for (i = 0; i < count; i++) {
-		read_index_file(recorder, entries[i]->d_name, open);
+		read_index_file(recorder, entries[i]->d_name, index);
 		free(entries[i]);
 	}
 	free(entries);
@@ -132,24 +153,12 @@ static void read_index(struct recorder *recorder, struct open_rows *open)
 static void state(struct recorder *recorder, const char *id, const char *op,
 	const struct sgr_recovery *recovery)
 {
-	char head[2 * SUITE_HASH_LEN + 1], stamp[40] = "", line[512];
-	time_t now = time(NULL);
-	uint64_t seq;
-	struct tm tm;
-	int len;
+	struct recorder_end end = {.frames = recovery->frames,
+		.bytes = recovery->size,
+		.discarded = recovery->discarded};
 
-	suite_hex(recovery->link, SUITE_HASH_LEN, head);
-	if (gmtime_r(&now, &tm))
-		(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	len = snprintf(line, sizeof(line),
-		"{\"op\":\"%s\",\"time\":\"%s\",\"rec\":\"%s\","
-		"\"frames\":%u,\"bytes\":%llu,\"discarded\":%llu,"
-		"\"head\":\"%s\"}",
-		op, stamp, id, recovery->frames,
-		(unsigned long long)recovery->size,
-		(unsigned long long)recovery->discarded, head);
-	if (journal_add(recorder->index, line, (size_t)len, &seq) ||
-		journal_commit(recorder->index, recorder_wall_ns()))
+	memcpy(end.head, recovery->link, SUITE_HASH_LEN);
+	if (recorder_index_end(recorder, op, id, &end))
 		log_fatal(EX_IOERR, "the index cannot be written: %s",
 			strerror(errno));
 }
@@ -226,13 +235,44 @@ static void recover_one(struct recorder *recorder, const char *id)
 	recorder_event(recorder, &event);
 }
 
+static int by_id(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static void found_stray(void *data, const char *id)
+{
+	add_row(data, id);
+}
+
+static void name_days(struct index_state *index)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	int i;
+
+	for (i = 0; i < 2; i++, now -= 86400)
+		if (gmtime_r(&now, &tm))
+			(void)strftime(index->days[i], sizeof(index->days[i]),
+				"%Y/%m/%d", &tm);
+}
+
 void recorder_recover(struct recorder *recorder)
 {
-	struct open_rows open = {0};
+	struct index_state index = {0};
 	size_t i;
 
-	read_index(recorder, &open);
-	for (i = 0; i < open.count; i++)
-		recover_one(recorder, open.rows[i].id);
-	free(open.rows);
+	name_days(&index);
+	read_index(recorder, &index);
+	if (index.known.count)
+		qsort(index.known.rows, index.known.count,
+			sizeof(*index.known.rows), by_id);
+	for (i = 0; i < 2; i++)
+		recorder_strays(recorder, index.days[i],
+			(const char(*)[SGR_ID_TEXT])index.known.rows,
+			index.known.count, found_stray, &index.open);
+	for (i = 0; i < index.open.count; i++)
+		recover_one(recorder, index.open.rows[i].id);
+	free(index.open.rows);
+	free(index.known.rows);
 }

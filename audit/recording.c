@@ -308,72 +308,22 @@ static enum sgb_err open_day(int root_fd, const char *path, int *ret_fd)
 	return fd < 0 ? SGB_ERR_SYSTEM : SGB_OK;
 }
 
-/* The index line of this recording; what follows "rec" is the caller's. */
-static enum sgb_err index_line(struct recorder *recorder,
-	const struct recording *rec, const char *op, const struct buf *more)
-{
-	char stamp[40] = "";
-	uint64_t wall_ns = recorder_wall_ns(), seq;
-	time_t seconds = (time_t)(wall_ns / 1000000000);
-	struct buf line;
-	enum sgb_err err;
-	struct tm tm;
-
-	if (gmtime_r(&seconds, &tm))
-		(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	buf_init(&line, 1024);
-	buf_printf(&line, "{\"op\":\"%s\",\"time\":\"%s\",\"rec\":\"%s\",", op,
-		stamp, rec->id);
-	buf_put(&line, more->data, more->len);
-	buf_put_u8(&line, '}');
-	err = buf_error(&line);
-	if (!err)
-		err = journal_add(recorder->index, (const char *)line.data,
-			line.len, &seq);
-	if (!err)
-		err = journal_commit(recorder->index, wall_ns);
-	buf_done(&line);
-	return err;
-}
-
 static enum sgb_err index_opened(struct recorder *recorder,
 	struct recording *rec, const uint8_t first_link[SUITE_HASH_LEN])
 {
-	char head[2 * SUITE_HASH_LEN + 1], prev[2 * SUITE_HASH_LEN + 1];
-	struct buf more;
-	enum sgb_err err;
-
-	suite_hex(first_link, SUITE_HASH_LEN, head);
-	suite_hex(recorder->prev_head, SUITE_HASH_LEN, prev);
-	buf_init(&more, 512);
-	buf_printf(&more,
-		"\"path\":\"%s\",\"head\":\"%s\",\"prev_head\":\"%s\"",
-		rec->path, head, prev);
-	err = buf_error(&more);
-	if (!err)
-		err = index_line(recorder, rec, "open", &more);
-	buf_done(&more);
-	return err;
+	return recorder_index_open(
+		recorder, rec->id, first_link, recorder->prev_head);
 }
 
 static enum sgb_err index_closed(
 	struct recorder *recorder, struct recording *rec, unsigned int reason)
 {
-	char head[2 * SUITE_HASH_LEN + 1];
-	struct buf more;
-	enum sgb_err err;
+	struct recorder_end end = {.reason = reason,
+		.frames = writer_frames(rec->writer),
+		.bytes = rec->size};
 
-	suite_hex(writer_link(rec->writer), SUITE_HASH_LEN, head);
-	buf_init(&more, 512);
-	buf_printf(&more,
-		"\"reason\":%u,\"frames\":%u,\"bytes\":%llu,\"head\":\"%s\"",
-		reason, writer_frames(rec->writer),
-		(unsigned long long)rec->size, head);
-	err = buf_error(&more);
-	if (!err)
-		err = index_line(recorder, rec, "close", &more);
-	buf_done(&more);
-	return err;
+	memcpy(end.head, writer_link(rec->writer), SUITE_HASH_LEN);
+	return recorder_index_end(recorder, "close", rec->id, &end);
 }
 
 /* Preamble, header, META and CHECKPOINT, durable with the file's name. */
