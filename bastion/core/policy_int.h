@@ -10,12 +10,12 @@
 #define SGB_POLICY_INT_H
 
 #include "core/policy.h"
+#include "core/policy_lex.h"
 
 #define POLICY_MAX_FILES   1000
 #define POLICY_MAX_BYTES   (64u * 1024 * 1024) /* all files together */
 #define POLICY_MAX_DEPTH   8		       /* include in include */
 #define POLICY_MAX_NAME	   64
-#define POLICY_MAX_LINE	   (64u * 1024)
 #define POLICY_SSH_PORT	   22
 #define POLICY_BASTION	   "SG_Bridge" /* our group unless `bastion` says */
 #define POLICY_NONE	   UINT32_MAX
@@ -364,40 +364,6 @@ static inline uint32_t policy_named(
 		return POLICY_NONE;
 	return policy->symbols.at[sym].id[kind] - 1u;
 }
-
-/* ---- tokens (policy_lex.c) ---- */
-
-enum policy_token_kind {
-	TOKEN_END = 0,
-	TOKEN_NEWLINE,
-	TOKEN_WORD,
-	TOKEN_STRING, /* with its quotes */
-	TOKEN_COMMA,
-	TOKEN_SEMICOLON,
-	TOKEN_OPEN,
-	TOKEN_CLOSE,
-	TOKEN_AT_LEAST, /* >= */
-	TOKEN_COMMENT,	/* only if asked for; with its # */
-	TOKEN_BAD,
-};
-
-struct policy_token {
-	enum policy_token_kind kind;
-	const char *text;
-	uint32_t offset, len;
-	const char *error; /* TOKEN_BAD: what is wrong with it */
-};
-
-struct policy_lexer {
-	const char *text;
-	uint32_t len, pos;
-	uint32_t line, line_start;
-	bool comments;
-};
-
-void policy_lex_init(
-	struct policy_lexer *lexer, const char *text, uint32_t len);
-void policy_lex(struct policy_lexer *lexer, struct policy_token *ret);
 
 /* ---- parsing (policy_parse*.c) ---- */
 

@@ -4,7 +4,7 @@
  * reported, never skipped: byte order marks, carriage returns, NUL, Unicode
  * spaces and digits.
  */
-#include "core/policy_int.h"
+#include "core/policy_lex.h"
 
 #include <string.h>
 
