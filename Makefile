@@ -171,7 +171,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core bastion diag policy policy_naive policy_errors policy_hours policy_source event sshkey kaudit session_flow session_sftp otp pam recorder container
+UNIT := core bastion diag policy policy_naive policy_errors policy_hours policy_source event sshkey kaudit session_flow session_sftp otp pam recorder container emulator
 UNIT_bastion_OBJS := bastion/authkeys.o bastion/cert.o bastion/monitor_name.o \
 	bastion/sources.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
@@ -190,6 +190,9 @@ UNIT_event_LIBS := -ljansson
 unit: $(addprefix $(BUILD)/tests/unit/,$(UNIT))
 
 READER_OBJS := $(SGR_OBJS) audit/evidence.o audit/decode.o audit/journal.o
+UNIT_emulator_OBJS := $(addprefix audit/,emulator.o emulator_child.o \
+	emulator_sandbox.o utf8.o)
+UNIT_emulator_LIBS := -ltsm $(SECCOMP_LIBS)
 UNIT_container_OBJS := $(READER_OBJS) audit/writer.o
 UNIT_container_LIBS := $(ZSTD_LIBS)
 UNIT_recorder_OBJS := $(READER_OBJS)

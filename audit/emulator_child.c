@@ -239,12 +239,17 @@ static void before_erase(struct child *child)
 			     !tsm_screen_get_cursor_x(child->screen) &&
 			     !tsm_screen_get_cursor_y(child->screen));
 
-	if (whole && !child->alternate)
+	if (!whole)
+		return;
+	if (!child->alternate)
 		send_lines(child);
+	memset(child->wrapped, 0, sizeof(child->wrapped));
 }
 
 static void end_control(struct child *child, uint8_t byte)
 {
+	unsigned int y = tsm_screen_get_cursor_y(child->screen);
+
 	child->sequence = GROUND;
 	if (child->private_params) {
 		/* Leaving the other screen: what it last showed was seen. */
@@ -258,6 +263,8 @@ static void end_control(struct child *child, uint8_t byte)
 		set_region(child);
 	else if (byte == 'J')
 		before_erase(child);
+	else if (byte == 'K' && child->params[0] != 1 && y < child->rows)
+		child->wrapped[y] = false; /* its end is erased */
 }
 
 static void in_control(struct child *child, uint8_t byte)

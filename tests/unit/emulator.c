@@ -1,0 +1,264 @@
+/*
+ * The emulator in its child: what it makes of ordinary and of hostile bytes,
+ * and that its death is an error and no more.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "../../audit/emulator.h"
+#include "../../audit/utf8.h"
+
+struct bench {
+	struct emulator_handler handler;
+	struct emulator *emulator;
+	struct buf lines;	    /* "text|", "text~" when wrapped */
+	struct buf commands;	    /* "s:text|", "o:text|", "=status|" */
+	unsigned int rows;	    /* painted */
+	struct emulator_cell first; /* of row 0 */
+};
+
+static void on_line(void *data, const char *text, size_t len, bool wrapped)
+{
+	struct bench *b = data;
+
+	buf_put(&b->lines, text, len);
+	buf_put_u8(&b->lines, wrapped ? '~' : '|');
+}
+
+static void on_command(
+	void *data, const char *text, size_t len, bool from_shell)
+{
+	struct bench *b = data;
+
+	buf_printf(&b->commands, "%c:%.*s|", from_shell ? 'o' : 's', (int)len,
+		text);
+}
+
+static void on_status(void *data, unsigned int status)
+{
+	struct bench *b = data;
+
+	buf_printf(&b->commands, "=%u|", status);
+}
+
+static void on_row(void *data, unsigned int y,
+	const struct emulator_cell *cells, unsigned int count)
+{
+	struct bench *b = data;
+
+	b->rows++;
+	if (!y && count)
+		b->first = cells[0];
+}
+
+static int make_bench(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+
+	*state = b;
+	buf_init(&b->lines, 1 << 22);
+	buf_init(&b->commands, 65536);
+	b->handler = (struct emulator_handler){.data = b,
+		.line = on_line,
+		.row = on_row,
+		.command = on_command,
+		.status = on_status};
+	return emulator_start(&b->handler, &b->emulator) ? -1 : 0;
+}
+
+static int remove_bench(void **state)
+{
+	struct bench *b = *state;
+
+	emulator_free(b->emulator);
+	buf_done(&b->lines);
+	buf_done(&b->commands);
+	free(b);
+	return 0;
+}
+
+static void feed(struct bench *b, const char *text)
+{
+	assert_int_equal(
+		emulator_feed(b->emulator, (const uint8_t *)text, strlen(text)),
+		SGB_OK);
+}
+
+static void says(struct buf *buf, const char *text)
+{
+	assert_int_equal(buf_error(buf), SGB_OK);
+	buf_put_u8(buf, 0);
+	assert_string_equal((const char *)buf->data, text);
+	buf_reset(buf);
+}
+
+static void test_lines(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(emulator_resize(b->emulator, 10, 3), SGB_OK);
+	feed(b, "one\r\ntwo\r\nthree\r\nfour\r\n0123456789abc\r\n");
+	says(&b->lines, "one|two|three|four|");
+	assert_int_equal(emulator_lines(b->emulator), SGB_OK);
+	says(&b->lines, "0123456789~abc|");
+	assert_int_equal(emulator_screen(b->emulator)->y, 2);
+	/* Cleared lines were seen; overwritten text is not on the screen. */
+	feed(b, "\033[2J\033[Hgone\rkept\033[31m!");
+	assert_int_equal(emulator_lines(b->emulator), SGB_OK);
+	says(&b->lines, "0123456789~abc|kept!|");
+}
+
+static void test_other_screen(void **state)
+{
+	struct bench *b = *state;
+
+	feed(b, "before\r\n\033[?1049h\033[Hin the editor");
+	assert_true(emulator_screen(b->emulator)->alternate);
+	feed(b, "\033[?1049l");
+	assert_false(emulator_screen(b->emulator)->alternate);
+	assert_int_equal(emulator_lines(b->emulator), SGB_OK);
+	assert_non_null(
+		memmem(b->lines.data, b->lines.len, "in the editor", 13));
+	assert_non_null(memmem(b->lines.data, b->lines.len, "before", 6));
+}
+
+static void test_commands(void **state)
+{
+	struct bench *b = *state;
+
+	feed(b, "$ ");
+	assert_int_equal(emulator_prompt(b->emulator, "$ ", 2), SGB_OK);
+	feed(b, "ls\r\nfile\r\n$ pwd\r\n/\r\n$ ");
+	says(&b->commands, "s:ls|s:pwd|");
+	assert_int_equal(emulator_reset(b->emulator), SGB_OK);
+	feed(b, "\033]133;A\007$ \033]133;B\007make\r\n\033]133;C\007ok\r\n"
+		"\033]133;D;2\007");
+	says(&b->commands, "o:make|=2|");
+}
+
+static void test_paint(void **state)
+{
+	struct bench *b = *state;
+
+	feed(b, "\033[1;31mX");
+	assert_int_equal(emulator_paint(b->emulator, true), SGB_OK);
+	assert_int_equal(b->rows, 24);
+	assert_int_equal(b->first.code, 'X');
+	assert_true(b->first.attr & EMULATOR_BOLD);
+	assert_false(b->first.fg[3]);
+	assert_true(b->first.bg[3]);
+	b->rows = 0;
+	assert_int_equal(emulator_paint(b->emulator, false), SGB_OK);
+	assert_int_equal(b->rows, 0);
+	feed(b, "\r\nY");
+	assert_int_equal(emulator_paint(b->emulator, false), SGB_OK);
+	assert_int_equal(b->rows, 1);
+}
+
+/* What hung or crashed other emulators, and what fills memory. */
+static void test_hostile(void **state)
+{
+	static const char *const texts[] = {"\033[5b", "x\033[99999999b",
+		"\033[999999999999;999999999999H", "\033[1;1r\033[5S\n\n",
+		"\033[3;2r\n\n\n", "\033[-1;0H\033[0A\033[999999999L",
+		"\033P999;999q", "\033]133;B\007\033[r\033[2J\033]133;C\007",
+		"\033]133;D;999999999999999\007", "\033[?3h\033[?5h\033c",
+		"\xff\xfe\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80",
+		"\xe2\x80\xae\xc2\x9b\x32\x4a"};
+	struct bench *b = *state;
+	uint8_t many[4096];
+	uint32_t random = 1;
+	size_t i, k;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		feed(b, texts[i]);
+		assert_int_equal(
+			emulator_resize(b->emulator, i % 3 ? 1 : 0, 1 + i % 4),
+			SGB_OK);
+	}
+	assert_int_equal(
+		emulator_resize(b->emulator, UINT32_MAX, UINT32_MAX), SGB_OK);
+	assert_int_equal(emulator_screen(b->emulator)->cols, EMULATOR_COLS_MAX);
+	for (i = 0; i < 40; i++) {
+		for (k = 0; k < sizeof(many); k++) {
+			random = random * 1664525 + 1013904223;
+			many[k] = (uint8_t)(random >> 24);
+			if (many[k] > 0xf0)
+				many[k] = (uint8_t) "\033[;?h\n\r"[many[k] & 7];
+		}
+		assert_int_equal(
+			emulator_feed(b->emulator, many, sizeof(many)), SGB_OK);
+		assert_int_equal(emulator_resize(b->emulator, 1 + random % 200,
+					 1 + random % 60),
+			SGB_OK);
+	}
+	assert_int_equal(emulator_lines(b->emulator), SGB_OK);
+	/* Nothing that came back would act on a terminal. */
+	for (i = 0; i < b->lines.len; i++)
+		assert_true(
+			b->lines.data[i] >= 0x20 && b->lines.data[i] != 0x7f);
+	assert_null(memmem(b->lines.data, b->lines.len, "\xe2\x80\xae", 3));
+	assert_null(memmem(b->lines.data, b->lines.len, "\xc2\x9b", 2));
+}
+
+/* A sequence that never ends costs time, not memory. */
+static void test_endless_string(void **state)
+{
+	static uint8_t many[65536];
+	struct bench *b = *state;
+	int i;
+
+	memset(many, 'x', sizeof(many));
+	feed(b, "\033]0;");
+	for (i = 0; i < 64; i++)
+		assert_int_equal(
+			emulator_feed(b->emulator, many, sizeof(many)), SGB_OK);
+	feed(b, "\007still here");
+	assert_int_equal(emulator_lines(b->emulator), SGB_OK);
+	says(&b->lines, "still here|");
+}
+
+static void test_utf8(void **state)
+{
+	struct utf8_joiner joiner = {{0}, 0};
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 200);
+	utf8_join(&joiner, (const uint8_t *)"caf\xc3", 4, &out);
+	utf8_join(&joiner, (const uint8_t *)"\xa9 \xf0\x9f", 4, &out);
+	utf8_join(&joiner, (const uint8_t *)"x\xed\xa0\x80", 4, &out);
+	says(&out, "caf\xc3\xa9 \xef\xbf\xbdx\xef\xbf\xbd\xef\xbf\xbd"
+		   "\xef\xbf\xbd");
+	utf8_put_json(&out, "a\"\\\033</script>", 13);
+	says(&out, "\"a\\\"\\\\\\u001b\\u003c/script>\"");
+	utf8_clean((const uint8_t *)"a\033[2J\xc2\x9b\xe2\x80\xae", 10, &out);
+	says(&out, "a\xef\xbf\xbd[2J\xef\xbf\xbd\xef\xbf\xbd");
+	buf_done(&out);
+}
+
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, make_bench, remove_bench)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_lines),
+		TEST(test_other_screen),
+		TEST(test_commands),
+		TEST(test_paint),
+		TEST(test_hostile),
+		TEST(test_endless_string),
+		cmocka_unit_test(test_utf8),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
