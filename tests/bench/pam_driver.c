@@ -1,7 +1,8 @@
 /*
  * pam_driver SERVICE FOLDER USER SECRET COUNT FIRST: runs COUNT authentications
  * with counter-based codes from FIRST on, each in a PAM transaction of its own,
- * and prints microseconds of CPU time (user and system) for one.
+ * and prints microseconds of CPU time (user and system) for one: of batches of
+ * ten the best, since other work on the machine only ever adds.
  */
 #include <liboath/oath.h>
 #include <security/pam_appl.h>
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+
+#define BATCH 10 /* authentications */
 
 static char code[7];
 
@@ -61,7 +64,7 @@ int main(int argc, char **argv)
 	unsigned long i, count, first;
 	char *secret, line[512];
 	size_t len;
-	double before;
+	double before = 0, best = 1e9, spent;
 
 	if (argc != 8 || oath_base32_decode(argv[4], strlen(argv[4]), &secret,
 				 &len) != OATH_OK) {
@@ -73,10 +76,10 @@ int main(int argc, char **argv)
 	first = strtoul(argv[6], NULL, 10);
 	snprintf(line, sizeof(line), "SSH_AUTH_INFO_0=publickey %s\n", argv[7]);
 	/* The first one loads libraries. */
-	for (i = 0, before = 0; i <= count; i++) {
+	for (i = 0; i <= count; i++) {
 		int result;
 
-		if (i == 1)
+		if (i == 0 || (i - 1) % BATCH == 0)
 			before = cpu_seconds();
 		if (oath_hotp_generate(secret, len, first + i, 6, false,
 			    OATH_HOTP_DYNAMIC_TRUNCATION, code) != OATH_OK)
@@ -87,8 +90,11 @@ int main(int argc, char **argv)
 				result);
 			return 1;
 		}
+		spent = cpu_seconds() - before;
+		if (i && i % BATCH == 0 && spent < best)
+			best = spent;
 	}
-	printf("%.0f\n", (cpu_seconds() - before) * 1e6 / (double)count);
+	printf("%.0f\n", best * 1e6 / BATCH);
 	free(secret);
 	return 0;
 }
