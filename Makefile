@@ -217,6 +217,7 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
 	util-linux procps expect mandoc shellcheck python3 binutils git \
 	strace systemd dpkg-dev debootstrap lintian \
+	pamtester sudo jq libpam-google-authenticator libpam-oath \
 	$(EXTRA_DEPS)
 
 deps:

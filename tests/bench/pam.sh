@@ -14,7 +14,7 @@ make_accounts alice
 many=${SGB_BENCH_PEOPLE:-10000}
 rounds=${SGB_BENCH_ROUNDS:-300}
 secret=$(od -An -tx1 -N20 /dev/urandom | tr -d ' \n')
-base32=$(echo "$secret" | xxd -r -p | base32)
+base32=$(oathtool -v --hotp "$secret" | sed -n 's/^Base32 secret: //p')
 ssh-keygen -q -t ed25519 -N '' -f "$T/key"
 key=$(cut -d' ' -f1,2 "$T/key.pub")
 "${CC:-cc}" -O2 -o "$T/driver" "$(dirname "$SELF")/pam_driver.c" -lpam -loath ||
