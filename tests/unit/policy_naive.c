@@ -26,7 +26,7 @@
 #define SUBNETS	 4
 #define RULES	 60
 #define SG_RULES 10
-#define LIST	 8
+#define LIST	 12
 #define LOGINS	 4
 
 enum kind { USER, UNIXGROUP, GROUP, NETWORK, NET, SG, NODE, ZONE, SELF, ANY };
@@ -209,7 +209,7 @@ static void random_who(struct list *list)
 
 static void random_from(struct list *list, bool hosts)
 {
-	uint32_t count = 1 + chance(4);
+	uint32_t count = chance(6) ? 1 + chance(4) : 9 + chance(3);
 
 	if (!hosts && !chance(5)) {
 		list_add(list, item(ANY, 0));
