@@ -60,6 +60,14 @@ static const struct command {
 		"Exit status: 0, or 2 for a file that is not a policy.\n\n"
 		"  sgbridge fmt draft.conf\n"
 		"  sgbridge fmt -w draft.conf\n"},
+	{"doctor", cmd_doctor, 0, 0, "[--connect] [--sshd-config FILE]",
+		"look for what is wrong or weak on this bastion",
+		"Says what it found, why it matters and which command mends "
+		"it; changes nothing.\nWith --connect it also tries the "
+		"instances' ports. Exit status: 0 clean,\n1 warnings, 2 "
+		"errors.\n\n"
+		"  sgbridge doctor\n"
+		"  sgbridge doctor --connect --json\n"},
 	{"status", cmd_status, 0, 0, "", "ask sgbridged how it is",
 		"  sgbridge status\n"},
 	{"sessions", cmd_sessions, 0, 0, "", "list the connections of now",
@@ -282,6 +290,8 @@ static int parse_options(
 		{"color", required_argument, NULL, 'C'},
 		{"colour", required_argument, NULL, 'C'},
 		{"write", no_argument, NULL, 'w'},
+		{"connect", no_argument, NULL, 'k'},
+		{"sshd-config", required_argument, NULL, 's'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -295,6 +305,8 @@ static int parse_options(
 		case 'c': cli->config = optarg; break;
 		case 'j': cli->json = true; break;
 		case 'w': cli->write = true; break;
+		case 'k': cli->connect = true; break;
+		case 's': cli->sshd_config = optarg; break;
 		case 'g': cli->groups = optarg; break;
 		case 'f': good = set_format(cli, optarg); break;
 		case 'C': good = set_colour(cli, optarg); break;

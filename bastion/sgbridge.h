@@ -16,9 +16,11 @@ struct cli {
 	const char *policy_path;
 	bool json;
 	bool colour;
-	bool write;	    /* fmt: change the file */
-	const char *groups; /* Unix groups instead of NSS's: "a,b" */
-	int argc;	    /* words that are no options */
+	bool write;		 /* fmt: change the file */
+	const char *groups;	 /* Unix groups instead of NSS's: "a,b" */
+	bool connect;		 /* doctor: try the instances' ports */
+	const char *sshd_config; /* doctor: another sshd_config */
+	int argc;		 /* words that are no options */
 	char **argv;
 	struct policy_source *source;
 	struct policy *policy;
@@ -60,6 +62,7 @@ int cmd_status(struct cli *cli);
 int cmd_sessions(struct cli *cli);
 int cmd_end(struct cli *cli);
 int cmd_reload(struct cli *cli);
+int cmd_doctor(struct cli *cli);
 
 /* ---- tables ---- */
 
