@@ -21,6 +21,7 @@
 #include "session_channel.h"
 #include "session_io.h"
 
+#define IDLE_TICK_MS	 3000
 #define TICK_MS		 1000
 #define READS_MAX	 128
 #define TURN_SECONDS_MAX 5
@@ -78,8 +79,9 @@ static void check_recorder(struct session *s)
 {
 	if (s->record.fd < 0)
 		return;
-	if (record_receive(&s->record))
+	if (s->record_ready && record_receive(&s->record))
 		channel_recorded(s);
+	s->record_ready = false;
 	if (s->record.lost)
 		recorder_lost(s);
 }
@@ -322,15 +324,28 @@ static void channel_event(struct channel *ch, const struct pollfd *pfd)
 		ch->fd_readable = true;
 }
 
+/* How many ms nothing can become due. A session that waits for its user wakes
+ * seldom: there may be thousands. */
+static uint64_t patience(const struct session *s)
+{
+	if (s->ending)
+		return 50;
+	if (s->client.state != LEG_READY || s->target_lost ||
+		(s->target_leg.state != LEG_NONE &&
+			s->target_leg.state != LEG_READY))
+		return 250;
+	return IDLE_TICK_MS;
+}
+
 static void wait_events(struct session *s, bool more)
 {
 	static struct waiting w;
-	struct timespec ts = {.tv_sec = 0};
+	uint64_t wait = more ? 0 : patience(s);
+	struct timespec ts = {.tv_sec = (time_t)(wait / 1000),
+		.tv_nsec = (long)(wait % 1000) * 1000000};
 	nfds_t i;
 
 	prepare(s, &w);
-	if (!more)
-		ts.tv_nsec = s->ending ? 50000000 : 500000000;
 	if (ppoll(w.fds, w.count, &ts, NULL) < 0 && errno != EINTR) {
 		s->over = true;
 		return;
@@ -343,6 +358,8 @@ static void wait_events(struct session *s, bool more)
 			channel_event(w.channels[i], &w.fds[i]);
 		else if (w.fds[i].fd == SESSION_MONITOR_FD)
 			link_receive(s);
+		else if (w.fds[i].fd == s->record.fd)
+			s->record_ready = true;
 		fill_leg(&s->client, w.fds[i].fd);
 		fill_leg(&s->target_leg, w.fds[i].fd);
 	}

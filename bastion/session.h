@@ -103,6 +103,7 @@ struct session {
 	struct session_auth_state auth;
 	struct session_target target;
 	struct record_stream record;
+	bool record_ready; /* acknowledgements wait to be read */
 	struct channels channels;
 	struct remote_forwards forwards; /* ssh -R */
 	unsigned int forward_count;

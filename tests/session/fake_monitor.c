@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -572,6 +573,7 @@ static void loop(struct fake *f)
 
 static void run(struct fake *f, int client)
 {
+	struct rusage used;
 	int status = 0;
 	char path[512];
 	pid_t pid;
@@ -585,10 +587,13 @@ static void run(struct fake *f, int client)
 	pid = start_session(f, client);
 	send_start(f);
 	loop(f);
-	waitpid(pid, &status, 0);
-	note(f, "session exit %d signal %d\n",
+	wait4(pid, &status, 0, &used);
+	note(f, "session exit %d signal %d cpu %ld ms memory %ld KiB\n",
 		WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-		WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+		WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+		(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000 +
+			(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000,
+		used.ru_maxrss);
 }
 
 int main(int argc, char **argv)
