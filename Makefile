@@ -91,7 +91,8 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_explain.o bastion/sgbridge_check.o \
 	bastion/sgbridge_lint.o bastion/sgbridge_shadow.o \
 	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
-	bastion/sgbridge_diff.o bastion/sgbridge_places.o
+	bastion/sgbridge_diff.o bastion/sgbridge_places.o \
+	bastion/sgbridge_keys.o
 SGBRIDGE_OBJS += $(addprefix bastion/doctor,.o _files.o _host.o _pam.o \
 	_sshd.o _targets.o)
 
@@ -110,7 +111,7 @@ SGR_OBJS := $(addprefix audit/,suite.o container.o ratchet.o header.o \
 	squeeze.o journal_form.o scan.o scan_length.o source.o recover.o)
 RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 	recorder_setup.o recorder_peer.o recorder_heads.o recorder_recover.o \
-	recorder_index.o recorder_stray.o recording.o)
+	recorder_index.o recorder_stray.o recording.o syncer.o)
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
 	select.o utf8.o check_journal.o cmd_keys.o cmd_ls.o cmd_verify.o \
@@ -217,7 +218,7 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
 	util-linux procps expect mandoc shellcheck python3 binutils git \
 	strace systemd dpkg-dev debootstrap lintian \
-	pamtester sudo jq libpam-google-authenticator libpam-oath \
+	pamtester sudo jq faketime libpam-google-authenticator libpam-oath \
 	$(EXTRA_DEPS)
 
 deps:

@@ -313,6 +313,27 @@ wait "$client" 2>/dev/null
 login hank 2205 "$code"
 admitted "after LoginGraceTime has ended another login"
 
+# A clock that jumps an hour ahead and back: codes of the hour stay spent.
+FAKETIME_LIBRARY=$(echo /usr/lib/*/faketime/libfaketime.so.1)
+if [ -e "$FAKETIME_LIBRARY" ] && [ -z "$PRELOAD" ]; then
+	LD_PRELOAD=$FAKETIME_LIBRARY FAKETIME=+1h start_sshd 2207 \
+		"PasswordAuthentication no
+KbdInteractiveAuthentication yes
+AuthenticationMethods publickey,keyboard-interactive:pam"
+	login rita 2207 "$(oathtool --totp=sha256 -d 8 -b -N "1 hour" \
+		"$rita_secret")"
+	admitted "the clock an hour ahead"
+	login rita 2201 "$(oathtool --totp=sha256 -d 8 -b "$rita_secret")"
+	refused "the clock back again" clock-behind-last-login
+	otp resync rita \
+		"$(oathtool --totp=sha256 -d 8 -b -N "1 minute" \
+			"$rita_secret")" \
+		"$(oathtool --totp=sha256 -d 8 -b -N "90 seconds" \
+			"$rita_secret")" >/dev/null 2>&1
+	[ $? = 77 ]
+	check "resync does not reopen a spent hour" $?
+fi
+
 # Five wrong codes, then even the right one has to wait.
 for i in 1 2 3 4 5; do
 	login hank 2201 000000
