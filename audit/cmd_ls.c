@@ -254,7 +254,6 @@ int cmd_show(struct audit *audit, int argc, char **argv)
 	struct sgr_item item;
 	struct chosen chosen;
 	char size[PRINT_SIZE_MAX], span[PRINT_SPAN_MAX];
-	enum sgb_err err;
 	int status;
 
 	if (argc != 1)
@@ -266,7 +265,7 @@ int cmd_show(struct audit *audit, int argc, char **argv)
 	(void)printf("session\n");
 	print_meta(evidence_meta(evidence));
 	(void)printf("what happened\n");
-	while (!(err = evidence_next(evidence, &item))) {
+	while (!evidence_next(evidence, &item)) {
 		count_item(&totals, &item);
 		print_item(&item);
 	}

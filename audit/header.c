@@ -33,14 +33,14 @@ static enum sgb_err wrap_cipher(const uint8_t rec_id[SGR_ID_LEN],
 	const uint8_t ephemeral[SUITE_KEY_LEN],
 	const uint8_t recipient[SUITE_KEY_LEN], struct suite_cipher **ret)
 {
-	uint8_t salt[2 * SUITE_KEY_LEN], info[11 + SGR_ID_LEN];
+	uint8_t salt[2 * SUITE_KEY_LEN];
+	uint8_t info[11 + SGR_ID_LEN] = "SGR1 x25519";
 	uint8_t shared[SUITE_KEY_LEN] = {0}, prk[SUITE_HASH_LEN] = {0};
 	uint8_t kek[SUITE_KEY_LEN] = {0};
 	enum sgb_err err;
 
 	memcpy(salt, ephemeral, SUITE_KEY_LEN);
 	memcpy(salt + SUITE_KEY_LEN, recipient, SUITE_KEY_LEN);
-	memcpy(info, "SGR1 x25519", 11);
 	memcpy(info + 11, rec_id, SGR_ID_LEN);
 	err = suite_agree(own, peer, shared);
 	if (!err)

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,8 +92,8 @@ enum sgb_err journal_add(struct journal *journal, const char *json, size_t len,
 	if (err)
 		return err;
 	suite_hex(journal->group_hash, SUITE_HASH_LEN, prev);
-	buf_printf(line, "%s%llu,", shape->head_out,
-		(unsigned long long)(journal->group_seq + 1));
+	buf_printf(line, "%s%" PRIu64 ",", shape->head_out,
+		journal->group_seq + 1);
 	buf_put(line, json + head, len - head - tail);
 	buf_printf(line, ",\"writer\":\"%s\",\"prev\":\"%s\"", journal->writer,
 		prev);

@@ -28,6 +28,8 @@
 #include "core/log.h"
 #include "core/priv.h"
 
+#include "syncer.h"
+
 #define ROUND 64
 
 static uint64_t clock_ns(clockid_t id)
@@ -94,6 +96,7 @@ static void watch(struct recorder *recorder, int fd, struct watch *what)
 static void open_loop(struct recorder *recorder)
 {
 	sigset_t set;
+	int sync_event;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -106,6 +109,10 @@ static void open_loop(struct recorder *recorder)
 	if (recorder->signal_fd < 0 || recorder->epoll_fd < 0)
 		log_fatal(
 			EX_OSERR, "cannot make the loop: %s", strerror(errno));
+	if (syncer_start(&recorder->syncer, &sync_event))
+		log_fatal(EX_OSERR, "cannot start the syncing thread");
+	recorder->sync_watch.kind = WATCH_SYNC;
+	watch(recorder, sync_event, &recorder->sync_watch);
 	recorder->listen_watch.kind = WATCH_LISTEN;
 	recorder->signal_watch.kind = WATCH_SIGNAL;
 	watch(recorder, recorder->listen_fd, &recorder->listen_watch);
@@ -168,6 +175,7 @@ static void handle(struct recorder *recorder, const struct epoll_event *event)
 	case WATCH_STREAM:
 		recorder_stream_ready(recorder, what->owner, event->events);
 		break;
+	case WATCH_SYNC: recorder_sync_failed(recorder); break;
 	case WATCH_NONE: break;
 	}
 }
@@ -251,6 +259,7 @@ int main(int argc, char **argv)
 	run(&recorder);
 	notify("STOPPING=1");
 	recorder_stop(&recorder);
+	syncer_stop(recorder.syncer);
 	own_event(&recorder, EVENT_SERVICE_STOP);
 	recorder_heads(&recorder, true);
 	recorder_bury(&recorder);

@@ -20,6 +20,7 @@
 
 struct recording;
 struct peer;
+struct syncer;
 
 /* What an epoll event points to. */
 struct watch {
@@ -29,6 +30,7 @@ struct watch {
 		WATCH_SIGNAL,
 		WATCH_PEER,
 		WATCH_STREAM,
+		WATCH_SYNC,
 	} kind;
 	void *owner;
 };
@@ -50,7 +52,8 @@ struct recorder {
 	struct journal *trail, *index;
 	uint8_t prev_head[SUITE_HASH_LEN]; /* of the recording closed last */
 	struct peer_list peers, dead;
-	struct watch listen_watch, signal_watch;
+	struct watch listen_watch, signal_watch, sync_watch;
+	struct syncer *syncer;
 	int listen_fd, signal_fd, epoll_fd;
 	uint64_t open_count;
 	uint64_t heads_us; /* when heads were sent last */
@@ -86,6 +89,8 @@ void recorder_accept(struct recorder *recorder);
 void recorder_peer_ready(struct recorder *recorder, struct peer *peer);
 void recorder_stream_ready(
 	struct recorder *recorder, struct peer *peer, uint32_t epoll_events);
+/* Recordings whose bytes could not be made durable: each ends as failed. */
+void recorder_sync_failed(struct recorder *recorder);
 /* Once a round: makes the group of events durable and answers them. */
 void recorder_commit(struct recorder *recorder);
 /* Once a second: checkpoints, segments, space. */

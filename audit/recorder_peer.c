@@ -15,6 +15,7 @@
 
 #include "recorder.h"
 #include "recording.h"
+#include "syncer.h"
 
 #define EVENTS_PENDING 256 /* answers owed at once, on one connection */
 
@@ -425,6 +426,22 @@ void recorder_stream_ready(
 		stream_closed(recorder, peer); /* the monitor ends it */
 	else
 		recording_failed(recorder, peer);
+}
+
+void recorder_sync_failed(struct recorder *recorder)
+{
+	char id[SGR_ID_TEXT];
+	struct peer *peer, *next;
+
+	while (syncer_failed(recorder->syncer, id))
+		for (peer = TAILQ_FIRST(&recorder->peers); peer; peer = next) {
+			next = TAILQ_NEXT(peer, link);
+			if (!peer->rec || strcmp(recording_id(peer->rec), id))
+				continue;
+			errno = EIO;
+			recording_damaged(peer->rec);
+			recording_failed(recorder, peer);
+		}
 }
 
 static void confirm(struct recorder *recorder, struct peer *peer)

@@ -19,6 +19,8 @@
 #include "core/file.h"
 #include "core/record.h"
 
+#include "syncer.h"
+
 #define END_ROOM       4096 /* CLOSE and its note, always allocated */
 #define GROW_SMALL     (64 * 1024)
 #define GROW_LARGE     (1024 * 1024)
@@ -143,9 +145,9 @@ static enum sgb_err checkpoint(struct recorder *recorder, struct recording *rec)
 	err = write_frames(rec, &mark, &recorder->out, err);
 	if (err)
 		return err;
-	if (fdatasync(rec->fd)) {
-		/* What the kernel could not write it may have dropped. */
-		set_why(rec, "cannot make the recording durable", true);
+	if (syncer_add(recorder->syncer, rec->fd, rec->id) &&
+		fdatasync(rec->fd)) {
+		recording_damaged(rec);
 		return SGB_ERR_SYSTEM;
 	}
 	if (clock.mono_us - rec->head_us >= HEAD_SECONDS * 1000000ULL) {
@@ -511,6 +513,11 @@ enum sgb_err recording_close(struct recorder *recorder, struct recording *rec,
 	if (err && !rec->failed)
 		set_why(rec, "cannot end the recording", err == SGB_ERR_SYSTEM);
 	return err;
+}
+
+void recording_damaged(struct recording *rec)
+{
+	set_why(rec, "cannot make the recording durable", true);
 }
 
 void recording_free(struct recording *rec)

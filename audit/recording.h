@@ -27,6 +27,8 @@ enum sgb_err recording_tick(
  * stream is closed; rec stays for questions until recording_free. */
 enum sgb_err recording_close(struct recorder *recorder, struct recording *rec,
 	enum recorder_close reason, const char *text) SGB_MUST_CHECK;
+/* What the kernel could not write it may have dropped: it fails for good. */
+void recording_damaged(struct recording *rec);
 void recording_free(struct recording *rec);
 
 const char *recording_id(const struct recording *rec);
