@@ -27,7 +27,8 @@ static const struct command {
 		"parse a policy and say what is wrong or unwise",
 		"Exit status: 0 clean, 1 warnings, 2 errors.\n\n"
 		"  sgbridge check\n"
-		"  sgbridge check --policy draft.conf --json\n"},
+		"  sgbridge check --policy draft.conf --json\n"
+		"  sgbridge check --keys --max-age 365\n"},
 	{"explain", cmd_explain, 3, -1,
 		"USER from ADDRESS to [LOGIN@]TARGET[:PORT] [at TIME] "
 		"[via proxy|SERVICE] [for ACTION]",
@@ -109,6 +110,9 @@ static void usage(FILE *out)
 	      "  -j, --json         for programs (also --format json)\n"
 	      "      --groups A,B   a user's Unix groups, instead of asking "
 	      "the system\n"
+	      "      --keys[=DIR]   check: the authorized_keys of all users, "
+	      "too\n"
+	      "      --max-age DAYS check: and their age\n"
 	      "      --color WHEN   auto, always or never\n"
 	      "  -h, --help         this, or help about a command\n\n"
 	      "sgbridge COMMAND --help has examples; sgbridge(8), "
@@ -141,6 +145,25 @@ const char *cli_policy_path(struct cli *cli)
 	}
 	diag_done(&diag);
 	return cli->policy_path;
+}
+
+char *cli_keys_path(struct cli *cli)
+{
+	struct conf *conf = NULL;
+	struct diag diag;
+	char *path = NULL;
+
+	if (*cli->keys)
+		return strdup(cli->keys);
+	diag_init(&diag);
+	if (conf_load(cli->config ? cli->config : CONF_DEFAULT_PATH, &conf,
+		    &diag))
+		diag_print(&diag, stderr, cli->colour);
+	else
+		path = strdup(conf->authorized_keys);
+	conf_free(conf);
+	diag_done(&diag);
+	return path;
 }
 
 bool cli_load_path(struct cli *cli, const char *path,
@@ -277,6 +300,15 @@ static bool set_colour(struct cli *cli, const char *text)
 	return true;
 }
 
+static bool set_days(struct cli *cli, const char *text)
+{
+	char *end;
+	unsigned long days = strtoul(text, &end, 10);
+
+	cli->max_days = (unsigned int)days;
+	return end != text && !*end && days <= 36500;
+}
+
 /* Returns the exit code for options that end it all, or -1. */
 static int parse_options(
 	struct cli *cli, const struct command *command, int argc, char **argv)
@@ -287,6 +319,8 @@ static int parse_options(
 		{"json", no_argument, NULL, 'j'},
 		{"format", required_argument, NULL, 'f'},
 		{"groups", required_argument, NULL, 'g'},
+		{"keys", optional_argument, NULL, 'K'},
+		{"max-age", required_argument, NULL, 'A'},
 		{"color", required_argument, NULL, 'C'},
 		{"colour", required_argument, NULL, 'C'},
 		{"write", no_argument, NULL, 'w'},
@@ -308,6 +342,8 @@ static int parse_options(
 		case 'k': cli->connect = true; break;
 		case 's': cli->sshd_config = optarg; break;
 		case 'g': cli->groups = optarg; break;
+		case 'K': cli->keys = optarg ? optarg : ""; break;
+		case 'A': good = set_days(cli, optarg); break;
 		case 'f': good = set_format(cli, optarg); break;
 		case 'C': good = set_colour(cli, optarg); break;
 		case 'h': help(command); return CLI_YES;

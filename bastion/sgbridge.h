@@ -20,6 +20,8 @@ struct cli {
 	const char *groups;	 /* Unix groups instead of NSS's: "a,b" */
 	bool connect;		 /* doctor: try the instances' ports */
 	const char *sshd_config; /* doctor: another sshd_config */
+	const char *keys;	 /* check: folder of authorized_keys, or "" */
+	unsigned int max_days;	 /* check: keys older than this */
 	int argc;		 /* words that are no options */
 	char **argv;
 	struct policy_source *source;
@@ -38,6 +40,9 @@ int cli_fail(const char *fmt, ...) SGB_PRINTF(1, 2);
 /* The path of the policy: --policy, or what sgbridge.conf says, or the
  * default. Owned by cli. */
 const char *cli_policy_path(struct cli *cli);
+/* The folder of authorized_keys: --keys=DIR, or what sgbridge.conf says. The
+ * caller frees it; NULL after a message. */
+char *cli_keys_path(struct cli *cli);
 /* Reads a policy; mistakes go to standard error. */
 bool cli_load(struct cli *cli);
 bool cli_load_path(struct cli *cli, const char *path,
@@ -115,6 +120,8 @@ struct lint {
 };
 
 void lint_all(struct lint *lint);
+/* authorized_keys files; max_days 0: keys of any age. */
+void lint_keys(struct lint *lint, const char *folder, unsigned int max_days);
 void lint_shadows(struct lint *lint);
 void lint_warn(struct lint *lint, const char *code, struct policy_place place,
 	const char *fmt, ...) SGB_PRINTF(4, 5);

@@ -2,6 +2,7 @@
 #include "sgbridge.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/event.h"
@@ -94,6 +95,16 @@ static void print_human(
 	putchar('\n');
 }
 
+static bool check_keys(struct cli *cli, struct lint *lint)
+{
+	char *folder = cli_keys_path(cli);
+
+	if (folder)
+		lint_keys(lint, folder, cli->max_days);
+	free(folder);
+	return folder != NULL;
+}
+
 int cmd_check(struct cli *cli)
 {
 	struct lint lint = {.now = time(NULL)};
@@ -116,6 +127,8 @@ int cmd_check(struct cli *cli)
 		lint.parser.source = cli->source;
 		lint.parser.diag = &diag;
 		lint_all(&lint);
+		if (cli->keys && !check_keys(cli, &lint))
+			diag_error(&diag, path, 0, "the keys were not checked");
 	} else if (!diag.errors) {
 		diag_error(&diag, path, 0, "%s", sgb_err_text(err));
 	}

@@ -84,6 +84,32 @@ json() {
 ok "check's JSON is JSON" 0 '"errors": 1' json check --json "$work/bad.conf"
 ok "no policy is an error" 2 'No such file' sgb check "$work/none.conf"
 
+# --- check --keys
+mkdir "$work/keys"
+ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/one"
+ssh-keygen -q -t rsa -b 2048 -N '' -C '' -f "$work/two"
+cat "$work/one.pub" >"$work/keys/alice"
+ok "keys of people whom rules name" 0 'good: 3 rules' \
+	sgb check --keys="$work/keys" "$good"
+{
+	echo "from=\"10.0.0.0/8\",agent-forwarding $(cat "$work/one.pub")"
+	cat "$work/two.pub"
+} >"$work/keys/bob"
+ok "one key under two people" 1 'keys/bob:1: .*alice has this key too' \
+	sgb check --keys="$work/keys" "$good"
+ok "an option that widens" 1 'bob:1: .*"agent-forwarding" widens' \
+	sgb check --keys="$work/keys" "$good"
+ok "a key that is too weak" 1 'bob:2: .*ssh-rsa keys of 2048 bits' \
+	sgb check --keys="$work/keys" "$good"
+touch -d '2 years ago' "$work/keys/alice"
+ok "an old key" 1 'alice: .*older than 365 days' \
+	sgb check --keys="$work/keys" --max-age 365 "$good"
+echo 'ssh-ed25519 AAAA' >"$work/keys/eve"
+ok "a line without a key" 2 'eve:1: .*no public key' \
+	sgb check --keys="$work/keys" "$good"
+ok "a user without a rule" 2 'eve: .*permits anything to eve' \
+	sgb check --keys="$work/keys" "$good"
+
 # --- explain
 explain() {
 	sgb explain -p "$good" "$@"

@@ -1,0 +1,295 @@
+/*
+ * sgbridge check --keys: the folder of authorized_keys, one file a user.
+ * Looks for one key under two people, keys the policy does not accept, lines
+ * that are not understood, options that widen access, old keys, and people
+ * whom no rule names. Reads what users pasted, so nothing is trusted.
+ */
+#include "sgbridge.h"
+
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/file.h"
+#include "core/sshkey.h"
+
+#define FILE_MAX    (1024 * 1024)
+#define KEYS_MAX    1000000
+#define DAY_SECONDS 86400
+
+struct key {
+	char fingerprint[SSHKEY_FP_MAX];
+	char *user;
+	unsigned int line;
+};
+
+struct keys {
+	struct lint *lint;
+	const char *folder;
+	unsigned int max_days;
+	struct key *list;
+	size_t count, cap;
+	/* of the file in hand */
+	char path[4096];
+	const char *user;
+	unsigned int line;
+	const char *text;
+};
+
+static void SGB_PRINTF(4, 5) tell(struct keys *keys, enum diag_level level,
+	const char *code, const char *fmt, ...)
+{
+	char text[400];
+	struct diag_item item = {.level = level,
+		.code = (char *)code,
+		.file = keys->path,
+		.line = keys->line,
+		.text = text,
+		.source = (char *)keys->text};
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	diag_add(keys->lint->parser.diag, &item);
+}
+
+static void remember(struct keys *keys, const struct sshkey *key)
+{
+	struct key *added;
+
+	if (keys->count == keys->cap) {
+		size_t cap = keys->cap ? keys->cap * 2 : 64;
+		struct key *list = cap > KEYS_MAX ? NULL
+						  : reallocarray(keys->list,
+							    cap, sizeof(*list));
+
+		if (!list)
+			return;
+		keys->list = list;
+		keys->cap = cap;
+	}
+	added = &keys->list[keys->count];
+	added->user = strdup(keys->user);
+	added->line = keys->line;
+	memcpy(added->fingerprint, key->fingerprint,
+		sizeof(added->fingerprint));
+	if (added->user)
+		keys->count++;
+}
+
+/* What gives more than a key alone, or takes back a restriction. */
+static void judge_options(struct keys *keys, const char *text, size_t len)
+{
+	static const char *const wide[] = {"cert-authority",
+		"environment=", "permitlisten=", "tunnel=", "agent-forwarding",
+		"port-forwarding", "X11-forwarding", "user-rc"};
+	size_t i;
+
+	for (i = 0; i < sizeof(wide) / sizeof(wide[0]); i++) {
+		const char *at = memmem(text, len, wide[i], strlen(wide[i]));
+
+		if (at && (at == text || at[-1] == ','))
+			tell(keys, DIAG_WARNING, "key-option",
+				"the option \"%.*s\" widens access",
+				(int)strcspn(wide[i], "="), wide[i]);
+	}
+}
+
+static void judge_key(struct keys *keys, const struct sshkey *key)
+{
+	const struct policy *policy = keys->lint->parser.policy;
+
+	remember(keys, key);
+	if (!policy_key_accepted(policy, key->name, key->bits))
+		tell(keys, DIAG_WARNING, "key-weak",
+			"the policy does not accept %s keys of %u bits",
+			key->name, key->bits);
+}
+
+/* The key is the word of base64 after the name of its type. */
+static bool find_key(const char *line, const char **ret, size_t *ret_len)
+{
+	static const char *const types[] = {
+		"ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"};
+	bool quoted = false, start = true, escaped = false;
+	size_t i;
+
+	for (; *line; line++) {
+		if (*line == '"' && !escaped)
+			quoted = !quoted;
+		escaped = *line == '\\' && !escaped;
+		for (i = 0; start && !quoted && i < 4; i++)
+			if (!strncmp(line, types[i], strlen(types[i]))) {
+				line += strcspn(line, " \t");
+				line += strspn(line, " \t");
+				*ret = line;
+				*ret_len = strcspn(line, " \t");
+				return *ret_len > 0;
+			}
+		start = *line == ' ' || *line == '\t';
+	}
+	return false;
+}
+
+static void judge_line(struct keys *keys, const char *line)
+{
+	struct sshkey key;
+	const char *base64;
+	uint8_t *blob = NULL;
+	size_t len, blob_len;
+
+	keys->text = line;
+	line += strspn(line, " \t");
+	if (!*line || *line == '#')
+		return;
+	if (!find_key(line, &base64, &len) ||
+		sshkey_base64_decode(base64, len, &blob, &blob_len) ||
+		sshkey_parse(blob, blob_len, &key)) {
+		tell(keys, DIAG_ERROR, "key-malformed",
+			"this line holds no public key that can be read");
+		free(blob);
+		return;
+	}
+	judge_options(keys, line, (size_t)(base64 - line));
+	judge_key(keys, &key);
+	free(blob);
+}
+
+static bool permit_any(const struct policy_rule *rule, void *arg)
+{
+	bool *found = arg;
+
+	(void)rule;
+	*found = true;
+	return false;
+}
+
+/* Does any permit speak of this user, by name, group or Unix group? */
+static void judge_user(struct keys *keys)
+{
+	const struct policy *policy = keys->lint->parser.policy;
+	struct policy_request request = {.via = POLICY_VIA_PROXY,
+		.user = keys->user,
+		.now = keys->lint->now};
+	struct policy_query query;
+	char **groups = NULL;
+	bool found = false;
+
+	(void)!addr_parse("192.0.2.1", &request.source);
+	if (policy_unix_groups(policy, keys->user, &groups))
+		return;
+	request.groups = (const char *const *)groups;
+	keys->line = 0;
+	keys->text = NULL;
+	if (policy_query_user(&query, policy, &request) == POLICY_GRANTED)
+		policy_each_of_user(&query, RULE_PERMIT, permit_any, &found);
+	if (!found)
+		tell(keys, DIAG_WARNING, "key-useless",
+			"no rule permits anything to %s, who has keys here",
+			keys->user);
+	policy_unix_groups_free(groups);
+}
+
+static void judge_age(struct keys *keys)
+{
+	struct stat st;
+
+	keys->line = 0;
+	keys->text = NULL;
+	if (keys->max_days && !stat(keys->path, &st) &&
+		st.st_mtime <
+			keys->lint->now - (time_t)keys->max_days * DAY_SECONDS)
+		tell(keys, DIAG_WARNING, "key-old",
+			"these keys are older than %u days", keys->max_days);
+}
+
+static void judge_file(struct keys *keys, const char *user)
+{
+	char why[4600] = "";
+	char *line, *rest;
+	struct buf text;
+
+	buf_init(&text, FILE_MAX);
+	keys->user = user;
+	keys->line = 0;
+	keys->text = NULL;
+	snprintf(keys->path, sizeof(keys->path), "%s/%s", keys->folder, user);
+	if (file_read(keys->path, FILE_TRUST_ROOT, &text, why, sizeof(why))) {
+		tell(keys, DIAG_ERROR, "key-file", "%s", why);
+		buf_done(&text);
+		return;
+	}
+	judge_age(keys);
+	judge_user(keys);
+	buf_put_u8(&text, 0);
+	rest = buf_error(&text) ? NULL : (char *)text.data;
+	keys->line = 0;
+	while ((line = strsep(&rest, "\n"))) {
+		keys->line++;
+		judge_line(keys, line);
+	}
+	buf_done(&text);
+}
+
+static int key_order(const void *a, const void *b)
+{
+	const struct key *x = a, *y = b;
+	int order = strcmp(x->fingerprint, y->fingerprint);
+
+	if (!order)
+		order = strcmp(x->user, y->user);
+	return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static void judge_shared(struct keys *keys)
+{
+	size_t i;
+
+	if (keys->count)
+		qsort(keys->list, keys->count, sizeof(*keys->list), key_order);
+	keys->text = NULL;
+	for (i = 1; i < keys->count; i++) {
+		const struct key *one = &keys->list[i - 1];
+		const struct key *two = &keys->list[i];
+
+		if (strcmp(one->fingerprint, two->fingerprint) ||
+			!strcmp(one->user, two->user))
+			continue;
+		snprintf(keys->path, sizeof(keys->path), "%s/%s", keys->folder,
+			two->user);
+		keys->line = two->line;
+		tell(keys, DIAG_WARNING, "key-shared",
+			"%s has this key too (line %u): who used it cannot be "
+			"told",
+			one->user, one->line);
+	}
+}
+
+void lint_keys(struct lint *lint, const char *folder, unsigned int max_days)
+{
+	struct keys keys = {
+		.lint = lint, .folder = folder, .max_days = max_days};
+	struct dirent **names = NULL;
+	int count = scandir(folder, &names, NULL, alphasort);
+	size_t i;
+	int n;
+
+	if (count < 0) {
+		snprintf(keys.path, sizeof(keys.path), "%s", folder);
+		tell(&keys, DIAG_ERROR, "key-file",
+			"this folder of keys cannot be read");
+	}
+	for (n = 0; n < count; n++) {
+		if (policy_name_valid(names[n]->d_name))
+			judge_file(&keys, names[n]->d_name);
+		free(names[n]);
+	}
+	free(names);
+	judge_shared(&keys);
+	for (i = 0; i < keys.count; i++)
+		free(keys.list[i].user);
+	free(keys.list);
+}
