@@ -27,14 +27,15 @@ struct channel *channel_find(struct session *s, uint32_t id)
 	return NULL;
 }
 
-static bool is_session(const struct channel *ch)
+bool channel_is_session(const struct channel *ch)
 {
 	return ch->kind == CHANNEL_RELAY || ch->kind == CHANNEL_LOCAL;
 }
 
 bool channel_relayed(const struct channel *ch)
 {
-	return ch->kind == CHANNEL_RELAY || ch->kind == CHANNEL_BACK;
+	return ch->kind == CHANNEL_RELAY || ch->kind == CHANNEL_DIRECT ||
+	       ch->kind == CHANNEL_BACK;
 }
 
 struct channel *channel_make(struct session *s)
@@ -117,9 +118,8 @@ void channel_opened(struct session *s, ssh_message msg)
 	ch->open_msg = msg;
 	if (type == SSH_CHANNEL_SESSION)
 		ch->kind = relayed ? CHANNEL_RELAY : CHANNEL_LOCAL;
-	else if (type == SSH_CHANNEL_DIRECT_TCPIP && !relayed &&
-		 take_destination(ch, msg))
-		ch->kind = CHANNEL_STREAM;
+	else if (type == SSH_CHANNEL_DIRECT_TCPIP && take_destination(ch, msg))
+		ch->kind = relayed ? CHANNEL_DIRECT : CHANNEL_STREAM;
 	else
 		channel_refuse(ch, "a channel of a type that is not relayed");
 }
@@ -130,6 +130,17 @@ static void turn_local(struct channel *ch)
 	ch->kind = CHANNEL_LOCAL;
 }
 
+/* What the gate is asked and the recording says. */
+static bool describe(struct channel *ch)
+{
+	if (ch->kind == CHANNEL_RELAY)
+		ch->command = strdup("session");
+	else if (asprintf(&ch->command, "direct-tcpip %s:%u", ch->host,
+			 ch->port) < 0)
+		ch->command = NULL;
+	return ch->command;
+}
+
 static bool wait_target(struct channel *ch)
 {
 	struct session *s = ch->session;
@@ -138,13 +149,20 @@ static bool wait_target(struct channel *ch)
 		return stream_open(ch);
 	if (ch->kind == CHANNEL_LOCAL)
 		return channel_accept(ch);
-	if (s->target_leg.state == LEG_REFUSED) {
-		turn_local(ch);
+	if (s->target_leg.state >= LEG_REFUSED) {
+		if (ch->kind == CHANNEL_RELAY)
+			turn_local(ch);
+		else
+			channel_refuse(ch, NULL);
 		return true;
 	}
 	if (s->target_leg.state != LEG_READY)
 		return false;
-	link_gate(s, ch->id, SESSION_REQUEST_CHANNEL, "session", 0);
+	if (!describe(ch)) {
+		channel_refuse(ch, "out of memory");
+		return true;
+	}
+	link_gate(s, ch->id, SESSION_REQUEST_CHANNEL, ch->command, ch->port);
 	ch->step = CHANNEL_WAIT_GATE;
 	return true;
 }
@@ -177,14 +195,23 @@ static bool opening(struct channel *ch)
 			return true;
 		}
 	}
-	rc = ssh_channel_open_session(ch->target);
+	if (ch->kind == CHANNEL_DIRECT)
+		rc = ssh_channel_open_forward(ch->target, ch->host,
+			(int)ch->port, s->start.client_address,
+			(int)s->start.client_port);
+	else
+		rc = ssh_channel_open_session(ch->target);
 	if (rc == SSH_AGAIN)
 		return false;
 	if (rc != SSH_OK) {
 		channel_refuse(ch, "the target opened no channel");
 		return true;
 	}
-	channel_accept(ch);
+	if (channel_accept(ch) && ch->kind == CHANNEL_DIRECT) {
+		ch->payload = PAYLOAD_TOTALS;
+		ch->started = true;
+		channel_hash_init(ch);
+	}
 	return true;
 }
 
@@ -229,11 +256,11 @@ static void open_answer(struct channel *ch, bool allow)
 	struct session *s = ch->session;
 
 	if (!allow) {
-		channel_refuse(ch, "session");
+		channel_refuse(ch, ch->command);
 		return;
 	}
 	ch->open_seq = record_put_text(
-		&s->record, ch->id, RECORD_OPEN, "session");
+		&s->record, ch->id, RECORD_OPEN, ch->command);
 	ch->step = CHANNEL_WAIT_RECORD;
 }
 
@@ -282,7 +309,7 @@ void channel_tell(struct channel *ch, const char *text)
 	int len;
 
 	/* In a stream of somebody else's protocol our words have no place. */
-	if (!is_session(ch) || !ch->client || ch->close_sent ||
+	if (!channel_is_session(ch) || !ch->client || ch->close_sent ||
 		ch->client_closed)
 		return;
 	len = asprintf(
@@ -317,7 +344,7 @@ void channel_abandon(struct channel *ch, const char *text)
 		channel_tell(ch, text);
 	/* A status of the target's that is still on its way would call a
 	 * session complete whose last bytes are dropped here. */
-	if (is_session(ch) && ch->started && !ch->exit_sent) {
+	if (channel_is_session(ch) && ch->started && !ch->exit_sent) {
 		ch->has_signal = false;
 		channel_finish(ch, ABANDONED_STATUS);
 	}

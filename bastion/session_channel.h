@@ -15,6 +15,7 @@ enum channel_kind {
 	CHANNEL_NONE = 0,
 	CHANNEL_RELAY,	/* session channel, relayed to the target */
 	CHANNEL_LOCAL,	/* session channel, answered by the bastion */
+	CHANNEL_DIRECT, /* direct-tcpip, as seen from the target */
 	CHANNEL_BACK,	/* opened by the target: agent, remote forward */
 	CHANNEL_STREAM, /* direct-tcpip to a descriptor */
 };
@@ -115,6 +116,8 @@ struct channel {
 void channel_opened(struct session *s, ssh_message msg);
 /* A new channel in the list, or NULL when there are too many. */
 struct channel *channel_make(struct session *s);
+/* Does it take requests, and text of ours? */
+bool channel_is_session(const struct channel *ch);
 /* Does it have an end at the target, and a recording? */
 bool channel_relayed(const struct channel *ch);
 struct channel *channel_find(struct session *s, uint32_t id);

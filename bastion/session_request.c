@@ -138,7 +138,7 @@ void request_arrived(struct session *s, ssh_message msg)
 	struct channel *ch = channel_of(s, msg);
 	struct request *rq = ch ? calloc(1, sizeof(*rq)) : NULL;
 
-	if (!rq || ch->kind == CHANNEL_STREAM || ch->client_closed) {
+	if (!rq || !channel_is_session(ch) || ch->client_closed) {
 		free(rq);
 		ssh_message_reply_default(msg);
 		ssh_message_free(msg);
@@ -272,6 +272,7 @@ static void started(struct channel *ch, const struct request *rq)
 	bool subsystem = rq->subtype == SSH_CHANNEL_REQUEST_SUBSYSTEM;
 
 	ch->started = true;
+	free(ch->command);
 	ch->command = strdup(rq->text);
 	if (ch->pty || (!exec && !subsystem)) {
 		ch->payload = PAYLOAD_WHOLE;

@@ -10,7 +10,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "core/priv.h"
@@ -168,6 +170,10 @@ enum sgb_err sandbox_enter(const struct session_start *start)
 
 	if (!err)
 		err = priv_become(start->uid, start->gid);
+	/* Whoever has no monitor has no business with a target. Changing the
+	 * uid would have cleared this, so it comes after. */
+	if (!err && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+		err = SGB_ERR_SYSTEM;
 	/* A sanitizer reserves terabytes of addresses. */
 	if (!err)
 		err = priv_limits(SANDBOX_SANITIZER ? 0 : start->max_memory,

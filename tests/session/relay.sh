@@ -341,6 +341,21 @@ test_forward() {
 	like "forward: reported" "$(log)" 'SSH inside a plain forward'
 }
 
+test_direct() {
+	local out
+
+	conf
+	out=$(gw -W 127.0.0.1:"$target_port" $through </dev/null | head -1)
+	like "direct: relayed through the target" "$out" '^SSH-2.0-'
+	like "direct: recorded with its destination" "$(log)" \
+		"^record 1 open .*direct-tcpip 127.0.0.1:$target_port"
+	conf "deny=direct-tcpip 127.0.0.1:$target_port"
+	out=$(gw -W 127.0.0.1:"$target_port" $through)
+	is "direct: not where refused" "$out" ""
+	like "direct: refusal recorded" "$(log)" \
+		'^record 1 refused .*direct-tcpip'
+}
+
 test_agent() {
 	local out
 
@@ -385,7 +400,7 @@ test_remote_forward() {
 login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
-	sftp_rights multi jump local auth hostkey gate recorder forward agent \
+	sftp_rights multi jump local auth hostkey gate recorder forward direct agent \
 	remote_forward hostile target
 for name; do
 	"test_$name"
