@@ -1,5 +1,6 @@
 /*
- * The folder of one-time-code records (setting otp-directory, root's alone):
+ * The folder of one-time-code records (setting otp-directory, root's alone;
+ * docs/OTP.md has the bytes):
  *
  *	NAME.token	the token, sealed under the master key
  *	NAME.pending	a token that waits for its first code

@@ -57,7 +57,7 @@ struct otp_token {
 /* A fresh TOTP token: random id, MAC key and 20-byte secret; SHA-1, six
  * digits, 30 seconds, which every app understands; no scratch codes. */
 enum sgb_err otp_token_make(struct otp_token *ret, uint64_t now) SGB_MUST_CHECK;
-/* Appends the plain form (docs/ARCHITECTURE.md) to out, or reads it back;
+/* Appends the plain form (docs/OTP.md) to out, or reads it back;
  * SGB_ERR_FORMAT for values outside the limits above. */
 enum sgb_err otp_token_encode(
 	const struct otp_token *token, struct buf *out) SGB_MUST_CHECK;
