@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
@@ -30,7 +31,8 @@
 
 #include "syncer.h"
 
-#define ROUND 64
+#define ROUND	    64
+#define DESCRIPTORS 65536
 
 static uint64_t clock_ns(clockid_t id)
 {
@@ -136,6 +138,20 @@ static void take_socket(struct recorder *recorder)
 			path,
 			err == SGB_ERR_SYSTEM ? strerror(errno)
 					      : sgb_err_text(err));
+}
+
+/* Three descriptors a recording, and those that wait for the disk. */
+static void raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	if (limit.rlim_max < DESCRIPTORS && geteuid() == 0)
+		limit.rlim_max = DESCRIPTORS;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_put(LOG_WARNING, "descriptors: %s", strerror(errno));
 }
 
 static void give_up_power(struct recorder *recorder)
@@ -248,6 +264,7 @@ int main(int argc, char **argv)
 	recorder_setup(&recorder, conf_path);
 	recorder.kernel_audit = recorder.conf->audit != CONF_AUDIT_OFF;
 	take_socket(&recorder);
+	raise_limits();
 	give_up_power(&recorder);
 	recorder_open_journals(&recorder);
 	recorder_recover(&recorder);
