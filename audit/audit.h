@@ -66,6 +66,7 @@ int cmd_verify(struct audit *audit, int argc, char **argv);
 int cmd_export(struct audit *audit, int argc, char **argv);
 int cmd_text(struct audit *audit, int argc, char **argv);
 int cmd_play(struct audit *audit, int argc, char **argv);
+int cmd_files(struct audit *audit, int argc, char **argv);
 int cmd_commands(struct audit *audit, int argc, char **argv);
 int cmd_search(struct audit *audit, int argc, char **argv);
 int cmd_index(struct audit *audit, int argc, char **argv);
@@ -84,6 +85,8 @@ void audit_fatal(int status, const char *fmt, ...) SGB_PRINTF(2, 3)
 	__attribute__((noreturn));
 
 /* audit_view.c: looking is an event. Exits if it can't be written down. */
+/* Where viewing is written down: room for PATH_MAX. */
+void audit_journal_place(const struct audit *audit, char *path);
 void audit_viewed(struct audit *audit, const char *rec_id, const char *what);
 
 /* audit_print.c: everything from a recording goes through these. */

@@ -45,7 +45,7 @@ static const char *who(char text[64])
 	return text;
 }
 
-static void place(const struct audit *audit, char path[PATH_MAX])
+void audit_journal_place(const struct audit *audit, char *path)
 {
 	const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 	int len;
@@ -152,7 +152,7 @@ void audit_viewed(struct audit *audit, const char *rec_id, const char *what)
 	char path[PATH_MAX];
 	enum sgb_err err;
 
-	place(audit, path);
+	audit_journal_place(audit, path);
 	params.dir_fd = open_place(path);
 	if (params.dir_fd < 0 || flock(params.dir_fd, LOCK_EX))
 		audit_fatal(EX_CANTCREAT,

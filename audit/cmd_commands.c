@@ -1,8 +1,11 @@
-/* Listing the commands of a recording. */
+/* Listing the commands of a recording, and the files and forwards. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+
+#include "core/record.h"
 
 #include "audit.h"
 #include "commands.h"
@@ -38,6 +41,55 @@ static void print_command(void *data, const struct found_command *command)
 		(void)printf("  -  ");
 	print_cstring(stdout, command->text);
 	(void)printf("\n");
+}
+
+static bool is_file_item(unsigned int kind)
+{
+	return kind == RECORD_FILE || kind == RECORD_FILE_OP ||
+	       kind == RECORD_FORWARD;
+}
+
+/* The items are JSON of the session process: hearsay, printed escaped. */
+static void print_file(const struct audit *audit, const struct sgr_item *item)
+{
+	char span[PRINT_SPAN_MAX];
+
+	if (audit->json) {
+		char *text = strndup((const char *)item->data, item->len);
+
+		(void)printf("{\"us\":%" PRIu64 ",\"channel\":%" PRIu64
+			     ",\"kind\":\"%s\",\"what\":",
+			item->time_us, item->channel, record_slug(item->kind));
+		print_json(stdout, text ? text : "");
+		(void)printf("}\n");
+		free(text);
+		return;
+	}
+	(void)printf("%8s  %-7s  ", print_span(item->time_us, span),
+		record_slug(item->kind));
+	print_text(stdout, (const char *)item->data, item->len);
+	(void)printf("\n");
+}
+
+int cmd_files(struct audit *audit, int argc, char **argv)
+{
+	struct evidence *evidence;
+	struct sgr_item item;
+	struct chosen chosen;
+	size_t count = 0;
+
+	if (argc != 1)
+		audit_fatal(EX_USAGE, "files takes one recording");
+	audit_places(audit);
+	evidence = select_evidence(audit, argv[0], &chosen);
+	while (!evidence_next(evidence, &item))
+		if (is_file_item(item.kind)) {
+			print_file(audit, &item);
+			count++;
+		}
+	evidence_free(evidence);
+	select_done(&chosen);
+	return count ? 0 : AUDIT_EXIT_NONE;
 }
 
 int cmd_commands(struct audit *audit, int argc, char **argv)

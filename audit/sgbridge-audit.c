@@ -91,7 +91,7 @@ static const struct command {
 	{"show", cmd_show, "RECORDING",
 		"Everything about one recording but its content.\n"
 		"example: sgbridge-audit show -i key.pem 0199c2\n"},
-	{"verify", cmd_verify, "[RECORDING|FILE|events]...",
+	{"verify", cmd_verify, "[RECORDING|FILE|events|views]...",
 		"Check recordings, index and event trail; all of them without "
 		"arguments.\n"
 		"Without a key: altered, cut, reordered, missing. With -i also "
@@ -118,6 +118,9 @@ static const struct command {
 		"source: exec (exact), osc133 (the shell marked it), screen "
 		"(stood after the prompt)\n"
 		"example: sgbridge-audit commands -i key.pem --json 0199c2\n"},
+	{"files", cmd_files, "RECORDING",
+		"List files transferred, changes to files, and forwards.\n"
+		"example: sgbridge-audit files -i key.pem 0199c2\n"},
 	{"search", cmd_search, "[filters] [--regex] [--raw] TEXT",
 		"Find what was on the screen, in commands, names and META.\n"
 		"      --regex                 extended expression, no "

@@ -209,6 +209,19 @@ def reading(ids):
     ok("a stranger reads nothing", code == 77 and not out, err)
     code, out, _ = run("who-viewed", "--journal", work + "/state/sgbridge/views", ids[0])
     ok("viewing was written down", code == 0 and "show" in out, out)
+    code, out, _ = run("verify", "-d", work + "/rec", "views")
+    ok("the journal of views is whole", code == 0 and "views" in out, out)
+    journal = glob.glob(work + "/state/sgbridge/views/*.jsonl")[0]
+    with open(journal, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    with open(journal, "wb") as file:
+        file.write(b"".join(lines[:1] + lines[2:]))
+    code, out, _ = run("verify", "-d", work + "/rec", "views")
+    ok("a view taken out is found", code == 4, out)
+    with open(journal, "wb") as file:
+        file.write(b"".join(lines))
+    code, out, _ = run("files", *key, ids[0])
+    ok("files", code == 0 and "/etc/motd" in out, out)
     code, _, err = run("text", *key, "--journal", "/proc/nowhere", ids[0])
     ok("no viewing without a journal", code == 73, err)
     code, out, _ = run("verify", *key, "--json")
@@ -222,7 +235,7 @@ def main():
     ids, kept = [], []
     for meta, items in (
             ({"user": "alice", "mfa": "totp"},
-             [(1, 10, b"uname -a"), (1, 3, b"a needle 42\n"), (1, 15, b"\0\0\0\0")]),
+             [(1, 10, b"uname -a"), (1, 18, b'{"path":"/etc/motd"}'), (1, 3, b"a needle 42\n"), (1, 15, b"\0\0\0\0")]),
             ({"user": "mallory\x1b[2J", "mfa": ""},
              [(1, 6, struct.pack(">II", 80, 24) + text(b"xterm") + text(b"")), (1, 3, hostile)]),
             ({"user": "carol"}, [(1, 3, b"x" * 5000)])):
