@@ -1,0 +1,128 @@
+#!/bin/bash
+# The command blocks of docs/ADMIN.md that are marked "run:" are run as they
+# stand there (but for places), in the laboratory, with logins before, between
+# and after: keys rotate without a break.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+BUILD=${1:-build}
+[ "$(id -u)" = 0 ] || {
+	echo "needs root, for network namespaces"
+	exit 77
+}
+# shellcheck source=tests/e2e/lab.sh
+. tests/e2e/lab.sh
+# Instances have a file of trusted CAs of their own.
+eval "$(declare -f lab_instance | sed 's,/user_ca\.pub,/instance_ca.pub,')"
+# The keys are made by the guide's own commands.
+lab_keys() {
+	run_block keys >/dev/null || echo "lab: keys failed" >&2
+	cp "$LAB/user_ca.pub" "$LAB/instance_ca.pub"
+	ssh-keygen -q -t ed25519 -N '' -C stranger -f "$LAB/users/stranger"
+	"$BUILD/sgbridge-audit" keygen -o "$LAB/auditor.key" 2>/dev/null |
+		grep '^x25519 ' >"$LAB/recipients"
+}
+restart_recorder() {
+	kill "$LAB_RECORDER"
+	wait_for test ! -e "/proc/$LAB_RECORDER"
+	rm -f "$LAB/recorder"
+	lab_start "$LAB/recorder2.log" ip netns exec "$lab_tag-bastion" \
+		"$BUILD/sgbridge-recorder" -e -c "$LAB/sgbridge.conf"
+	LAB_RECORDER=$LAB_LAST
+	wait_for test -S "$LAB/recorder"
+}
+block() {
+	awk -v mark="<!-- run: $1 -->" '
+		$0 == mark { on = 1; next }
+		on && /^    / { seen = 1; print; next }
+		on && seen { exit }' docs/ADMIN.md
+}
+run_block() {
+	local text
+	text=$(block "$1" | sed "s,/etc/sgbridge/ssh_host_ed25519_key,$LAB/host_key,g
+		s,/etc/sgbridge/,$LAB/,g
+		s,/etc/ssh/user_ca,$LAB/instance_ca,g
+		s,^ *sgbridge-otp,$BUILD/sgbridge-otp -c $LAB/sgbridge.conf,
+		s,^ *sgbridge-audit,$BUILD/sgbridge-audit,
+		s,systemctl restart sgbridge-recorder,restart_recorder,
+		s,^ *,," | sed ':a;N;$!ba;s/\n/ \&\& /g')
+	[ -n "$text" ] || return 1
+	# In this shell: a block may restart what the laboratory runs.
+	eval "$text"
+}
+# Quick in and out, by key alone: what is rotated decides about it.
+robot() {
+	[ "$(lab_ssh robot 203.0.113.7 robot+ops@web1@bastion 'id -un' \
+		</dev/null 2>"$LAB/err")" = ops ] || {
+		sed 's/^/# /' "$LAB/err"
+		return 1
+	}
+}
+alice() {
+	[ "$(lab_ssh alice 203.0.113.9 alice+ops@web1@bastion 'id -un' \
+		</dev/null 2>"$LAB/err")" = ops ]
+}
+bob() {
+	[ "$(lab_ssh bob 203.0.113.9 bob+ops@web1@bastion 'id -un' \
+		</dev/null 2>"$LAB/err")" = ops ]
+}
+lab_up || exit 1
+ok "the guide's keys make a bastion that lets people in" alice
+
+# --- a session that lives through it all but the recorder's key
+mkfifo "$LAB/hold"
+lab_start "$LAB/live.out" bash -c "
+	. tests/e2e/lab.sh; lab_tag=$lab_tag LAB=$LAB
+	lab_ssh robot 203.0.113.7 robot+ops@web1@bastion \
+		'echo ready; cat; echo ended' <'$LAB/hold'"
+exec 7>"$LAB/hold"
+wait_for grep -q ready "$LAB/live.out"
+
+ok "CA: a new key beside the old one" run_block ca-new
+ok "CA: instances trust both" run_block ca-instance
+ok "CA: people get in while both are trusted" robot
+ok "CA: the bastion signs with the new one" run_block ca-switch
+ok "CA: people get in during the overlap" robot
+ok "CA: the old one goes" run_block ca-end
+ok "CA: instances trust one key, the new one" eval \
+	'cmp "$LAB/instance_ca.pub" "$LAB/user_ca.pub"'
+ok "CA: people get in with the new one alone" robot
+
+ok "host key: a new one" run_block host-new
+known() {
+	printf '%s %s\n' "[203.0.113.1]:30022" \
+		"$(cut -d' ' -f1,2 "$LAB/host_key.new.pub")" \
+		>>"$LAB/known_hosts"
+}
+ok "host key: clients know both" known
+ok "host key: people get in before the change" robot
+ok "host key: the change" run_block host-switch
+ok "host key: people get in after the change" robot
+forget() {
+	printf '%s %s\n' "[203.0.113.1]:30022" \
+		"$(cut -d' ' -f1,2 "$LAB/host_key.pub")" >"$LAB/known_hosts"
+}
+ok "host key: clients forget the old one" forget
+ok "host key: the new one alone is shown" robot
+
+cp "$LAB/master.key" "$LAB/master.before"
+ok "master key: rotated" run_block master
+ok "master key: it is another one" eval \
+	'! cmp -s "$LAB/master.before" "$LAB/master.key"'
+ok "master key: one-time codes are still known" bob
+
+ok "the live session went on all the while" eval \
+	'echo more >&7 && wait_for grep -q more "$LAB/live.out"'
+exec 7>&-
+ok "and ends well" wait_for grep -q ended "$LAB/live.out"
+
+ok "recorder's key: rotated" run_block recorder
+ok "recorder's key: people get in" robot
+verified() {
+	"$BUILD/sgbridge-audit" verify -c "$LAB/sgbridge.conf" \
+		>"$LAB/out" 2>&1 || {
+		tail -n 5 "$LAB/out" | sed 's/^/# /'
+		return 1
+	}
+}
+ok "recorder's key: old and new recordings verify" wait_for verified
+lab_summary
