@@ -94,3 +94,70 @@ test_target() {
 	is "target closes twice: output" "$(cat "$work/out")" once
 	like "target: no crash" "$(log)" '^session exit 0 signal 0'
 }
+
+# Other people's clients, as far as they are installed.
+test_putty() {
+	local key
+
+	command -v plink >/dev/null || return 0
+	conf
+	key=$(fp "$work/hostkey.pub")
+	puttygen "$work/user" -O private -o "$work/user.ppk" 2>/dev/null
+	set -- -batch -hostkey "$key" -i "$work/user.ppk" -P "$monitor_port"
+	head -c 2000000 /dev/urandom >"$work/big"
+	timeout 60 plink "$@" robot+web1@127.0.0.1 'echo out; exit 6' \
+		>"$work/out" 2>"$work/stderr"
+	is "plink: status" $? 6
+	is "plink: output" "$(cat "$work/out")" out
+	timeout 60 pscp -q "$@" "$work/big" "robot+web1@127.0.0.1:$work/d/p1" \
+		>"$work/stderr" 2>&1
+	is "pscp: same bytes" "$(sum <"$work/d/p1")" "$(sum <"$work/big")"
+	timeout 60 pscp -scp -q "$@" "robot+web1@127.0.0.1:$work/d/p1" \
+		"$work/p2" >"$work/stderr" 2>&1
+	is "pscp -scp: same bytes" "$(sum <"$work/p2")" "$(sum <"$work/big")"
+	printf 'put %s\nquit\n' "$work/big $work/d/p3" |
+		timeout 60 psftp "$@" robot+web1@127.0.0.1 >"$work/out" 2>&1
+	is "psftp: same bytes" "$(sum <"$work/d/p3")" "$(sum <"$work/big")"
+}
+
+test_dropbear() {
+	command -v dbclient >/dev/null || return 0
+	conf
+	dropbearconvert openssh dropbear "$work/user" "$work/user.db" \
+		>/dev/null 2>&1
+	head -c 2000000 /dev/urandom >"$work/big"
+	timeout 60 dbclient -y -y -i "$work/user.db" -p "$monitor_port" \
+		robot+web1@127.0.0.1 'cat; exit 4' <"$work/big" >"$work/out" \
+		2>"$work/stderr"
+	is "dbclient: status" $? 4
+	is "dbclient: same bytes" "$(sum <"$work/out")" "$(sum <"$work/big")"
+}
+
+test_tools() {
+	local rsh="ssh -F $work/ssh_config"
+
+	conf
+	if command -v rsync >/dev/null; then
+		timeout 60 rsync -a -e "$rsh" bastion/ \
+			"robot+web1@127.0.0.1:$work/d/tree/" 2>"$work/stderr"
+		is "rsync: status" $? 0
+		is "rsync: same tree" "$(diff -r bastion "$work/d/tree")" ""
+		like "rsync: payload not kept" "$(log)" 'record 1 totals'
+	fi
+	conf
+	git init -q --bare "$work/d/repo.git"
+	git init -q "$work/tree"
+	cp Makefile "$work/tree/"
+	git -C "$work/tree" add Makefile
+	git -C "$work/tree" -c user.name=a -c user.email=a@b commit -qm one
+	GIT_SSH_COMMAND=$rsh timeout 60 git -C "$work/tree" push -q \
+		"robot+web1@127.0.0.1:$work/d/repo.git" HEAD:main \
+		2>"$work/stderr"
+	is "git push: status" $? 0
+	GIT_SSH_COMMAND=$rsh timeout 60 git clone -q -b main \
+		"robot+web1@127.0.0.1:$work/d/repo.git" "$work/clone" \
+		2>"$work/stderr"
+	is "git clone: status" $? 0
+	is "git: same file" "$(sum <"$work/clone/Makefile")" \
+		"$(sum <"$work/tree/Makefile")"
+}

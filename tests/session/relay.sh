@@ -401,7 +401,7 @@ login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
 	sftp_rights multi jump local auth hostkey gate recorder forward direct agent \
-	remote_forward hostile target
+	remote_forward hostile target putty dropbear tools
 for name; do
 	"test_$name"
 done
