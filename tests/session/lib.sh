@@ -144,6 +144,7 @@ start_sshd() {
 		TrustedUserCAKeys $work/ca.pub
 		AcceptEnv LC_* SGB_*
 		MaxSessions 64
+		RekeyLimit 3M
 		Subsystem sftp internal-sftp
 	END
 	/usr/sbin/sshd -D -f "$work/sshd_config" -E "$work/sshd.log" &

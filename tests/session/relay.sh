@@ -103,6 +103,10 @@ test_bulk() {
 	gw -o RekeyLimit=1M $through "cat $work/big" >"$work/out"
 	is "bulk: with rekeys" "$(sum <"$work/out")" "$want"
 	conf
+	gwi -o RekeyLimit=1M $through cat <"$work/big" >"$work/out"
+	is "bulk: with rekeys both ways and by both" "$(sum <"$work/out")" \
+		"$want"
+	conf
 	gw $through "cat $work/big" | (read -rt 1 <> <(:); sum) >"$work/out"
 	is "bulk: slow reader" "$(cat "$work/out")" "$want"
 }
