@@ -172,7 +172,9 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core bastion diag policy policy_naive policy_errors policy_hours policy_source event sshkey kaudit session_flow session_sftp otp pam recorder container emulator
+UNIT := core bastion diag policy policy_naive policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator
+UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
+	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_bastion_OBJS := bastion/authkeys.o bastion/cert.o bastion/monitor_name.o \
 	bastion/sources.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o

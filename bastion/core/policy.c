@@ -31,7 +31,8 @@ enum sgb_err policy_compile(const struct policy_source *source,
 	policy->bastion = POLICY_NONE;
 	/* Number 0 is no name, so that what names nothing finds nothing. */
 	(void)policy_symbol(policy, "", 0);
-	policy_parse(&parser);
+	if (!policy->failed)
+		policy_parse(&parser);
 	if (!policy->failed)
 		policy_resolve(&parser);
 	if (!policy->keys.count)

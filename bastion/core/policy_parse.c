@@ -468,7 +468,7 @@ void policy_parse(struct policy_parser *parser)
 	policy_lex_init(&parser->lexer, file->text, file->len);
 	parser->quiet = false;
 	parse_next(parser);
-	while (parser->token.kind != TOKEN_END &&
+	while (parser->token.kind != TOKEN_END && !parser->policy->failed &&
 		parser->errors < ERRORS_ENOUGH) {
 		if (parser->token.kind == TOKEN_NEWLINE ||
 			parser->token.kind == TOKEN_SEMICOLON)

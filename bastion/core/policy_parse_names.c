@@ -208,7 +208,7 @@ static bool hours_zone(struct policy_parser *parser, uint32_t *ret)
 			return false;
 		}
 		*vec_add(policy, &policy->zones) = zone;
-		if (policy->failed) {
+		if (policy->zones.count == i) { /* out of memory */
 			policy_zone_free(zone);
 			return false;
 		}
