@@ -37,6 +37,53 @@ static void lint_logins(struct lint *lint, const struct policy_rule *rule)
 				"this permits root logins");
 }
 
+/* A user in no group whose name resembles one in a group: a denial that is
+ * misspelt denies nobody. */
+static const char *misspelt(const struct policy *policy, uint32_t user)
+{
+	const char *words[2] = {NULL, NULL};
+	const char *name = policy_symbol_text(policy, policy->users.at[user]);
+	uint32_t i;
+
+	if (user < policy->declared_users ||
+		policy->leaf_first[user + 1] - policy->leaf_first[user] > 1)
+		return NULL;
+	for (i = 0; i < policy->users.count; i++) {
+		if (i == user ||
+			policy->leaf_first[i + 1] - policy->leaf_first[i] < 2)
+			continue;
+		words[0] = policy_symbol_text(policy, policy->users.at[i]);
+		if (diag_nearest(name, words))
+			return words[0];
+	}
+	return NULL;
+}
+
+static void lint_who(struct lint *lint, const struct policy_rule *rule)
+{
+	const struct policy *policy = lint->parser.policy;
+	uint32_t i;
+
+	for (i = 0; i < rule->who.count; i++) {
+		const struct policy_elem *elem =
+			&policy->elems.at[rule->who.first + i];
+		uint32_t user = policy_named(policy, elem->sym, NAME_USER);
+		const char *near;
+
+		if (elem->kind != ELEM_NAME || user == POLICY_NONE ||
+			policy_named(policy, elem->sym, NAME_GROUP) !=
+				POLICY_NONE)
+			continue;
+		near = misspelt(policy, user);
+		if (near)
+			lint_warn(lint, "misspelt", elem->place,
+				"%s stands in no group; is \"%s\" meant? "
+				"(\"user %s\" says that it is right)",
+				policy_symbol_text(policy, elem->sym), near,
+				policy_symbol_text(policy, elem->sym));
+	}
+}
+
 static void lint_allow(struct lint *lint, const struct policy_rule *rule)
 {
 	if (rule->kind == RULE_PERMIT && !rule->to_self && !rule->allow)
@@ -305,7 +352,7 @@ static void mark_nested(struct policy *policy)
 void lint_all(struct lint *lint)
 {
 	static void (*const of_rule[])(
-		struct lint * lint, const struct policy_rule *rule) = {
+		struct lint * lint, const struct policy_rule *rule) = {lint_who,
 		lint_source, lint_logins, lint_allow, lint_expiry, lint_closed};
 	struct policy *policy = lint->parser.policy;
 	uint32_t i;

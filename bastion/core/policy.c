@@ -33,6 +33,7 @@ enum sgb_err policy_compile(const struct policy_source *source,
 	(void)policy_symbol(policy, "", 0);
 	if (!policy->failed)
 		policy_parse(&parser);
+	policy->declared_users = policy->users.count;
 	if (!policy->failed)
 		policy_resolve(&parser);
 	if (!policy->keys.count)

@@ -302,6 +302,7 @@ struct policy {
 	VEC(const char *) texts;
 
 	VEC(uint32_t) users;	   /* symbols */
+	uint32_t declared_users;   /* the first of them, by `user` */
 	VEC(uint32_t) unix_groups; /* symbols */
 	VEC(uint32_t) sg_zones;	   /* symbols */
 	VEC(struct policy_network) networks;

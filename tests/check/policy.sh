@@ -67,6 +67,17 @@ ok "an expired rule is an error" 2 'expired' sgb check "$work/old.conf"
 ok "a covered rule is an error" 2 \
 	'never matches: policy.conf:11 covers|shadow.conf:11 covers' \
 	sgb check "$work/shadow.conf"
+{
+	cat "$good"
+	echo 'deny alicf from any to any'
+} >"$work/typo.conf"
+ok "a denial of nobody is a warning" 1 'is "alice" meant' \
+	sgb check "$work/typo.conf"
+{
+	cat "$work/typo.conf"
+	echo 'user alicf'
+} >"$work/user.conf"
+ok "unless it says that it is right" 0 'good' sgb check "$work/user.conf"
 sed 's/^\taccept/\tdrop/' "$good" >"$work/closed.conf"
 ok "a target that is closed is a warning" 1 'lets the bastion through' \
 	sgb check "$work/closed.conf"
