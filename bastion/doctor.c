@@ -66,6 +66,30 @@ static void load_conf(struct doctor *doctor)
 	diag_done(&diag);
 }
 
+/* What `sgbridge check` warns of; missing host keys are doctor_targets'. */
+static void lint(struct doctor *doctor, struct diag *diag, const char *fix)
+{
+	struct cli *cli = doctor->cli;
+	struct lint lint = {.now = time(NULL),
+		.parser = {.policy = cli->policy,
+			.source = cli->source,
+			.diag = diag}};
+	size_t i;
+
+	lint_all(&lint);
+	lint_keys(&lint, doctor->conf->authorized_keys, cli->max_days);
+	for (i = 0; i < diag->count; i++) {
+		const struct diag_item *item = &diag->items[i];
+
+		if (!item->code || !strcmp(item->code, "no-host-key") ||
+			!strcmp(item->code, "placeholder"))
+			continue;
+		doctor_find(doctor, DOCTOR_POLICY_WARNING, fix, "%s:%u: %s",
+			item->file ? item->file : "policy", item->line,
+			item->text);
+	}
+}
+
 static void load_policy(struct doctor *doctor)
 {
 	struct cli *cli = doctor->cli;
@@ -76,12 +100,16 @@ static void load_policy(struct doctor *doctor)
 	enum sgb_err err;
 
 	diag_init(&diag);
-	err = policy_load(path, &cli->policy, &diag);
+	snprintf(fix, sizeof(fix), "sgbridge check --policy %s", path);
+	err = policy_source_read(path, &cli->source, &diag);
+	if (!err)
+		err = policy_compile(cli->source, &cli->policy, &diag);
 	if (err) {
 		diag_first_line(&diag, line, sizeof(line));
-		snprintf(fix, sizeof(fix), "sgbridge check --policy %s", path);
 		doctor_find(doctor, DOCTOR_POLICY, fix, "%s",
 			*line ? line : sgb_err_text(err));
+	} else {
+		lint(doctor, &diag, fix);
 	}
 	diag_done(&diag);
 }

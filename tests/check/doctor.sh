@@ -172,6 +172,8 @@ fault() {
 options=()
 fault settings unknown 'echo "frobnicate yes" >>sgbridge.conf'
 fault policy policy.conf 'echo "permit everybody" >>policy.conf'
+fault policy-warning 'within' \
+	'sed -i "s/mfa   always/&\n \texpires $(date -d "+3 days" +%F)/" policy.conf'
 fault file-unsafe 'chmod 0400' 'chmod 0644 user_ca'
 fault file-unsafe 'chmod go-w' 'chmod 0666 authorized_keys/alice'
 fault file-unsafe 'owned by uid 64301' 'chown 64301 host_key'
