@@ -92,7 +92,7 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_lint.o bastion/sgbridge_shadow.o \
 	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
 	bastion/sgbridge_diff.o bastion/sgbridge_places.o \
-	bastion/sgbridge_keys.o
+	bastion/sgbridge_keys.o bastion/topology_nft.o
 SGBRIDGE_OBJS += $(addprefix bastion/doctor,.o _files.o _host.o _pam.o \
 	_sshd.o _targets.o)
 
@@ -113,13 +113,13 @@ RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 	recorder_setup.o recorder_peer.o recorder_heads.o recorder_recover.o \
 	recorder_index.o recorder_stray.o recording.o syncer.o)
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
-	sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
+	disclosure.o sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
 	select.o utf8.o check_journal.o cmd_keys.o cmd_ls.o cmd_verify.o \
 	cmd_export.o export_asciicast.o export_items.o \
 	export_raw.o emulator.o emulator_child.o emulator_sandbox.o view.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
 	cmd_search.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
-	index_db.o)
+	index_db.o cmd_disclose.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
@@ -192,14 +192,15 @@ UNIT_event_LIBS := -ljansson
 
 unit: $(addprefix $(BUILD)/tests/unit/,$(UNIT))
 
-READER_OBJS := $(SGR_OBJS) audit/evidence.o audit/decode.o audit/journal.o
+READER_OBJS := $(SGR_OBJS) $(addprefix audit/,evidence.o decode.o \
+	disclosure.o journal.o)
 UNIT_emulator_OBJS := $(addprefix audit/,emulator.o emulator_child.o \
 	emulator_sandbox.o utf8.o)
 UNIT_emulator_LIBS := -ltsm $(SECCOMP_LIBS)
 UNIT_container_OBJS := $(READER_OBJS) audit/writer.o
-UNIT_container_LIBS := $(ZSTD_LIBS)
+UNIT_container_LIBS := $(ZSTD_LIBS) -ljansson
 UNIT_recorder_OBJS := $(READER_OBJS)
-UNIT_recorder_LIBS := $(ZSTD_LIBS)
+UNIT_recorder_LIBS := $(ZSTD_LIBS) -ljansson
 
 define unit_program
 $(BUILD)/tests/unit/$(1): $(BUILD)/tests/unit/$(1).o \
@@ -263,7 +264,7 @@ FUZZ_authinfo_OBJS := pam_module/authinfo.o
 FUZZ_otp_OBJS := $(OTP_STORE_OBJS) pam_module/otp_import.o pam_module/otp_uri.o
 FUZZ_otp_LIBS := -loath
 FUZZ_container_OBJS := $(READER_OBJS) audit/writer.o
-FUZZ_container_LIBS := $(ZSTD_LIBS)
+FUZZ_container_LIBS := $(ZSTD_LIBS) -ljansson
 FUZZ_journal_OBJS := audit/journal_form.o audit/suite.o audit/utf8.o
 FUZZ_SECONDS ?= 10
 FUZZ_BUILD := build-fuzz

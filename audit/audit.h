@@ -22,6 +22,7 @@
 struct store;
 struct store_entry;
 struct evidence;
+struct disclosure;
 
 /* Exit codes beside those of a verdict (docs/RECORDING.md) and sysexits. */
 #define AUDIT_EXIT_NONE 1 /* nothing found */
@@ -41,7 +42,9 @@ struct audit {
 	const char *user, *target, *login, *source, *since, *until, *mfa;
 	const char *status;
 	const char *why;
-	const char *index; /* NULL: not asked for; "": the default one */
+	const char *segments;  /* "3-5" */
+	const char *disclosed; /* file */
+	const char *index;     /* NULL: not asked for; "": the default one */
 	double speed;
 	double idle_limit; /* seconds; 0: none */
 	bool json;
@@ -49,7 +52,8 @@ struct audit {
 	bool regex;
 	bool raw;
 
-	struct conf *conf; /* NULL where there is none */
+	struct disclosure *disclosure; /* NULL: keys */
+	struct conf *conf;	       /* NULL where there is none */
 	struct suite_key *identities[AUDIT_IDENTITIES_MAX];
 	size_t key_count;
 	uint8_t pins[AUDIT_PINS_MAX][SUITE_KEY_LEN];
@@ -66,6 +70,7 @@ int cmd_verify(struct audit *audit, int argc, char **argv);
 int cmd_export(struct audit *audit, int argc, char **argv);
 int cmd_text(struct audit *audit, int argc, char **argv);
 int cmd_play(struct audit *audit, int argc, char **argv);
+int cmd_disclose(struct audit *audit, int argc, char **argv);
 int cmd_files(struct audit *audit, int argc, char **argv);
 int cmd_commands(struct audit *audit, int argc, char **argv);
 int cmd_search(struct audit *audit, int argc, char **argv);
@@ -79,6 +84,10 @@ void audit_places(struct audit *audit);
 /* Private keys: those named, or the default one if it exists. need: exit if
  * there is none. */
 void audit_identities(struct audit *audit, bool need);
+/* A recording with the auditor's keys, or with what was disclosed; as
+ * evidence_open. */
+enum sgb_err audit_evidence(const struct audit *audit, int fd,
+	struct evidence **ret) SGB_MUST_CHECK;
 void audit_pins(struct audit *audit);
 void audit_done(struct audit *audit);
 void audit_fatal(int status, const char *fmt, ...) SGB_PRINTF(2, 3)

@@ -11,6 +11,8 @@
 #include "core/file.h"
 
 #include "audit.h"
+#include "disclosure.h"
+#include "evidence.h"
 
 #define WHY_LEN (PATH_MAX + 300)
 
@@ -93,11 +95,31 @@ static bool default_identity(char path[PATH_MAX])
 	return len < PATH_MAX && !access(path, F_OK);
 }
 
+static void load_disclosure(struct audit *audit)
+{
+	char why[WHY_LEN];
+	struct buf file;
+
+	buf_init(&file, DISCLOSURE_MAX_BYTES);
+	if (file_read(audit->disclosed, FILE_TRUST_SECRET, &file, why,
+		    sizeof(why)))
+		audit_fatal(EX_NOINPUT, "%s", why);
+	if (disclosure_read(
+		    (const char *)file.data, file.len, &audit->disclosure))
+		audit_fatal(
+			EX_DATAERR, "%s: not a disclosure", audit->disclosed);
+	buf_done(&file);
+}
+
 void audit_identities(struct audit *audit, bool need)
 {
 	char path[PATH_MAX];
 	size_t i;
 
+	if (audit->disclosed) {
+		load_disclosure(audit);
+		return;
+	}
 	for (i = 0; i < audit->identity_count; i++)
 		add_identity(audit, audit->identity_paths[i]);
 	if (!audit->identity_count && default_identity(path))
@@ -107,6 +129,14 @@ void audit_identities(struct audit *audit, bool need)
 			"%s needs a recipient's private key: give it with "
 			"-i FILE",
 			audit->command);
+}
+
+enum sgb_err audit_evidence(
+	const struct audit *audit, int fd, struct evidence **ret)
+{
+	if (audit->disclosure)
+		return evidence_open_disclosed(fd, audit->disclosure, ret);
+	return evidence_open(fd, audit->identities, audit->key_count, ret);
 }
 
 static void take_pin(struct audit *audit, char *line, unsigned int number)
@@ -159,5 +189,6 @@ void audit_done(struct audit *audit)
 
 	for (i = 0; i < audit->key_count; i++)
 		suite_key_free(audit->identities[i]);
+	disclosure_free(audit->disclosure);
 	conf_free(audit->conf);
 }

@@ -76,8 +76,7 @@ static void add_entry(struct indexing *indexing, const struct store *store,
 
 	if (fd < 0)
 		return;
-	err = evidence_open(fd, indexing->audit->identities,
-		indexing->audit->key_count, &evidence);
+	err = audit_evidence(indexing->audit, fd, &evidence);
 	if (!err)
 		err = add_evidence(indexing, entry, fd, evidence);
 	evidence_free(evidence);

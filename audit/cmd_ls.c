@@ -29,7 +29,7 @@ static char *read_meta(struct audit *audit, const struct store *store,
 	fd = store_open_file(store, entry);
 	if (fd < 0)
 		return NULL;
-	if (!evidence_open(fd, audit->identities, audit->key_count, &evidence))
+	if (!audit_evidence(audit, fd, &evidence))
 		meta = strdup(evidence_meta(evidence));
 	evidence_free(evidence);
 	close(fd);

@@ -52,8 +52,7 @@ static void show_status(struct play *play)
 static void restart(struct play *play)
 {
 	evidence_free(play->evidence);
-	if (evidence_open(play->chosen.fd, play->audit->identities,
-		    play->audit->key_count, &play->evidence) ||
+	if (audit_evidence(play->audit, play->chosen.fd, &play->evidence) ||
 		emulator_reset(play->emulator))
 		transcript_lost("play");
 	play->view = (struct view){

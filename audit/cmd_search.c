@@ -85,8 +85,7 @@ static void search_entry(struct search *search, const struct store *store,
 	if (fd < 0)
 		return;
 	search->id = entry->id;
-	if (!evidence_open(
-		    fd, audit->identities, audit->key_count, &evidence) &&
+	if (!audit_evidence(audit, fd, &evidence) &&
 		filter_meta(audit, evidence_meta(evidence)) &&
 		texts_run(search->texts, audit, fd, evidence, search->emulator))
 		audit_fatal(EX_SOFTWARE,

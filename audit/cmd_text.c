@@ -50,7 +50,7 @@ enum sgb_err transcript_run(struct audit *audit, int fd,
 	enum sgb_err err;
 	bool shown;
 
-	err = evidence_open(fd, audit->identities, audit->key_count, &evidence);
+	err = audit_evidence(audit, fd, &evidence);
 	if (!err)
 		err = emulator_reset(emulator);
 	while (!err && !evidence_next(evidence, &item))

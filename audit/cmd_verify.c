@@ -54,7 +54,7 @@ static void open_all(struct audit *audit, int fd, struct sgr_scan *scan,
 	struct sgr_item item;
 	enum sgb_err err;
 
-	err = evidence_open(fd, audit->identities, audit->key_count, &evidence);
+	err = audit_evidence(audit, fd, &evidence);
 	if (err == SGB_ERR_NOTFOUND) {
 		decide(result, scan->verdict,
 			"%s; not opened: your key is not a recipient",

@@ -236,7 +236,7 @@ static enum sgb_err run_channel(struct commands *commands, struct audit *audit,
 
 	commands->channel = channel;
 	commands->now_us = commands->output_us = 0;
-	err = evidence_open(fd, audit->identities, audit->key_count, &evidence);
+	err = audit_evidence(audit, fd, &evidence);
 	if (!err)
 		err = emulator_reset(emulator);
 	while (!err && !evidence_next(evidence, &item))
@@ -267,7 +267,7 @@ enum sgb_err commands_run(struct commands *commands, struct audit *audit,
 	enum sgb_err err;
 	size_t i;
 
-	err = evidence_open(fd, audit->identities, audit->key_count, &evidence);
+	err = audit_evidence(audit, fd, &evidence);
 	while (!err && !evidence_next(evidence, &item))
 		note_channel(&channels, &item);
 	evidence_free(evidence);

@@ -8,13 +8,16 @@
 
 #include "core/secret.h"
 
+#include "disclosure.h"
 #include "evidence.h"
 #include "squeeze.h"
 
 struct sgr_decoder {
 	uint8_t rec_id[SGR_ID_LEN];
 	struct ratchet ratchet;
-	struct suite_cipher *cipher; /* of the ratchet's segment */
+	uint32_t segment;		     /* of cipher and streams */
+	const struct disclosure *disclosure; /* instead of the ratchet */
+	struct suite_cipher *cipher;	     /* of the ratchet's segment */
 	struct unsqueeze *streams[2];
 	struct buf sealed;
 };
@@ -40,6 +43,23 @@ enum sgb_err sgr_decoder_new(const struct sgr_header *header,
 	return err;
 }
 
+enum sgb_err sgr_decoder_disclosed(const struct sgr_header *header,
+	const struct disclosure *disclosure, struct sgr_decoder **ret)
+{
+	struct sgr_decoder *decoder;
+
+	if (!disclosure_is_for(disclosure, header))
+		return SGB_ERR_STALE;
+	decoder = calloc(1, sizeof(*decoder));
+	if (!decoder)
+		return SGB_ERR_NOMEM;
+	memcpy(decoder->rec_id, header->rec_id, SGR_ID_LEN);
+	buf_init(&decoder->sealed, SGR_BODY_MAX);
+	decoder->disclosure = disclosure;
+	*ret = decoder;
+	return SGB_OK;
+}
+
 static void forget_streams(struct sgr_decoder *decoder)
 {
 	unsqueeze_free(decoder->streams[0]);
@@ -58,20 +78,33 @@ void sgr_decoder_free(struct sgr_decoder *decoder)
 	free(decoder);
 }
 
-static enum sgb_err go_to_segment(struct sgr_decoder *decoder, uint32_t segment)
+/* The cipher of a later segment. */
+static enum sgb_err next_cipher(struct sgr_decoder *decoder, uint32_t segment)
 {
+	const uint8_t *key;
 	enum sgb_err err = SGB_OK;
 
-	if (segment < decoder->ratchet.segment)
+	if (decoder->disclosure) {
+		key = disclosure_key(decoder->disclosure, segment);
+		return key ? suite_cipher_new(key, &decoder->cipher)
+			   : SGB_ERR_NOTFOUND;
+	}
+	while (!err && decoder->ratchet.segment < segment)
+		err = ratchet_step(&decoder->ratchet);
+	return err ? err : ratchet_cipher(&decoder->ratchet, &decoder->cipher);
+}
+
+static enum sgb_err go_to_segment(struct sgr_decoder *decoder, uint32_t segment)
+{
+	if (segment < decoder->segment)
 		return SGB_ERR_PHASE;
-	if (segment == decoder->ratchet.segment)
+	if (segment == decoder->segment && decoder->cipher)
 		return SGB_OK;
 	forget_streams(decoder);
 	suite_cipher_free(decoder->cipher);
 	decoder->cipher = NULL;
-	while (!err && decoder->ratchet.segment < segment)
-		err = ratchet_step(&decoder->ratchet);
-	return err ? err : ratchet_cipher(&decoder->ratchet, &decoder->cipher);
+	decoder->segment = segment;
+	return next_cipher(decoder, segment);
 }
 
 /* u32 length | bytes | zeros up to a multiple of SGR_PAD */

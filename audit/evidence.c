@@ -24,7 +24,7 @@ static enum sgb_err open_frame(struct evidence *evidence)
 	if (err == SGB_ERR_CRYPTO)
 		sgr_scan_fault(&evidence->scan, &evidence->frame,
 			"does not open: it was changed, or sealed by another");
-	else if (err)
+	else if (err && err != SGB_ERR_NOTFOUND)
 		sgr_scan_fault(&evidence->scan, &evidence->frame,
 			"opens but is malformed inside");
 	return err;
@@ -48,8 +48,7 @@ static enum sgb_err read_meta(struct evidence *evidence)
 	return SGB_OK;
 }
 
-enum sgb_err evidence_open(int fd, struct suite_key *const *identities,
-	size_t count, struct evidence **ret)
+static enum sgb_err open_file(int fd, struct evidence **ret)
 {
 	struct evidence *evidence = calloc(1, sizeof(*evidence));
 	enum sgb_err err;
@@ -62,12 +61,31 @@ enum sgb_err evidence_open(int fd, struct suite_key *const *identities,
 	err = sgr_source_file(fd, &evidence->source);
 	if (!err)
 		err = sgr_scan_begin(&evidence->scan, evidence->source);
-	if (!err)
-		err = sgr_decoder_new(&evidence->scan.header, identities, count,
-			&evidence->decoder);
-	if (!err)
-		err = read_meta(evidence);
 	return err;
+}
+
+enum sgb_err evidence_open(int fd, struct suite_key *const *identities,
+	size_t count, struct evidence **ret)
+{
+	enum sgb_err err = open_file(fd, ret);
+
+	if (!err)
+		err = sgr_decoder_new(&(*ret)->scan.header, identities, count,
+			&(*ret)->decoder);
+	return err ? err : read_meta(*ret);
+}
+
+enum sgb_err evidence_open_disclosed(
+	int fd, const struct disclosure *disclosure, struct evidence **ret)
+{
+	enum sgb_err err = open_file(fd, ret);
+
+	if (!err)
+		err = sgr_decoder_disclosed(
+			&(*ret)->scan.header, disclosure, &(*ret)->decoder);
+	if (!err)
+		err = read_meta(*ret);
+	return err == SGB_ERR_NOTFOUND ? SGB_OK : err;
 }
 
 void evidence_free(struct evidence *evidence)
@@ -94,9 +112,9 @@ static enum sgb_err next_frame(struct evidence *evidence)
 		if (!sgr_type_encrypted(evidence->frame.head.type))
 			continue;
 		err = open_frame(evidence);
-		if (err)
+		if (err && err != SGB_ERR_NOTFOUND)
 			return err;
-	} while (evidence->frame.head.type != SGR_EVENTS);
+	} while (err || evidence->frame.head.type != SGR_EVENTS);
 	reader_init(
 		&evidence->items, evidence->plain.data, evidence->plain.len);
 	evidence->time_us = sgr_get_varint(&evidence->items);
@@ -138,4 +156,9 @@ const char *evidence_meta(const struct evidence *evidence)
 uint32_t evidence_frame(const struct evidence *evidence)
 {
 	return evidence->frame.head.index;
+}
+
+uint32_t evidence_segment(const struct evidence *evidence)
+{
+	return evidence->frame.head.segment;
 }

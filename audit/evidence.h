@@ -16,8 +16,14 @@
 
 /* Opens frames in their order. */
 struct sgr_decoder;
+struct disclosure;
 enum sgb_err sgr_decoder_new(const struct sgr_header *header,
 	struct suite_key *const *identities, size_t count,
+	struct sgr_decoder **ret) SGB_MUST_CHECK;
+/* With keys that were disclosed (borrowed): frames of other segments are
+ * SGB_ERR_NOTFOUND. SGB_ERR_STALE if they are another recording's. */
+enum sgb_err sgr_decoder_disclosed(const struct sgr_header *header,
+	const struct disclosure *disclosure,
 	struct sgr_decoder **ret) SGB_MUST_CHECK;
 void sgr_decoder_free(struct sgr_decoder *decoder);
 /* The content of an encrypted frame; out is emptied first and its max bounds
@@ -40,6 +46,10 @@ struct evidence;
  * is there too when the scan has something to say; free it in any case. */
 enum sgb_err evidence_open(int fd, struct suite_key *const *identities,
 	size_t count, struct evidence **ret) SGB_MUST_CHECK;
+/* The same with disclosed segments; the others are left out, META too. */
+enum sgb_err evidence_open_disclosed(int fd,
+	const struct disclosure *disclosure,
+	struct evidence **ret) SGB_MUST_CHECK;
 void evidence_free(struct evidence *evidence);
 /* The next item, borrowed until the next call. SGB_ERR_CLOSED at the end of
  * what is good: the scan says which end that is. */
@@ -50,5 +60,6 @@ const struct sgr_scan *evidence_scan(const struct evidence *evidence);
 const char *evidence_meta(const struct evidence *evidence);
 /* Segment and frame that the last item came from. */
 uint32_t evidence_frame(const struct evidence *evidence);
+uint32_t evidence_segment(const struct evidence *evidence);
 
 #endif

@@ -83,8 +83,10 @@ struct evidence *select_evidence(
 			"%s is missing: the index knows it, the folder "
 			"does not have it",
 			name);
-	err = evidence_open(
-		ret->fd, audit->identities, audit->key_count, &evidence);
+	err = audit_evidence(audit, ret->fd, &evidence);
+	if (err == SGB_ERR_STALE)
+		audit_fatal(EX_DATAERR,
+			"%s: the disclosure is of another recording", name);
 	if (err == SGB_ERR_NOTFOUND)
 		audit_fatal(EX_NOPERM,
 			"%s: none of your keys is among its recipients", name);

@@ -36,6 +36,8 @@ enum option_id {
 	OPT_REGEX,
 	OPT_RAW,
 	OPT_INDEX,
+	OPT_SEGMENTS,
+	OPT_DISCLOSED,
 };
 
 static const struct option options[] = {
@@ -63,6 +65,8 @@ static const struct option options[] = {
 	{"no-timing", no_argument, NULL, OPT_NO_TIMING},
 	{"regex", no_argument, NULL, OPT_REGEX},
 	{"raw", no_argument, NULL, OPT_RAW},
+	{"segments", required_argument, NULL, OPT_SEGMENTS},
+	{"disclosed", required_argument, NULL, OPT_DISCLOSED},
 	{"index", optional_argument, NULL, OPT_INDEX},
 	{NULL, 0, NULL, 0},
 };
@@ -143,6 +147,12 @@ static const struct command {
 		"End a recording that a crash left open, and state what was "
 		"lost.\n"
 		"The recorder does this for its own when it starts.\n"},
+	{"disclose", cmd_disclose, "[--segments N-M] [-o FILE] RECORDING",
+		"Hand over the keys of some segments and of nothing else.\n"
+		"Without --segments: list them. The other side uses\n"
+		"      --disclosed FILE        instead of -i\n"
+		"example: sgbridge-audit disclose -i key.pem --segments 3-5 -o "
+		"part 0199c2\n"},
 	{"export", cmd_export, "--format asciicast RECORDING",
 		"Convert a recording.\n"
 		"  -f, --format FORMAT      asciicast (version 2), "
@@ -227,6 +237,8 @@ static void take_text(struct audit *audit, int id, const char *text)
 		{OPT_MFA, &audit->mfa},
 		{OPT_STATUS, &audit->status},
 		{OPT_WHY, &audit->why},
+		{OPT_SEGMENTS, &audit->segments},
+		{OPT_DISCLOSED, &audit->disclosed},
 	};
 	size_t i;
 

@@ -133,7 +133,7 @@ static enum sgb_err run_channel(struct texts *texts, struct audit *audit,
 
 	texts->channel = channel;
 	buf_reset(&texts->line);
-	err = evidence_open(fd, audit->identities, audit->key_count, &evidence);
+	err = audit_evidence(audit, fd, &evidence);
 	if (!err && emulator)
 		err = emulator_reset(emulator);
 	while (!err && !evidence_next(evidence, &item))

@@ -228,6 +228,27 @@ def reading(ids):
     ok("level 1", code == 0 and out.count('"level":1') == len(ids), out)
 
 
+def disclosing(ids):
+    store = ("-d", work + "/rec")
+    for segment, shown, hidden in (("0", "alice", "uname"), ("1", "uname", "alice")):
+        part = work + "/part" + segment
+        code, _, err = run("disclose", *store, "-i", work + "/reader.pem", "--segments", segment,
+                           "-o", part, ids[0])
+        ok("disclose", code == 0 and os.stat(part).st_mode & 0o777 == 0o600, err)
+        code, out, err = run("show", *store, "--disclosed", part, ids[0])
+        ok("segment %s alone opens" % segment, code == 0 and shown in out and hidden not in out,
+           out + err)
+    code, _, err = run("show", *store, "--disclosed", work + "/part1", ids[1])
+    ok("and for no other recording", code == 65 and "another recording" in err, err)
+    with open(work + "/part1", encoding="ascii") as file:
+        text_of = file.read()
+    with open(work + "/part1", "w", encoding="ascii") as file:
+        file.write(json.dumps(dict(json.loads(text_of),
+                                   keys=[{"segment": 1, "key": "00" * 32}])))
+    code, out, _ = run("show", *store, "--disclosed", work + "/part1", ids[0])
+    ok("a wrong key opens nothing", code == 4 and "uname" not in out, out)
+
+
 def main():
     prepare()
     recorder = start()
@@ -253,6 +274,7 @@ def main():
     changes(ids)
     trail()
     reading(ids)
+    disclosing(ids)
     print("%d passed, %d failed" % (passed, failed))
     return 1 if failed else 0
 
