@@ -84,6 +84,18 @@ def case_probe(port, keyfile, user):
          ("string", "ssh-connection"), ("string", "publickey"),
          ("boolean", False), ("string", "ssh-ed25519"),
          ("string", key.asbytes()))
+    time.sleep(1)
+    try:
+        transport.open_session(timeout=3)
+        print("opened")
+    except (paramiko.SSHException, EOFError):
+        print("refused")
+
+
+def case_success(port, keyfile, user):
+    """The client says that it is let in."""
+    transport = connect(port)
+    send(transport, ("byte", cMSG_SERVICE_REQUEST), ("string", "ssh-userauth"))
     send(transport, ("byte", cMSG_USERAUTH_SUCCESS))
     try:
         transport.open_session(timeout=3)

@@ -15,6 +15,10 @@ test_hostile() {
 	is "hostile: password lists publickey alone" "$(hostile password)" \
 		publickey
 	is "hostile: a probe is no proof" "$(hostile probe)" refused
+	out=$(log)
+	like "hostile: a probe is put as one" "$out" 'proved=0'
+	unlike "hostile: and never as a proof" "$out" 'proved=1|^gate'
+	is "hostile: success from the client" "$(hostile success)" refused
 	is "hostile: the user may not change" "$(hostile user_change)" cut
 	is "hostile: authentication before its service" "$(hostile early)" cut
 	is "hostile: other services" "$(hostile service)" cut
