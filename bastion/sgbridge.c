@@ -69,6 +69,13 @@ static const struct command {
 		"errors.\n\n"
 		"  sgbridge doctor\n"
 		"  sgbridge doctor --connect --json\n"},
+	{"nftables", cmd_nftables, 0, 1, "[INSTANCE]",
+		"print the topology as an nftables ruleset",
+		"Without an instance for the bastion: only root connects to "
+		"targets. For an instance:\nwhat its security groups let in. "
+		"Exit status: 0, or 2.\n\n"
+		"  sgbridge nftables | nft -c -f -\n"
+		"  sgbridge nftables web1 | ssh root@web1 nft -f -\n"},
 	{"status", cmd_status, 0, 0, "", "ask sgbridged how it is",
 		"  sgbridge status\n"},
 	{"sessions", cmd_sessions, 0, 0, "", "list the connections of now",

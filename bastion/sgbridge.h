@@ -63,6 +63,7 @@ int cmd_who_can(struct cli *cli);
 int cmd_what_can(struct cli *cli);
 int cmd_diff(struct cli *cli);
 int cmd_fmt(struct cli *cli);
+int cmd_nftables(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_sessions(struct cli *cli);
 int cmd_end(struct cli *cli);

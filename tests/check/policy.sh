@@ -189,6 +189,26 @@ ok "diff: at times" 1 '^gained +alice .* at times ' \
 ok "diff with a broken policy" 2 'SysAdmin' \
 	sgb diff "$good" "$work/bad.conf"
 
+# --- nftables
+loads() {
+	sgb nftables -p "$@" >"$work/nft" && grep -v '^table inet sgbridge$' \
+		"$work/nft" && if unshare -rn true 2>/dev/null; then
+		unshare -rn nft -f "$work/nft"
+	fi
+}
+ok "the bastion's ruleset loads" 0 'ip daddr 10.0.1.11 meta skuid != 0 drop' \
+	loads "$good"
+ok "an instance's ruleset loads" 0 \
+	'ip saddr 10.0.0.5 tcp dport \{ 22 \} accept comment "policy.conf:9"' \
+	loads "$good" web1
+sed 's/ from SG_Bridge/, 80 from SG_Bridge, any/' "$good" >"$work/a\" accept;
+# b.conf"
+ok "no file name gets into the syntax" 0 \
+	'^		tcp dport \{ 22, 80 \} accept comment "a__accept____b.conf:9"$' \
+	loads "$work/a\" accept;
+# b.conf" web1
+ok "an unknown instance" 2 'no instance' sgb nftables -p "$good" web9
+
 # --- words
 ok "a command misspelt" 2 'did you mean "check"' sgb chek
 ok "help of a command" 0 'usage: sgbridge explain' sgb explain --help
