@@ -119,7 +119,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	export_raw.o emulator.o emulator_child.o emulator_sandbox.o view.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
 	cmd_search.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
-	index_db.o cmd_disclose.o)
+	index_db.o cmd_disclose.o export_html.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.

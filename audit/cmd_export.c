@@ -10,7 +10,9 @@
 #include "audit.h"
 #include "evidence.h"
 #include "export.h"
+#include "export_html.h"
 #include "select.h"
+#include "transcript.h"
 
 static const struct export_format *const formats[] = {
 	&export_asciicast2,
@@ -43,11 +45,25 @@ static void run(const struct export_format *format, struct evidence *evidence,
 		format->end(out);
 }
 
+static FILE *open_output(const struct audit *audit)
+{
+	FILE *file;
+
+	if (!audit->output)
+		return stdout;
+	file = fopen(audit->output, "wxe");
+	if (!file)
+		audit_fatal(
+			EX_CANTCREAT, "%s: %s", audit->output, strerror(errno));
+	return file;
+}
+
 int cmd_export(struct audit *audit, int argc, char **argv)
 {
-	const struct export_format *format = find_format(
-		audit->format ? audit->format : "asciicast");
-	struct export_out out = {.file = stdout};
+	const char *name = audit->format ? audit->format : "asciicast";
+	struct html *html = strcmp(name, "html") ? NULL : html_new();
+	const struct export_format *format = html ? NULL : find_format(name);
+	struct export_out out = {0};
 	struct evidence *evidence;
 	struct chosen chosen;
 	int status;
@@ -58,18 +74,17 @@ int cmd_export(struct audit *audit, int argc, char **argv)
 	evidence = select_evidence(audit, argv[0], &chosen);
 	out.scan = evidence_scan(evidence);
 	out.meta = evidence_meta(evidence);
-	if (audit->output) {
-		out.file = fopen(audit->output, "wxe");
-		if (!out.file)
-			audit_fatal(EX_CANTCREAT, "%s: %s", audit->output,
-				strerror(errno));
-	}
-	run(format, evidence, &out);
+	out.file = open_output(audit);
+	if (!html)
+		run(format, evidence, &out);
+	else if (html_write(html, audit, chosen.fd, evidence, out.file))
+		transcript_lost(argv[0]);
 	if (fflush(out.file) || ferror(out.file))
 		audit_fatal(EX_IOERR, "output cannot be written");
 	if (audit->output)
 		(void)fclose(out.file);
 	free(out.state);
+	html_free(html);
 	status = sgr_verdict_exit(out.scan->verdict);
 	if (status)
 		(void)fprintf(stderr, "sgbridge-audit: %s: %s\n",

@@ -156,7 +156,7 @@ static const struct command {
 	{"export", cmd_export, "--format asciicast RECORDING",
 		"Convert a recording.\n"
 		"  -f, --format FORMAT      asciicast (version 2), "
-		"asciicast3, ttyrec,\n"
+		"asciicast3, html (a page), ttyrec,\n"
 		"                           raw (the terminal's bytes), items "
 		"(JSON, all bytes)\n"
 		"  -o, --output FILE\n"

@@ -202,6 +202,9 @@ def reading(ids):
     code, out, _ = run("export", *key, ids[1])
     events = [json.loads(line) for line in out.splitlines()]
     ok("asciicast is JSON", code == 0 and events[0]["version"] == 2, out[:200])
+    code, out, _ = run("export", *key, "-f", "html", ids[1])
+    ok("html is escaped", code == 0 and "<script" not in out and "&lt;/pre&gt;&lt;script" in out and
+       "\x1b" not in out, out)
     code, out, err = run("show", "-d", work + "/rec", "-i", work + "/key", ids[0])
     ok("a wrong key says so", code == 65, err)
     run("keygen", "-o", work + "/stranger.pem")
@@ -252,7 +255,7 @@ def disclosing(ids):
 def main():
     prepare()
     recorder = start()
-    hostile = b"\x1b]0;evil\x07\x1b[31mred\x1b[0m hidden-by-cr\rovertyped-it-all-here\r\n\xff"
+    hostile = b"\x1b]0;evil\x07\x1b[31mred\x1b[0m hidden-by-cr\rovertyped-it-all-here\r\n\xff\r\n</pre><script>alert(1)"
     ids, kept = [], []
     for meta, items in (
             ({"user": "alice", "mfa": "totp"},
