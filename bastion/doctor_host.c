@@ -164,7 +164,7 @@ void doctor_audit(struct doctor *doctor)
 		"apt-get install auditd; boot with audit=1; auditctl -e 1";
 	enum conf_audit wanted = doctor->conf ? doctor->conf->audit
 					      : CONF_AUDIT_TRY;
-	struct audit_status status;
+	struct audit_status status = {.enabled = 0};
 	int error;
 
 	if (wanted == CONF_AUDIT_OFF) {

@@ -19,6 +19,7 @@
 #define USERS_MAX     40
 #define ADDRESSES_MAX 8
 #define SEEN_MAX      64
+#define SEEN_LEN      200
 #define ELSEWHERE     "192.0.2.1" /* TEST-NET: nobody's network */
 
 enum sshd_test {
@@ -70,7 +71,7 @@ static const struct sshd_row {
 struct sshd_look {
 	struct doctor *doctor;
 	const char *user, *addr;
-	char *seen[SEEN_MAX]; /* "keyword value": each is told once */
+	char seen[SEEN_MAX][SEEN_LEN]; /* "keyword value": each is told once */
 	size_t seen_count;
 	bool failed;
 };
@@ -165,7 +166,7 @@ static bool fits(const struct sshd_row *row, const char *value)
 static bool seen_before(
 	struct sshd_look *look, const char *keyword, const char *value)
 {
-	char text[600];
+	char text[SEEN_LEN];
 	size_t i;
 
 	snprintf(text, sizeof(text), "%s %s", keyword, value);
@@ -173,9 +174,7 @@ static bool seen_before(
 		if (!strcmp(look->seen[i], text))
 			return true;
 	if (look->seen_count < SEEN_MAX)
-		look->seen[look->seen_count] = strdup(text);
-	look->seen_count += look->seen_count < SEEN_MAX &&
-			    look->seen[look->seen_count];
+		strcpy(look->seen[look->seen_count++], text);
 	return false;
 }
 
@@ -317,6 +316,4 @@ void doctor_sshd(struct doctor *doctor)
 	check_context(&look, "root", ELSEWHERE);
 	check_people(&look);
 	check_networks(&look);
-	while (look.seen_count)
-		free(look.seen[--look.seen_count]);
 }
