@@ -228,7 +228,7 @@ static void put_extensions(struct buf *out, const struct cert_request *request)
 		{request->x11, "permit-X11-forwarding"},
 		{request->agent, "permit-agent-forwarding"},
 		{request->forward, "permit-port-forwarding"},
-		{true, "permit-pty"},
+		{request->pty, "permit-pty"},
 	};
 	size_t i;
 

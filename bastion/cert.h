@@ -22,7 +22,7 @@ struct cert_request {
 	const char *source_address; /* critical option, comma-separated */
 	uint64_t valid_after;	    /* seconds since 1970 */
 	uint64_t valid_before;
-	bool agent, x11, forward; /* permit-* extensions besides pty */
+	bool pty, agent, x11, forward; /* permit-* extensions */
 };
 
 /* Reads an unencrypted Ed25519 private key in OpenSSH's format; the file must

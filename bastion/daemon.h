@@ -61,6 +61,8 @@ enum sgb_err daemon_load(struct daemon *d) SGB_MUST_CHECK;
 /* Re-reads both and tells every monitor; text gets what to answer. */
 enum sgb_err daemon_reload(
 	struct daemon *d, char *text, size_t text_len) SGB_MUST_CHECK;
+/* Sends the present settings and policy to one monitor. */
+void daemon_tell_policy(struct daemon *d, struct connection *conn);
 /* Files a monitor will need: there, safe, and of the right kind? */
 enum sgb_err daemon_check_files(const struct conf *conf) SGB_MUST_CHECK;
 
@@ -74,6 +76,10 @@ struct connection *connection_new(struct daemon *d, const char *id);
 void connection_close(struct daemon *d, struct connection *conn);
 /* A message of its monitor, or its end. */
 void connection_poll(struct daemon *d, struct connection *conn);
+/* A monitor that an earlier sgbridged started comes to this one; takes sock
+ * on success. */
+enum sgb_err connection_adopt(
+	struct daemon *d, int sock, struct msg *msg) SGB_MUST_CHECK;
 struct connection *connection_find(struct daemon *d, const char *id);
 enum sgb_err connection_end(struct connection *conn, const char *reason);
 /* Has a monitor started for a client's socket. */
@@ -97,6 +103,8 @@ void daemon_control(struct daemon *d);
 void daemon_event(struct daemon *d, const struct addr *source, bool ok,
 	int kind, const char *what, const char *reason);
 void daemon_event_poll(struct daemon *d);
+/* Connects to the recorder, without ever waiting on it later. */
+bool daemon_event_connect(struct daemon *d);
 
 uint64_t daemon_now_ms(void);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/event.h"
 #include "core/log.h"
 #include "core/secret.h"
 
@@ -108,6 +109,7 @@ static enum sgb_err on_child(
 	if (!child)
 		return err ? err : SGB_ERR_NOMEM;
 	child->control = msg_take_fd(msg, 0);
+	(void)fcntl(child->control, F_SETFL, O_NONBLOCK);
 	child->source = conn->source;
 	child->port = conn->port;
 	return SGB_OK;
@@ -250,7 +252,39 @@ void connection_poll(struct daemon *d, struct connection *conn)
 	if (err != SGB_ERR_CLOSED)
 		log_put(LOG_ERR, "%s: monitor: %s", conn->id,
 			sgb_err_text(err));
+	/* A monitor says that it is closing; its kernel does when it was
+	 * killed. Its session process ends with it. */
+	if (conn->phase > MONITOR_PHASE_AUTH &&
+		conn->phase != MONITOR_PHASE_CLOSING)
+		daemon_event(d, &conn->source, false, EVENT_SESSION_CRASH,
+			conn->id, "the monitor of this connection died");
 	connection_close(d, conn);
+}
+
+enum sgb_err connection_adopt(struct daemon *d, int sock, struct msg *msg)
+{
+	char *id = reader_cstring(&msg->reader, CONN_ID_MAX - 1);
+	char *peer = reader_cstring(&msg->reader, ADDR_TEXT_MAX - 1);
+	uint32_t port = reader_u32(&msg->reader);
+	enum sgb_err err = reader_end(&msg->reader);
+	struct connection *conn = NULL;
+	struct addr source;
+
+	if (!err)
+		err = addr_parse(peer, &source);
+	if (!err && !connection_find(d, id))
+		conn = connection_new(d, id);
+	free(id);
+	free(peer);
+	if (!conn)
+		return err ? err : SGB_ERR_DENIED;
+	conn->control = sock;
+	conn->source = source;
+	conn->port = (uint16_t)port;
+	conn->phase = MONITOR_PHASE_PROVED;
+	(void)fcntl(sock, F_SETFL, O_NONBLOCK);
+	daemon_tell_policy(d, conn);
+	return SGB_OK;
 }
 
 enum sgb_err connection_end(struct connection *conn, const char *reason)

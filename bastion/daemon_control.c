@@ -162,28 +162,45 @@ static void answer(struct daemon *d, int sock, struct msg *msg)
 	buf_done(&out);
 }
 
-void daemon_control(struct daemon *d)
+static bool is_root(int sock)
 {
-	struct timeval patience = {.tv_sec = 1};
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
-	struct msg msg;
-	int sock;
 
-	sock = accept4(d->control, NULL, NULL, SOCK_CLOEXEC);
-	if (sock < 0)
-		return;
+	if (!getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+		peer.uid == 0)
+		return true;
+	log_put(LOG_WARNING, "control: refused a peer that is not root");
+	return false;
+}
+
+/* One request, within a second; or a monitor that stays. */
+static bool serve(struct daemon *d, int sock)
+{
+	struct timeval patience = {.tv_sec = 1};
+	struct msg msg;
+	bool kept = false;
+
+	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience,
+		    sizeof(patience)) ||
+		setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience,
+			sizeof(patience)))
+		return false;
 	msg_init(&msg, MSG_NONE);
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) ||
-		peer.uid != 0)
-		log_put(LOG_WARNING, "control: refused a peer that is not "
-				     "root");
-	else if (!setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience,
-			 sizeof(patience)) &&
-		 !setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience,
-			 sizeof(patience)) &&
-		 !msg_recv(sock, &msg))
-		answer(d, sock, &msg);
+	if (!msg_recv(sock, &msg)) {
+		if (msg.type == MSG_MON_HELLO)
+			kept = !connection_adopt(d, sock, &msg);
+		else
+			answer(d, sock, &msg);
+	}
 	msg_done(&msg);
-	close(sock);
+	return kept;
+}
+
+void daemon_control(struct daemon *d)
+{
+	int sock = accept4(d->control, NULL, NULL, SOCK_CLOEXEC);
+
+	if (sock >= 0 && (!is_root(sock) || !serve(d, sock)))
+		close(sock);
 }

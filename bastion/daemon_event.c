@@ -12,7 +12,7 @@
 #include "core/event.h"
 #include "core/log.h"
 
-static bool connect_recorder(struct daemon *d)
+bool daemon_event_connect(struct daemon *d)
 {
 	if (d->recorder >= 0)
 		return true;
@@ -30,7 +30,7 @@ static enum sgb_err send_event(struct daemon *d, const struct event *event)
 	struct msg msg;
 	enum sgb_err err;
 
-	if (!connect_recorder(d))
+	if (!daemon_event_connect(d))
 		return SGB_ERR_CLOSED;
 	buf_init(&json, EVENT_MAX_BYTES * 2);
 	msg_init(&msg, MSG_REC_EVENT);

@@ -137,22 +137,24 @@ enum sgb_err daemon_load(struct daemon *d)
 	return err;
 }
 
+void daemon_tell_policy(struct daemon *d, struct connection *conn)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_MON_RELOAD);
+	if (msg_put_fd(&msg, d->conf_fd) || msg_put_fd(&msg, d->policy_fd) ||
+		msg_send(conn->control, &msg))
+		log_put(LOG_WARNING, "%s: monitor cannot be told of the policy",
+			conn->id);
+	msg_done(&msg);
+}
+
 static void tell_monitors(struct daemon *d)
 {
 	struct connection *conn;
 
-	TAILQ_FOREACH (conn, &d->connections, link) {
-		struct msg msg;
-
-		msg_init(&msg, MSG_MON_RELOAD);
-		if (msg_put_fd(&msg, d->conf_fd) ||
-			msg_put_fd(&msg, d->policy_fd) ||
-			msg_send(conn->control, &msg))
-			log_put(LOG_WARNING,
-				"%s: monitor cannot be told of the reload",
-				conn->id);
-		msg_done(&msg);
-	}
+	TAILQ_FOREACH (conn, &d->connections, link)
+		daemon_tell_policy(d, conn);
 }
 
 enum sgb_err daemon_reload(struct daemon *d, char *text, size_t text_len)
@@ -214,6 +216,25 @@ static enum sgb_err check_folder(const char *path)
 	return SGB_OK;
 }
 
+/* Without it libpam would fall back to the service "other". */
+static enum sgb_err check_pam(const struct conf *conf)
+{
+	char path[PATH_MAX], why[PATH_MAX + 200];
+	int fd;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", conf->pam_directory,
+		    conf->pam_service) >= sizeof(path))
+		return SGB_ERR_LIMIT;
+	if (file_open(path, FILE_TRUST_ROOT, &fd, why, sizeof(why))) {
+		fprintf(stderr,
+			"sgbridged: %s; install conf/pam.d/sgbridge there\n",
+			why);
+		return SGB_ERR_NOTFOUND;
+	}
+	close(fd);
+	return SGB_OK;
+}
+
 static enum sgb_err check_program(const struct conf *conf, const char *name)
 {
 	char path[PATH_MAX];
@@ -265,6 +286,7 @@ enum sgb_err daemon_check_files(const struct conf *conf)
 	EVP_PKEY_free(ca);
 	CHECK(check_folder(conf->authorized_keys));
 	CHECK(check_folder(conf->empty_root));
+	CHECK(check_pam(conf));
 	CHECK(check_program(conf, "sgbridge-monitor"));
 	CHECK(check_program(conf, "sgbridge-session"));
 	CHECK(check_user("session-user", conf->session_user));

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -18,8 +19,9 @@
 
 #include "core/log.h"
 
-#define END_PATIENCE 3000 /* ms for the session to say goodbye */
-#define JUDGE_EVERY  30000
+#define END_PATIENCE   3000 /* ms for the session to say goodbye */
+#define JUDGE_EVERY    30000
+#define REATTACH_EVERY 2000
 
 uint64_t monitor_now_ms(void)
 {
@@ -57,6 +59,12 @@ void monitor_report_penalty(struct monitor *m, enum monitor_penalty kind)
 	msg_done(&msg);
 }
 
+static void kill_session(struct monitor *m)
+{
+	m->session_killed = true;
+	(void)kill(m->session_pid, SIGKILL);
+}
+
 static void say_end(struct monitor *m, const char *text)
 {
 	struct msg msg;
@@ -64,7 +72,7 @@ static void say_end(struct monitor *m, const char *text)
 	msg_init(&msg, MSG_SES_END);
 	buf_put_cstring(&msg.body, text);
 	if (msg_send(m->session, &msg))
-		(void)kill(m->session_pid, SIGKILL);
+		kill_session(m);
 	msg_done(&msg);
 }
 
@@ -74,6 +82,7 @@ void monitor_end(
 	if (m->ending)
 		return;
 	m->ending = true;
+	monitor_agent_close(m);
 	m->close_reason = reason;
 	snprintf(m->close_text, sizeof(m->close_text), "%s", text);
 	m->deadline_ms = monitor_now_ms() + END_PATIENCE;
@@ -130,22 +139,23 @@ enum sgb_err monitor_take_sealed(struct monitor *m, struct msg *msg)
  * every half minute, since hours end, grants expire and keys are taken away
  * without one.
  */
-static void judge_again(struct monitor *m)
+static bool judge_again(struct monitor *m)
 {
 	const char *why = NULL;
 
 	m->judged_ms = monitor_now_ms();
 	if (m->ending || monitor_still_permitted(m, &why))
-		return;
+		return true;
 	cut(m, RECORDER_CLOSE_POLICY,
 		"This session is no longer permitted: the policy, the hour or "
 		"the key changed.",
 		why);
-	memset(&m->decision, 0, sizeof(m->decision));
-	m->phase = MONITOR_PHASE_CLOSING;
+	return false;
 }
 
-/* Nothing may point into the old policy when it goes. */
+/* The decision points into the policy that made it. What the new one permits
+ * was decided anew; for what it does not, the old one stays until the end,
+ * which is near. */
 static enum sgb_err reload(struct monitor *m, struct msg *msg)
 {
 	struct policy *old_policy = m->policy;
@@ -154,8 +164,12 @@ static enum sgb_err reload(struct monitor *m, struct msg *msg)
 
 	if (err)
 		return err;
-	judge_again(m);
-	policy_free(old_policy);
+	if (judge_again(m) && !m->ending) {
+		policy_free(old_policy);
+	} else {
+		policy_free(m->policy);
+		m->policy = old_policy;
+	}
 	conf_free(old_conf);
 	return SGB_OK;
 }
@@ -227,7 +241,7 @@ static enum sgb_err on_session(struct monitor *m)
 static void on_deadline(struct monitor *m)
 {
 	if (m->ending) {
-		(void)kill(m->session_pid, SIGKILL);
+		kill_session(m);
 		m->deadline_ms = 0;
 	} else if (m->phase < MONITOR_PHASE_WAITING) {
 		monitor_report_penalty(m, MONITOR_PENALTY_GRACE);
@@ -237,6 +251,40 @@ static void on_deadline(struct monitor *m)
 		cut(m, RECORDER_CLOSE_POLICY, m->deadline_text,
 			m->deadline_text);
 	}
+}
+
+/* sgbridged was restarted: the new one lists us, and judges us by its policy.
+ */
+static void reattach(struct monitor *m)
+{
+	char source[ADDR_TEXT_MAX];
+	uint64_t now = monitor_now_ms();
+	struct msg msg;
+
+	if (now - m->reattach_ms < REATTACH_EVERY)
+		return;
+	m->reattach_ms = now;
+	if (msg_connect(m->conf->control_socket, &m->control)) {
+		m->control = -1;
+		return;
+	}
+	msg_init(&msg, MSG_MON_HELLO);
+	buf_put_cstring(&msg.body, m->conn_id);
+	buf_put_cstring(&msg.body, addr_text(&m->source, source));
+	buf_put_u32(&msg.body, m->source_port);
+	if (msg_send(m->control, &msg)) {
+		close(m->control);
+		m->control = -1;
+	} else {
+		log_put(LOG_NOTICE, "%s: known to the new sgbridged",
+			m->conn_id);
+		monitor_report_state(m);
+		/* A request for approval starts anew. */
+		if (m->phase == MONITOR_PHASE_WAITING)
+			monitor_end(m, RECORDER_CLOSE_POLICY,
+				"The bastion was restarted; please try again.");
+	}
+	msg_done(&msg);
 }
 
 static void reap(struct monitor *m)
@@ -264,9 +312,11 @@ static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
 	fds[SLOT_CONTROL].fd = m->control;
 	fds[SLOT_RECORDER].fd = m->recorder;
 	fds[SLOT_AGENT].fd = m->agent;
+	if (m->control < 0)
+		timeout = REATTACH_EVERY;
 	if (m->deadline_ms && m->deadline_ms <= now)
 		timeout = 0;
-	else if (m->deadline_ms && m->deadline_ms - now < JUDGE_EVERY)
+	else if (m->deadline_ms && m->deadline_ms - now < (uint64_t)timeout)
 		timeout = (int)(m->deadline_ms - now);
 	return poll(fds, SLOTS, timeout);
 }
@@ -285,35 +335,51 @@ static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
 			"Recording failed; this session is ended.",
 			"the recorder failed");
 	if (!err && fds[SLOT_AGENT].revents && m->agent >= 0 &&
-		!monitor_agent_poll(m)) {
-		close(m->agent);
-		m->agent = -1;
-	}
+		!monitor_agent_poll(m))
+		monitor_agent_close(m);
 	if (!err && fds[SLOT_SESSION].revents)
 		err = on_session(m);
 	if (!err && m->deadline_ms && monitor_now_ms() >= m->deadline_ms)
 		on_deadline(m);
 	if (!err && monitor_now_ms() - m->judged_ms >= JUDGE_EVERY)
-		judge_again(m);
+		(void)judge_again(m);
+	if (!err && m->control < 0)
+		reattach(m);
 	reap(m);
 	return err;
 }
 
-/* The session's socket is closed: how did it go? */
+/* A session that closed its socket to us has no more to do; one that stays
+ * around is helped. */
+static int wait_session(struct monitor *m)
+{
+	struct pollfd fd = {.events = POLLIN};
+	int status = 0;
+
+	fd.fd = (int)syscall(SYS_pidfd_open, m->session_pid, 0);
+	if (fd.fd < 0 || poll(&fd, 1, END_PATIENCE) != 1)
+		kill_session(m);
+	if (fd.fd >= 0)
+		close(fd.fd);
+	while (waitpid(m->session_pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+/* How did it go? */
 static void bury_session(struct monitor *m)
 {
 	struct event event = {.kind = EVENT_SESSION_CRASH};
-	int status = 0;
+	int status;
 
 	if (m->session >= 0) {
-		(void)kill(m->session_pid, SIGKILL);
+		kill_session(m);
 		close(m->session);
 		m->session = -1;
 	}
-	while (waitpid(m->session_pid, &status, 0) < 0 && errno == EINTR)
-		;
-	m->session_exited = true;
-	if (!WIFSIGNALED(status) || m->ending)
+	monitor_agent_close(m);
+	status = wait_session(m);
+	if (!WIFSIGNALED(status) || m->session_killed)
 		return;
 	event.reason = strsignal(WTERMSIG(status));
 	m->close_reason = RECORDER_CLOSE_CRASH;
@@ -337,9 +403,12 @@ static void say_goodbye(struct monitor *m)
 		m->close_reason = RECORDER_CLOSE_CLIENT;
 	if (!m->tried && m->mode == SESSION_MODE_DOOR)
 		monitor_report_penalty(m, MONITOR_PENALTY_NO_AUTH);
+	monitor_forwards_close(m);
 	if (m->opened_ms && monitor_event(m, &close_event))
 		log_put(LOG_ERR, "%s: event lost", m->conn_id);
 	monitor_recorder_close(m);
+	m->phase = MONITOR_PHASE_CLOSING;
+	monitor_report_state(m);
 	if (logged_on && m->mode == SESSION_MODE_DOOR &&
 		monitor_event(m, &logoff))
 		log_put(LOG_ERR, "%s: event lost", m->conn_id);
@@ -387,8 +456,13 @@ void monitor_done(struct monitor *m)
 	free(m->signed_id);
 	if (m->recorder >= 0)
 		close(m->recorder);
-	if (m->agent >= 0)
-		close(m->agent);
+	monitor_agent_close(m);
+	if (m->control >= 0)
+		close(m->control);
+	if (m->conf_fd >= 0)
+		close(m->conf_fd);
+	if (m->policy_fd >= 0)
+		close(m->policy_fd);
 	if (m->client >= 0)
 		close(m->client);
 }

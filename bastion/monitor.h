@@ -57,8 +57,7 @@ struct monitor {
 	enum monitor_phase phase;
 	int session;
 	pid_t session_pid;
-	bool session_exited;
-	int session_status;
+	bool session_killed; /* by us: no crash of its own */
 	char *client_banner;
 	struct monitor_children children;
 	struct monitor_forwards forwards;
@@ -77,9 +76,11 @@ struct monitor {
 	struct pam_handle *pam;
 	bool pam_session;
 	unsigned int tries;
+	unsigned int events;  /* written so far */
 	uint64_t deadline_ms; /* monotonic: login grace, then max-session */
 	const char *deadline_text;
-	uint64_t judged_ms; /* when we last asked whether it may go on */
+	uint64_t reattach_ms; /* when we last looked for a new sgbridged */
+	uint64_t judged_ms;   /* when we last asked whether it may go on */
 	bool tried;
 
 	/* where to: the user's own words, then policy's decision */
@@ -97,6 +98,7 @@ struct monitor {
 
 	/* signing for the target */
 	int agent;
+	struct buf agent_in; /* a request that is not complete */
 	EVP_PKEY *ca;
 	EVP_PKEY *leaf;
 	uint8_t *cert;
@@ -220,6 +222,9 @@ void monitor_recorder_close(struct monitor *m);
 /* Something arrived unasked; false if the recorder is gone or failed. */
 bool monitor_recorder_poll(struct monitor *m);
 
+/* Writes TUNNEL_CLOSE for those that are still open, at the end. */
+void monitor_forwards_close(struct monitor *m);
+
 /* monitor_event.c: fills in who, whence and which connection, and writes the
  * event to the trail, to the kernel and to the log. SGB_OK only if what the
  * settings require was done; a caller about to say yes must deny else. */
@@ -227,6 +232,8 @@ enum sgb_err monitor_event(struct monitor *m, struct event *event);
 /* A fresh reference number, such as "7F3KQ". */
 void monitor_reference(char ref[MONITOR_REF_MAX]);
 
+/* No more signatures. */
+void monitor_agent_close(struct monitor *m);
 /* monitor_agent.c: the agent protocol (draft-ietf-sshm-ssh-agent) for the one
  * certificate of this login. */
 enum sgb_err monitor_agent_prepare(struct monitor *m, const char *source,

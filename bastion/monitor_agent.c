@@ -51,6 +51,7 @@ static enum sgb_err make_certificate(struct monitor *m, const char *source)
 		.valid_before = now + m->conf->cert_validity,
 		.agent = has(m, POLICY_AGENT) && !m->limits.no_agent,
 		.x11 = has(m, POLICY_X11) && !m->limits.no_x11,
+		.pty = has(m, POLICY_SHELL) && !m->limits.no_pty,
 		.forward = has(m, POLICY_FORWARD | POLICY_REMOTE_FORWARD) &&
 			   !m->limits.no_forward,
 	};
@@ -211,59 +212,64 @@ static void answer_request(
 	}
 }
 
-static bool read_exactly(int fd, void *out, size_t len)
+void monitor_agent_close(struct monitor *m)
 {
-	uint8_t *at = out;
-
-	while (len) {
-		ssize_t got = read(fd, at, len);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return false;
-		at += got;
-		len -= (size_t)got;
-	}
-	return true;
+	if (m->agent >= 0)
+		close(m->agent);
+	m->agent = -1;
+	buf_done(&m->agent_in);
 }
 
-/*
- * Blocking reads are bounded: the socket has a receive timeout, its only
- * writer is our own session process, and that one hurts only itself.
- */
-bool monitor_agent_poll(struct monitor *m)
+/* One whole request at the front of what came, if there is one. False for a
+ * peer that is not to be listened to any longer. */
+static bool serve_request(struct monitor *m, bool *ret_more)
 {
-	struct timeval patience = {.tv_sec = 2};
-	uint8_t head[4];
-	struct buf request, answer, out;
+	struct buf answer, out;
 	struct reader rd;
-	bool good = false;
 	uint32_t len;
+	bool good;
 
-	(void)setsockopt(
-		m->agent, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	(void)setsockopt(
-		m->agent, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (!read_exactly(m->agent, head, sizeof(head)))
-		return false;
-	reader_init(&rd, head, sizeof(head));
+	reader_init(&rd, m->agent_in.data, m->agent_in.len);
 	len = reader_u32(&rd);
-	if (!len || len > AGENT_MAX)
-		return false;
-	buf_init(&request, AGENT_MAX);
+	*ret_more = !rd.err && len <= rd.left;
+	if (!*ret_more)
+		return rd.err || (len && len <= AGENT_MAX);
 	buf_init(&answer, AGENT_MAX);
 	buf_init(&out, AGENT_MAX);
-	if (buf_extend(&request, len) &&
-		read_exactly(m->agent, request.data, len)) {
-		answer_request(m, request.data, len, &answer);
-		buf_put_string(&out, answer.data, answer.len);
-		good = !buf_error(&out) &&
-		       send(m->agent, out.data, out.len, MSG_NOSIGNAL) ==
-			       (ssize_t)out.len;
-	}
+	answer_request(m, rd.data, len, &answer);
+	buf_put_string(&out, answer.data, answer.len);
+	/* The answers are small and the asker waits for each. */
+	good = !buf_error(&out) &&
+	       send(m->agent, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+		       (ssize_t)out.len;
+	buf_consume(&m->agent_in, 4 + (size_t)len);
 	buf_done(&out);
 	buf_done(&answer);
-	buf_done(&request);
 	return good;
+}
+
+/* Takes what is there and never waits for more: who drips a request delays
+ * nobody but himself. */
+bool monitor_agent_poll(struct monitor *m)
+{
+	uint8_t bytes[4096];
+	bool more = true;
+	ssize_t got;
+
+	do {
+		got = recv(m->agent, bytes, sizeof(bytes), MSG_DONTWAIT);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return errno == EAGAIN;
+	if (!got)
+		return false;
+	if (!m->agent_in.max)
+		buf_init(&m->agent_in, AGENT_MAX + 4);
+	buf_put(&m->agent_in, bytes, (size_t)got);
+	if (buf_error(&m->agent_in))
+		return false;
+	while (more)
+		if (!serve_request(m, &more))
+			return false;
+	return true;
 }

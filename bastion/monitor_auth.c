@@ -248,8 +248,11 @@ static enum sgb_err key_proved(struct monitor *m, struct offer *offer,
 	err = fix_identity(m, offer, groups, limits);
 	if (err)
 		return err;
-	if (monitor_event(m, &event))
-		return refuse(m);
+	if (monitor_event(m, &event)) {
+		monitor_end(m, RECORDER_CLOSE_FAILED,
+			"This login cannot be recorded; access denied.");
+		return SGB_OK;
+	}
 	mfa = needed_factor(m, &seconds);
 	if (mfa == POLICY_MFA_NEVER)
 		return run_pam(m, mfa, seconds);

@@ -11,6 +11,9 @@
 #include "core/log.h"
 #include "core/secret.h"
 
+#define EVENTS_EARLY 40
+#define EVENTS_MAX   100000
+
 /* Which kernel audit record a kind becomes. op is copied as it is by
  * libaudit, so it is a constant without spaces. */
 static const struct audit_row {
@@ -42,7 +45,7 @@ static enum sgb_err to_kernel(const struct event *event)
 		event->rule ? event->rule : "",
 		"mfa",
 		event->mfa ? event->mfa : "",
-		"fp",
+		"fingerprint",
 		event->key_fp ? event->key_fp : "",
 		"reason",
 		event->reason ? event->reason : "",
@@ -84,25 +87,44 @@ static void fill_in(const struct monitor *m, struct event *event)
 	if (!event->target)
 		event->target = m->target;
 	if (!event->login)
-		event->login = m->login;
+		event->login = m->opened_ms ? m->decision.login : m->login;
 	if (!event->rec_id && *m->rec_id)
 		event->rec_id = m->rec_id;
-	if (m->phase < MONITOR_PHASE_OPEN)
+	if (!m->opened_ms)
 		return;
-	event->rule = m->decision.rule;
-	event->login = m->decision.login;
-	event->security_group = m->decision.security_group;
-	event->target_addr = m->decision.target_addr;
-	event->target_port = m->decision.target_port;
+	if (!event->rule)
+		event->rule = m->decision.rule;
+	if (!event->security_group)
+		event->security_group = m->decision.security_group;
+	if (!event->target_port) {
+		event->target_addr = m->decision.target_addr;
+		event->target_port = m->decision.target_port;
+	}
+}
+
+/* Quotes and backslashes are escaped, so that a value stays one value; the
+ * log escapes control bytes. */
+static void quote(const char *text, char *out, size_t len)
+{
+	size_t at = 0;
+
+	for (; text && *text && at + 3 < len; text++) {
+		if (*text == '"' || *text == '\\')
+			out[at++] = '\\';
+		out[at++] = *text;
+	}
+	out[at] = '\0';
 }
 
 static void to_log(const struct event *event)
 {
-	char source[ADDR_TEXT_MAX];
+	char source[ADDR_TEXT_MAX], what[400], reason[400];
 
+	quote(event->what, what, sizeof(what));
+	quote(event->reason, reason, sizeof(reason));
 	log_put(event->ok ? LOG_INFO : LOG_NOTICE,
 		"conn=%s event=%s result=%s user=%s from=%s target=%s login=%s "
-		"mfa=%s rule=%s ref=%s what=\"%.200s\" reason=\"%.300s\"",
+		"mfa=%s rule=%s ref=%s what=\"%s\" reason=\"%s\"",
 		event->conn, event_slug(event->kind), event->ok ? "ok" : "no",
 		event->user ? event->user : "?",
 		addr_text(&event->source, source),
@@ -110,15 +132,31 @@ static void to_log(const struct event *event)
 		event->login ? event->login : "-",
 		event->mfa && *event->mfa ? event->mfa : "-",
 		event->rule ? event->rule : "-", event->ref ? event->ref : "-",
-		event->what ? event->what : "",
-		event->reason ? event->reason : "");
+		what, reason);
+}
+
+/* A connection that has proved nothing has little to tell; one that has is
+ * bounded too, so that nobody fills the trail. */
+static bool affordable(struct monitor *m)
+{
+	unsigned int most = m->phase < MONITOR_PHASE_WAITING ? EVENTS_EARLY
+							     : EVENTS_MAX;
+
+	if (++m->events <= most || m->ending)
+		return true;
+	log_put(LOG_ERR, "%s: more than %u events", m->conn_id, most);
+	monitor_end(m, RECORDER_CLOSE_POLICY,
+		"This connection did too many things to be written down.");
+	return false;
 }
 
 enum sgb_err monitor_event(struct monitor *m, struct event *event)
 {
+	enum sgb_err err, kernel = SGB_OK;
 	struct buf json;
-	enum sgb_err err;
 
+	if (!affordable(m))
+		return SGB_ERR_LIMIT;
 	fill_in(m, event);
 	to_log(event);
 	buf_init(&json, EVENT_MAX_BYTES * 2);
@@ -126,12 +164,11 @@ enum sgb_err monitor_event(struct monitor *m, struct event *event)
 	if (!err)
 		err = monitor_recorder_event(m, &json);
 	buf_done(&json);
-	if (!err && m->conf->audit != CONF_AUDIT_OFF) {
-		enum sgb_err kernel = to_kernel(event);
-
-		if (kaudit_denies(m->conf->audit, kernel))
-			err = kernel;
-	}
+	/* Also when the trail is gone, and then above all. */
+	if (m->conf->audit != CONF_AUDIT_OFF)
+		kernel = to_kernel(event);
+	if (!err && kaudit_denies(m->conf->audit, kernel))
+		err = kernel;
 	return err;
 }
 

@@ -174,6 +174,11 @@ void monitor_forward_closed(
 	forward_free(forward);
 }
 
+static uint32_t forward_first(const struct monitor *m)
+{
+	return LIST_FIRST(&m->forwards)->id;
+}
+
 bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason)
 {
 	struct monitor_forward *forward;
@@ -188,14 +193,21 @@ bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason)
 		monitor_policy_request(m, address,
 			forward->decision.target_port, NULL, &request);
 		policy_decide(m->policy, &request, &now);
-		if (now.verdict != POLICY_PERMIT ||
-			!policy_allows(&now, POLICY_FORWARD, NULL)) {
+		if (now.verdict != POLICY_PERMIT || now.approval ||
+			!policy_allows(&now, POLICY_FORWARD, NULL) ||
+			!monitor_mfa_suffices(m, &now)) {
 			*ret_reason = "a forward is no longer permitted";
 			return false;
 		}
 		forward->decision = now;
 	}
 	return true;
+}
+
+void monitor_forwards_close(struct monitor *m)
+{
+	while (!LIST_EMPTY(&m->forwards))
+		monitor_forward_closed(m, forward_first(m), 0, 0);
 }
 
 void monitor_forwards_done(struct monitor *m)

@@ -278,41 +278,55 @@ static void on_forward_closed(struct monitor *m, const struct report *report)
 	monitor_forward_closed(m, report->channel, report->a, report->b);
 }
 
+/* Before there is a target, there is nothing to tell of one. */
+#define EARLY MONITOR_PHASE_AUTH
+#define LOGON MONITOR_PHASE_PROVED
+#define LATER MONITOR_PHASE_OPEN
+
 static const struct report_row {
 	enum session_report kind;
+	enum monitor_phase from;
 	void (*handle)(struct monitor *, const struct report *);
 } report_rows[] = {
-	{SESSION_REPORT_TARGET_READY, NULL},
-	{SESSION_REPORT_TARGET_HOSTKEY, on_hostkey},
-	{SESSION_REPORT_TARGET_FAILED, on_failed},
-	{SESSION_REPORT_CHANNEL_CLOSED, NULL},
-	{SESSION_REPORT_EXIT, on_exit_status},
-	{SESSION_REPORT_FILE, on_file},
-	{SESSION_REPORT_RECORDER_LOST, on_recorder_lost},
-	{SESSION_REPORT_ANOMALY, on_anomaly},
-	{SESSION_REPORT_FORWARD_CLOSED, on_forward_closed},
+	{SESSION_REPORT_TARGET_READY, LATER, NULL},
+	{SESSION_REPORT_TARGET_HOSTKEY, LATER, on_hostkey},
+	{SESSION_REPORT_TARGET_FAILED, LATER, on_failed},
+	{SESSION_REPORT_CHANNEL_CLOSED, LOGON, NULL},
+	{SESSION_REPORT_EXIT, LOGON, on_exit_status},
+	{SESSION_REPORT_FILE, LATER, on_file},
+	{SESSION_REPORT_RECORDER_LOST, LOGON, on_recorder_lost},
+	{SESSION_REPORT_ANOMALY, EARLY, on_anomaly},
+	{SESSION_REPORT_FORWARD_CLOSED, LOGON, on_forward_closed},
 };
+
+static const struct report_row *find_report(uint32_t kind)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(report_rows) / sizeof(report_rows[0]); i++)
+		if (report_rows[i].kind == kind)
+			return &report_rows[i];
+	return NULL;
+}
 
 enum sgb_err monitor_report(struct monitor *m, struct msg *msg)
 {
 	struct report report = {.channel = reader_u32(&msg->reader)};
+	const struct report_row *row;
 	enum sgb_err err;
-	size_t i;
 
 	report.kind = reader_u32(&msg->reader);
 	report.a = reader_u64(&msg->reader);
 	report.b = reader_u64(&msg->reader);
 	report.text = reader_cstring(&msg->reader, ARGUMENT_MAX);
 	err = reader_end(&msg->reader);
-	for (i = 0; !err; i++) {
-		if (i == sizeof(report_rows) / sizeof(report_rows[0])) {
-			err = SGB_ERR_FORMAT;
-		} else if (report_rows[i].kind == report.kind) {
-			if (report_rows[i].handle)
-				report_rows[i].handle(m, &report);
-			break;
-		}
-	}
+	row = find_report(report.kind);
+	if (!err && !row)
+		err = SGB_ERR_FORMAT;
+	if (!err && m->phase < row->from)
+		err = SGB_ERR_PHASE;
+	if (!err && row->handle)
+		row->handle(m, &report);
 	free(report.text);
 	return err;
 }

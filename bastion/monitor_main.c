@@ -110,7 +110,6 @@ static int be_monitor(struct monitor *m, struct msg *msg)
 			sgb_err_text(err));
 	else
 		status = monitor_serve(m);
-	monitor_done(m);
 	return status;
 }
 
@@ -164,6 +163,7 @@ int main(int argc, char **argv)
 		.recorder = -1,
 		.agent = -1};
 	enum sgb_err err;
+	int status;
 
 	log_init("sgbridge-monitor", argc == 2 && !strcmp(argv[1], "-e"));
 	if (reset_signals() || priv_harden() ||
@@ -181,5 +181,8 @@ int main(int argc, char **argv)
 	if (err)
 		log_fatal(EX_SOFTWARE, "settings or policy: %s",
 			sgb_err_text(err));
-	return nurse(&m);
+	/* Here in the nursery, and in each monitor that it forked. */
+	status = nurse(&m);
+	monitor_done(&m);
+	return status;
 }

@@ -178,19 +178,16 @@ static int put_env(pam_handle_t *pamh, const char *fmt, ...) SGB_PRINTF(2, 3);
 
 static int put_env(pam_handle_t *pamh, const char *fmt, ...)
 {
-	struct buf text;
 	va_list args;
 	char *line = NULL;
 	int result;
 
-	buf_init(&text, 4096);
 	va_start(args, fmt);
 	if (vasprintf(&line, fmt, args) < 0)
 		line = NULL;
 	va_end(args);
 	result = line ? pam_putenv(pamh, line) : PAM_BUF_ERR;
 	free(line);
-	buf_done(&text);
 	return result;
 }
 
@@ -263,9 +260,10 @@ static int run_phases(pam_handle_t *pamh, struct monitor *m)
 	if (result != PAM_SUCCESS)
 		return result;
 	m->pam_session = true;
-	/* Set by pam_sgbridge; another stack's factor has no name here. */
+	/* Set by pam_sgbridge. A stack that does not say which factor it was
+	 * (and what libpam falls back to, "other", does not) gave none. */
 	factor = pam_getenv(pamh, "SGB_FACTOR");
-	snprintf(m->mfa, sizeof(m->mfa), "%s", factor ? factor : "pam");
+	snprintf(m->mfa, sizeof(m->mfa), "%s", factor ? factor : "");
 	return PAM_SUCCESS;
 }
 

@@ -43,8 +43,7 @@ static const struct request_row {
 	{MSG_REQ_TARGET, AT(PROVED), AT(PROVED), monitor_target},
 	{MSG_REQ_JUMP, AT(PROVED), 0, monitor_jump},
 	{MSG_REQ_COMMAND, AT(PROVED), 0, monitor_command},
-	{MSG_REQ_GATE, AT(PROVED) | AT(OPEN), AT(PROVED) | AT(OPEN),
-		monitor_gate},
+	{MSG_REQ_GATE, AT(OPEN), AT(OPEN), monitor_gate},
 	{MSG_REQ_REPORT, ANY, ANY, monitor_report},
 };
 

@@ -27,7 +27,13 @@ static void exec_session(const char *path, int link, int client)
 {
 	char *const argv[] = {"sgbridge-session", NULL};
 	char *const envp[] = {NULL};
+	int quiet;
 
+	/* Our log is not for it to write to, but for debugging (-e). */
+	quiet = log_is_stderr() ? -1 : open("/dev/null", O_RDWR);
+	if (quiet >= 0 && (dup2(quiet, 0) < 0 || dup2(quiet, 1) < 0 ||
+				  dup2(quiet, 2) < 0))
+		_exit(126);
 	/* Out of the way first: either may be 3 or 4 itself. */
 	link = fcntl(link, F_DUPFD, 16);
 	client = fcntl(client, F_DUPFD, 16);
@@ -131,12 +137,13 @@ static enum sgb_err become_inner(struct monitor *m, const char *id, int control,
 	close(m->session);
 	if (m->recorder >= 0)
 		close(m->recorder);
-	if (m->agent >= 0)
-		close(m->agent);
+	monitor_agent_close(m);
+	monitor_forwards_done(m);
 	m->control = control;
 	m->client = stream;
-	m->session = m->recorder = m->agent = -1;
-	m->session_exited = false;
+	m->session = m->recorder = -1;
+	m->session_killed = false;
+	m->events = 0;
 	/* The PAM session belongs to the outer connection. */
 	m->pam = NULL;
 	m->pam_session = false;

@@ -263,10 +263,11 @@ static void set_session_deadline(struct monitor *m)
 		m->deadline_ms = m->opened_ms + d->max_session * 1000;
 		m->deadline_text = "The longest time for a session is over.";
 	}
-	if (d->expires > wall) {
-		uint64_t end = monitor_now_ms() +
-			       (uint64_t)(d->expires - wall) * 1000;
+	if (d->expires) {
+		uint64_t end = monitor_now_ms();
 
+		if (d->expires > wall)
+			end += (uint64_t)(d->expires - wall) * 1000;
 		if (!m->deadline_ms || end < m->deadline_ms) {
 			m->deadline_ms = end;
 			m->deadline_text = "The grant for this access expired.";
@@ -284,13 +285,41 @@ static void handover_done(struct handover *hand)
 		close(hand->agent);
 }
 
+/* The addresses a target may see: as set, or where we connect from. */
+static const char *certificate_source(
+	const struct monitor *m, const char *local, char *out, size_t len)
+{
+	const struct conf_list *list = &m->conf->cert_source;
+	size_t i, used = 0;
+
+	if (!list->count)
+		return local;
+	out[0] = '\0';
+	for (i = 0; i < list->count && used < len; i++)
+		used += (size_t)snprintf(out + used, len - used, "%s%s",
+			i ? "," : "", list->items[i]);
+	return used < len ? out : "";
+}
+
+/* There is one target a connection, and one try: a decision that led to
+ * nothing permits nothing. */
+static enum sgb_err refuse_target(struct monitor *m, enum event_kind kind,
+	const char *text, const char *why)
+{
+	struct policy_decision decision = m->decision;
+
+	memset(&m->decision, 0, sizeof(m->decision));
+	m->phase = MONITOR_PHASE_CLOSING;
+	return refuse(m, kind, &decision, text, why);
+}
+
 /* Everything from the permit to the open connection. */
 static enum sgb_err open_target(struct monitor *m)
 {
 	struct event open = {.kind = EVENT_TARGET_OPEN, .ok = true};
 	struct handover hand = {-1, -1, -1};
-	char why[512] = "", source[ADDR_TEXT_MAX];
-	const char *text = NULL, *from = source;
+	char why[512] = "", source[ADDR_TEXT_MAX], sources[1024];
+	const char *text = NULL, *from;
 	enum sgb_err err;
 
 	if (monitor_connect(m, &m->decision, &hand.target, source)) {
@@ -299,8 +328,7 @@ static enum sgb_err open_target(struct monitor *m)
 	} else if (monitor_start_recording(m, &hand.stream, why, sizeof(why))) {
 		text = "This session cannot be recorded, so it is refused.";
 	} else {
-		if (m->conf->cert_source.count)
-			from = m->conf->cert_source.items[0];
+		from = certificate_source(m, source, sources, sizeof(sources));
 		if (monitor_agent_prepare(m, from, &hand.agent)) {
 			snprintf(why, sizeof(why), "no certificate");
 			text = "The bastion cannot log on to the target.";
@@ -309,7 +337,7 @@ static enum sgb_err open_target(struct monitor *m)
 	if (text) {
 		handover_done(&hand);
 		m->close_reason = RECORDER_CLOSE_TARGET;
-		return refuse(m, EVENT_TARGET_FAIL, &m->decision, text, why);
+		return refuse_target(m, EVENT_TARGET_FAIL, text, why);
 	}
 	m->phase = MONITOR_PHASE_OPEN;
 	m->opened_ms = monitor_now_ms();
@@ -332,17 +360,17 @@ enum sgb_err monitor_target(struct monitor *m, struct msg *msg)
 	if (err || !m->target)
 		return err ? err : SGB_ERR_PHASE;
 	why = decide(m, &decision);
-	if (why)
-		return refuse(m, EVENT_ACCESS, &decision,
-			"Access to this target is denied.", why);
 	m->decision = decision;
-	access.rule = decision.rule;
-	access.login = decision.login;
-	access.what = decision.group_rule;
-	if (monitor_event(m, &access))
-		return refuse(m, EVENT_ACCESS, &decision,
-			"Access to this target is denied.",
-			"the event of this access cannot be recorded");
+	if (!why) {
+		access.rule = decision.rule;
+		access.login = decision.login;
+		access.what = decision.group_rule;
+		if (monitor_event(m, &access))
+			why = "the event of this access cannot be recorded";
+	}
+	if (why)
+		return refuse_target(m, EVENT_ACCESS,
+			"Access to this target is denied.", why);
 	return open_target(m);
 }
 
@@ -442,6 +470,29 @@ enum sgb_err monitor_jump(struct monitor *m, struct msg *msg)
 	return err;
 }
 
+/* Asks about what is open: this login, this address. A policy that would now
+ * lead somewhere else does not permit being here. */
+static const char *decide_open(
+	struct monitor *m, struct policy_decision *decision)
+{
+	struct policy_request request;
+
+	monitor_policy_request(
+		m, m->decision.instance, m->port, m->decision.login, &request);
+	policy_decide(m->policy, &request, decision);
+	if (decision->verdict != POLICY_PERMIT)
+		return policy_reason_text(decision->reason);
+	if (!monitor_mfa_suffices(m, decision))
+		return "a stronger second factor is wanted for this target";
+	if (decision->approval && !m->approver)
+		return "this access needs an approval, and none was given";
+	if (strcmp(decision->login, m->decision.login) ||
+		!addr_equal(&decision->target_addr, &m->decision.target_addr) ||
+		decision->target_port != m->decision.target_port)
+		return "the target has another login or address now";
+	return NULL;
+}
+
 bool monitor_still_permitted(struct monitor *m, const char **ret_reason)
 {
 	struct policy_decision decision;
@@ -452,7 +503,7 @@ bool monitor_still_permitted(struct monitor *m, const char **ret_reason)
 		return false;
 	if (m->phase != MONITOR_PHASE_OPEN)
 		return true;
-	why = decide(m, &decision);
+	why = decide_open(m, &decision);
 	if (why) {
 		*ret_reason = why;
 		return false;

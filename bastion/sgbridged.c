@@ -240,8 +240,7 @@ static int start(struct daemon *d)
 			strerror(errno));
 		return EX_OSERR;
 	}
-	if (msg_connect(d->conf->recorder_socket, &d->recorder)) {
-		d->recorder = -1;
+	if (!daemon_event_connect(d)) {
 		fprintf(stderr,
 			"sgbridged: recorder-socket %s: no recorder answers; "
 			"start sgbridge-recorder first, nothing passes "
@@ -265,6 +264,40 @@ static int start(struct daemon *d)
 	return 0;
 }
 
+static int serve(struct daemon *d, bool test)
+{
+	int status;
+
+	if (test) {
+		printf("%s: settings, policy and files are good\n",
+			d->conf_path);
+		return 0;
+	}
+	status = start(d);
+	if (status)
+		return status;
+	daemon_event(d, NULL, true, EVENT_SERVICE_START, "sgbridged", NULL);
+	notify("READY=1");
+	status = run(d);
+	notify("STOPPING=1");
+	daemon_event(d, NULL, true, EVENT_SERVICE_STOP, "sgbridged", NULL);
+	(void)unlink(d->conf->control_socket);
+	return status;
+}
+
+/* Closing the control sockets tells monitors nothing but that we are gone;
+ * their sessions go on. */
+static void daemon_done(struct daemon *d)
+{
+	struct connection *conn;
+
+	while ((conn = TAILQ_FIRST(&d->connections)))
+		connection_close(d, conn);
+	sources_free(d->sources);
+	policy_free(d->policy);
+	conf_free(d->conf);
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon d = {.conf_path = CONF_DEFAULT_PATH,
@@ -272,7 +305,6 @@ int main(int argc, char **argv)
 		.policy_fd = -1,
 		.control = -1,
 		.wake = -1,
-
 		.recorder = -1,
 		.nursery = -1};
 	bool test = false;
@@ -290,21 +322,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sgbridged: %s\n", strerror(errno));
 		return EX_OSERR;
 	}
-	if (daemon_load(&d))
-		return EX_CONFIG;
-	if (test) {
-		printf("%s: settings, policy and files are good\n",
-			d.conf_path);
-		return 0;
-	}
-	status = start(&d);
-	if (status)
-		return status;
-	daemon_event(&d, NULL, true, EVENT_SERVICE_START, "sgbridged", NULL);
-	notify("READY=1");
-	status = run(&d);
-	notify("STOPPING=1");
-	daemon_event(&d, NULL, true, EVENT_SERVICE_STOP, "sgbridged", NULL);
-	(void)unlink(d.conf->control_socket);
+	status = daemon_load(&d) ? EX_CONFIG : serve(&d, test);
+	daemon_done(&d);
 	return status;
 }

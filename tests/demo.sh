@@ -55,12 +55,13 @@ sed -n '/^permit SysAdmins/,/^}/p' "$LAB/policy.conf" | indent
 
 step "1. alice logs on to web1 through the bastion: key, then one-time code"
 show "ssh alice+ops@web1@bastion"
+code=$(oathtool --totp -b - <"$LAB/users/alice.secret")
 LAB=$LAB expect -f - >"$LAB/session" 2>&1 <<END
 	set timeout 20
 	set env(SSH_ASKPASS_REQUIRE) never
 	spawn ip netns exec $lab_tag-client ssh -tt -F $LAB/ssh_config -o BindAddress=203.0.113.9 -i $LAB/users/alice alice+ops@web1@bastion
 	expect "code:"
-	send "[exec oathtool --totp -b - < $LAB/users/alice.secret]\r"
+	send "$code\r"
 	expect -re {[\$] \$}
 	send "id; echo \"hello from \\\$(hostname)\"\r"
 	expect "uid="
@@ -95,8 +96,7 @@ show "ssh alice+ops@web1@bastion        # from 192.0.2.66"
 refuse "wrong address: closed before any cryptography" \
 	lab_ssh alice 192.0.2.66 alice+ops@web1@bastion echo REACHED
 show "ssh alice+ops@web1@bastion        # with the code of step 1"
-LAB_CODE=$(oathtool --totp -b - <"$LAB/users/alice.secret") \
-	refuse "a code that was used: refused" \
+LAB_CODE=$code refuse "a code that was used: refused" \
 	lab_ssh alice 203.0.113.9 alice+ops@web1@bastion echo REACHED
 show "ssh -o PreferredAuthentications=password alice@bastion"
 refuse "a password: not even asked for" \

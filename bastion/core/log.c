@@ -24,6 +24,11 @@ void log_init(const char *ident, bool to_stderr)
 		openlog(ident, LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
 }
 
+bool log_is_stderr(void)
+{
+	return log_stderr;
+}
+
 void log_set_level(int level)
 {
 	log_level = level;

@@ -14,6 +14,7 @@
 
 /* ident must outlive the program. */
 void log_init(const char *ident, bool to_stderr);
+bool log_is_stderr(void);
 /* level is syslog's: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG. */
 void log_put(int level, const char *fmt, ...) SGB_PRINTF(2, 3);
 /* Levels above this are dropped. LOG_INFO at first. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -274,6 +275,7 @@ static enum sgb_err unix_address(const char *path, struct sockaddr_un *un)
 
 enum sgb_err msg_connect(const char *path, int *ret_sock)
 {
+	const struct timeval patience = {.tv_sec = MSG_CONNECT_SECONDS};
 	struct sockaddr_un un;
 	enum sgb_err err = unix_address(path, &un);
 	int sock;
@@ -283,6 +285,9 @@ enum sgb_err msg_connect(const char *path, int *ret_sock)
 	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (sock < 0)
 		return SGB_ERR_SYSTEM;
+	/* connect waits as long as the peer's queue is full. */
+	(void)setsockopt(
+		sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (connect(sock, (struct sockaddr *)&un, sizeof(un))) {
 		int saved = errno;
 

@@ -123,7 +123,9 @@ enum sgb_err msg_recv(int sock, struct msg *msg) SGB_MUST_CHECK;
 const char *msg_name(unsigned int type);
 /* A close-on-exec SOCK_SEQPACKET pair. */
 enum sgb_err msg_pair(int fds[2]) SGB_MUST_CHECK;
-/* Connects to a SOCK_SEQPACKET socket by path. */
+#define MSG_CONNECT_SECONDS 5
+/* Connects to a SOCK_SEQPACKET socket by path, waiting no longer than that;
+ * sending on it waits no longer either. */
 enum sgb_err msg_connect(const char *path, int *ret_sock) SGB_MUST_CHECK;
 /* Binds and listens at path (mode 0600) after removing a stale socket there;
  * SGB_ERR_BUSY if somebody answers on it. */

@@ -133,7 +133,7 @@ lab_keys() {
 	ssh-keygen -q -t ed25519 -N '' -C user-ca -f "$LAB/user_ca"
 	ssh-keygen -q -t ed25519 -N '' -C stranger -f "$LAB/users/stranger"
 	"$BUILD/sgbridge-otp" -c "$LAB/sgbridge.conf" master-key \
-		-o "$LAB/master.key" >/dev/null
+		-o "$LAB/master.key" >/dev/null 2>&1
 	"$BUILD/sgbridge-audit" keygen -o "$LAB/auditor.key" \
 		>"$LAB/keygen.out" 2>/dev/null
 	grep '^x25519 ' "$LAB/keygen.out" >"$LAB/recipients"
@@ -235,7 +235,10 @@ lab_daemons() {
 	lab_start "$LAB/bastion.log" ip netns exec "$lab_tag-bastion" \
 		"$BUILD/sgbridged" -e -c "$LAB/sgbridge.conf"
 	LAB_BASTION=$LAB_LAST
-	wait_for test -S "$LAB/control"
+	wait_for test -S "$LAB/control" || {
+		sed "s,^,# ," "$LAB/bastion.log" >&2
+		return 1
+	}
 }
 
 # What the client's machine knows: the bastion's key under its own name and,

@@ -95,12 +95,13 @@ def case_probe(port, keyfile, user):
 def case_success(port, keyfile, user):
     """The client says that it is let in."""
     transport = connect(port)
-    send(transport, ("byte", cMSG_SERVICE_REQUEST), ("string", "ssh-userauth"))
-    send(transport, ("byte", cMSG_USERAUTH_SUCCESS))
     try:
+        send(transport, ("byte", cMSG_SERVICE_REQUEST),
+             ("string", "ssh-userauth"))
+        send(transport, ("byte", cMSG_USERAUTH_SUCCESS))
         transport.open_session(timeout=3)
         print("opened")
-    except (paramiko.SSHException, EOFError):
+    except (paramiko.SSHException, EOFError, OSError, AttributeError):
         print("refused")
 
 

@@ -209,6 +209,7 @@ static void test_certificate(void **state)
 		.source_address = "10.0.1.1",
 		.valid_after = 1000,
 		.valid_before = 2000,
+		.pty = true,
 	};
 	char text[4096];
 	struct buf cert;

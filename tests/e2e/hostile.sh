@@ -1,0 +1,150 @@
+#!/bin/bash
+# A session process that was taken over, against the monitor: it stays within
+# its own connection, gets nothing that was not granted, and is ended when it
+# should be. Then daemons that die.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+BUILD=${1:-build}
+BUILD=$(cd "$BUILD" && pwd)
+# shellcheck source=tests/e2e/lab.sh
+. "$here/lab.sh"
+export LAB_CONF_EXTRA='login-grace 3s' LAB_POLICY_EXTRA='
+security-group SG_Dead {
+	instance dead1 10.0.2.1 { port 2; login ops; host-key SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA }
+	accept tcp 2 from SG_Bridge priority 1
+}
+permit Robots from 203.0.113.9 to SG_Current, SG_Dead as ops { mfa never; allow shell, exec }'
+real=$BUILD
+lab_up || exit 1
+conf=$LAB/sgbridge.conf
+mkdir "$LAB/programs"
+ln -s "$real/sgbridge-monitor" "$LAB/programs/sgbridge-monitor"
+cp "$here/hostile_session.py" "$LAB/programs/sgbridge-session"
+chmod 755 "$LAB/programs/sgbridge-session"
+cp "$LAB/users/robot.pub" "$LAB/programs/robot.pub"
+log=$LAB/programs/log
+use() {
+	sed -i "s,^program-directory .*,program-directory $1," "$conf"
+	"$real/sgbridge" reload -c "$conf" >/dev/null
+}
+# play SCENARIO...: a client connects and gets the hostile process.
+play() {
+	echo "$*" >"$LAB/programs/scenario"
+	: >"$log"
+	rm -f "$LAB/programs/go"
+	# Whatever the process does, the client just holds the connection.
+	in_ns client timeout 30 bash -c \
+		'exec 3<>/dev/tcp/203.0.113.1/30022; cat <&3' >/dev/null &
+	holder=$!
+}
+says() {
+	wait_for grep -q "$1" "$log"
+}
+ended() {
+	! kill -0 "$holder" 2>/dev/null
+}
+events() {
+	cat "$LAB"/events/*.jsonl
+}
+sessions() {
+	"$real/sgbridge" sessions --json -c "$conf"
+}
+# The bastion has no connection left.
+quiet() {
+	"$real/sgbridge" status --json -c "$conf" |
+		grep -q '"connections": *0'
+}
+# The monitor says so when it ends a session for what it asked.
+refusals() {
+	grep -cE 'not permitted in this phase|: malformed' "$LAB/bastion.log"
+}
+more_refusals() {
+	[ "$(refusals)" -gt "$1" ]
+}
+use "$LAB/programs"
+play silent
+ok "closing the link and staying does not evade the grace time" wait_for ended
+ok "and holds no slot" wait_for quiet
+play drip
+says dripping
+id=$(sessions | grep -o '"id": *"[^"]*"' | head -n1 | cut -d'"' -f4)
+"$real/sgbridge" end -c "$conf" "$id" >/dev/null
+ok "dripping to the agent does not delay the end" wait_for ended
+play late
+says ready
+id=$(sessions | grep -o '"id": *"[^"]*"' | head -n1 | cut -d'"' -f4)
+"$real/sgbridge" end -c "$conf" "$id" >/dev/null
+ok "no signature after the end" says 'after the end: refused'
+wait_for ended
+play other
+says 'second session'
+ok "the agent signs this login" grep -q '^own: signed' "$log"
+for what in root service 'no signature flag' 'more behind' \
+	'other certificate' 'second session'; do
+	ok "and nothing else: $what" grep -q "^$what: refused" "$log"
+done
+wait_for ended
+play stale
+says ready
+"$real/sgbridge" reload -c "$conf" >/dev/null
+touch "$LAB/programs/go"
+ok "a gate asked without a target ends it" \
+	wait_for grep -q 'session asked REQ_GATE in phase' "$LAB/bastion.log"
+ok "and nothing was granted" eval '! grep -q "got 27" "$log"'
+wait_for ended
+before=$(events | wc -l)
+play reports
+wait_for ended
+ok "reports before the login are no events" \
+	test "$(($(events | wc -l) - before))" -lt 50
+# Requests that are out of phase, or no requests at all.
+for message in '40 00000000' '42 00000005726f626f74' '43 00000000' '44' \
+	'45 000000047765623100000016' '47 0000000100000001000000000000' \
+	'49 0000000100000000' '20' '27' '60' '80' '9999' '50 00'; do
+	count=$(refusals)
+	play phase "$message"
+	ok "message $message ends the session" wait_for more_refusals "$count"
+	wait_for ended
+done
+play deaf
+ok "who stops reading is ended" wait_for ended
+ok "nothing of it is left" wait_for quiet
+
+# --- daemons that die
+use "$real"
+robot() {
+	lab_ssh robot 203.0.113.7 "$@"
+}
+open_session() {
+	robot robot+ops@web1@bastion 'echo there; exec sleep 60' \
+		>"$LAB/out" 2>"$LAB/err" </dev/null &
+	holder=$!
+	wait_for grep -q there "$LAB/out"
+}
+monitors() {
+	for pid in $(ip netns pids "$lab_tag-bastion"); do
+		grep -q '^sgbridge-monito' "/proc/$pid/comm" 2>/dev/null &&
+			! grep -q "^PPid:	$LAB_BASTION\$" "/proc/$pid/status" &&
+			echo "$pid"
+	done
+}
+open_session
+kill -KILL "$(monitors | head -n1)"
+ok "a killed monitor takes its session with it" wait_for ended
+ok "and that is an event" wait_for eval \
+	'events | grep -q "the monitor of this connection died"'
+ok "others log on as before" robot robot+ops@web1@bastion true
+open_session
+kill "$LAB_BASTION"
+wait_for test ! -e "$LAB/control"
+ok "a session outlives its daemon" kill -0 "$holder"
+lab_start "$LAB/bastion2.log" ip netns exec "$lab_tag-bastion" \
+	"$real/sgbridged" -e -c "$conf"
+LAB_BASTION=$LAB_LAST
+wait_for test -S "$LAB/control"
+ok "the next daemon knows it" wait_for eval \
+	'sessions | grep -q "\"user\": *\"robot\""'
+echo 'deny robot from any to any' >>"$LAB/policy.conf"
+"$real/sgbridge" reload -c "$conf" >/dev/null
+ok "and ends it when the policy does" wait_for ended
+lab_summary

@@ -1,0 +1,158 @@
+#!/usr/bin/python3 -I
+# A session process that was taken over: it stands in for sgbridge-session and
+# tries what SCENARIO beside it says, as root even. What it sees goes to LOG
+# beside it, a line each; hostile.sh judges. Messages: bastion/core/msg.def.
+import base64
+import os
+import socket
+import struct
+import sys
+import time
+
+HERE = os.path.dirname(sys.argv[0])
+LINK = socket.socket(fileno=3)
+
+
+def log(*words):
+    with open(HERE + '/log', 'a') as out:
+        print(*words, file=out)
+
+
+def text(value):
+    if isinstance(value, str):
+        value = value.encode()
+    return struct.pack('>I', len(value)) + value
+
+
+def send(kind, body=b''):
+    LINK.send(struct.pack('>H', kind) + body)
+
+
+def receive():
+    data, fds, _, _ = socket.recv_fds(LINK, 140000, 4)
+    if not data:
+        log('link closed')
+        sys.exit(0)
+    return struct.unpack('>H', data[:2])[0], data[2:], fds
+
+
+def drain():
+    while True:
+        log('got', receive()[0])
+
+
+def prove(name):
+    with open(HERE + '/robot.pub') as key:
+        blob = base64.b64decode(key.read().split()[1])
+    send(41, text(name) + text('ssh-ed25519') + text(blob) + b'\x01')
+    log('auth', struct.unpack('>I', receive()[1][:4])[0])
+
+
+def target(name):
+    prove(name)
+    send(44)
+    kind, _, fds = receive()
+    log('target', kind)
+    return socket.socket(fileno=fds[2]) if len(fds) > 2 else None
+
+
+def identity(agent):
+    agent.sendall(struct.pack('>IB', 1, 11))
+    want = struct.unpack('>I', agent.recv(4))[0]
+    data = b''
+    while len(data) < want:
+        data += agent.recv(want - len(data))
+    length = struct.unpack('>I', data[5:9])[0]
+    return data[9:9 + length]
+
+
+def sign(agent, cert, user='ops', session=b'\x11' * 32, service='ssh-connection',
+         flag=b'\x01', extra=b''):
+    data = (text(session) + bytes([50]) + text(user) + text(service) +
+            text('publickey') + flag +
+            text('ssh-ed25519-cert-v01@openssh.com') + text(cert) + extra)
+    request = bytes([13]) + text(cert) + text(data) + struct.pack('>I', 0)
+    try:
+        agent.sendall(struct.pack('>I', len(request)) + request)
+        answer = agent.recv(400)
+    except OSError:
+        answer = b''
+    return 'signed' if answer[4:5] == b'\x0e' else 'refused'
+
+
+def silent(_):
+    LINK.close()
+    log('closed')
+    time.sleep(120)
+
+
+def drip(_):
+    agent = target('robot+ops@web1')
+    agent.sendall(struct.pack('>I', 20000))
+    log('dripping')
+    for _ in range(60):
+        agent.send(b'\x00')
+        time.sleep(0.5)
+
+
+def late(_):
+    agent = target('robot+ops@web1')
+    cert = identity(agent)
+    log('ready')
+    receive()
+    log('after the end:', sign(agent, cert))
+    drain()
+
+
+def other(_):
+    agent = target('robot+ops@web1')
+    cert = identity(agent)
+    log('root:', sign(agent, cert, user='root'))
+    log('service:', sign(agent, cert, service='ssh-userauth'))
+    log('no signature flag:', sign(agent, cert, flag=b'\x00'))
+    log('more behind:', sign(agent, cert, extra=b'\x00'))
+    log('other certificate:', sign(agent, cert[:-1] + b'\x00'))
+    log('own:', sign(agent, cert))
+    log('second session:', sign(agent, cert, session=b'\x22' * 32))
+
+
+def stale(_):
+    target('robot+ops@dead1')
+    log('ready')
+    while not os.path.exists(HERE + '/go'):
+        time.sleep(0.05)
+    send(47, struct.pack('>II', 1, 5) + text('uptime') + struct.pack('>I', 0))
+    drain()
+
+
+def reports(_):
+    for number in range(3000):
+        send(48, struct.pack('>IIQQ', 0, 6, 1, 1) + text('/etc/%d' % number))
+    log('all sent')
+
+
+def phase(words):
+    send(int(words[1]), bytes.fromhex(words[2]) if len(words) > 2 else b'')
+    drain()
+
+
+def deaf(_):
+    prove('robot')
+    try:
+        while True:
+            send(49, struct.pack('>I', 1) + text('hosts'))
+    except OSError:
+        log('link broken')
+
+
+def main():
+    receive()
+    with open(HERE + '/scenario') as file:
+        words = file.read().split()
+    try:
+        globals()[words[0]](words)
+    except OSError as error:
+        log('error', error.__class__.__name__)
+
+
+main()
