@@ -221,7 +221,8 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
 	util-linux procps expect mandoc shellcheck python3 binutils git \
 	strace systemd dpkg-dev debootstrap lintian \
-	pamtester sudo jq faketime libpam-google-authenticator libpam-oath \
+	zstd python3-cryptography python3-paramiko rsync putty-tools \
+	dropbear-bin pamtester sudo jq faketime libpam-google-authenticator libpam-oath \
 	$(EXTRA_DEPS)
 
 deps:

@@ -23,6 +23,10 @@
 #include "core/policy.h"
 #include "core/sshkey.h"
 
+/* What a session on a target may be for. */
+#define MONITOR_SESSION_ACTIONS \
+	(POLICY_SHELL | POLICY_EXEC | POLICY_EXEC_PATTERN | POLICY_SFTP_READ | \
+		POLICY_SFTP_WRITE | POLICY_SCP | POLICY_RSYNC)
 #define CONN_ID_MAX	40
 #define MONITOR_REF_MAX 8
 #define MONITOR_MFA_MAX 16

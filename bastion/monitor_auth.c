@@ -176,6 +176,7 @@ static enum policy_mfa needed_factor(struct monitor *m, uint64_t *seconds)
 		}
 	}
 	request.target = NULL;
+	request.want = 0;
 	request.port = 0;
 	request.login = NULL;
 	if (policy_mfa_floor(m->policy, &request, &mfa, seconds) !=

@@ -192,6 +192,7 @@ bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason)
 		addr_text(&forward->decision.target_addr, address);
 		monitor_policy_request(m, address,
 			forward->decision.target_port, NULL, &request);
+		request.want = POLICY_FORWARD;
 		policy_decide(m->policy, &request, &now);
 		if (now.verdict != POLICY_PERMIT || now.approval ||
 			!policy_allows(&now, POLICY_FORWARD, NULL) ||

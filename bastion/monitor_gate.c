@@ -143,8 +143,11 @@ static bool tell(struct monitor *m, const struct gate_row *row,
 
 	if (*allow && !row->is_command)
 		return true;
-	/* An environment variable that is not on the list is routine. */
-	if (!*allow && row->request == SESSION_REQUEST_ENV)
+	/* Routine: an environment variable that is not on the list, and what
+	 * the session asks about SFTP before it knows whether it matters. */
+	if (!*allow && (row->request == SESSION_REQUEST_ENV ||
+			       row->request == SESSION_REQUEST_SFTP_READ ||
+			       row->request == SESSION_REQUEST_SFTP_WRITE))
 		return true;
 	snprintf(what, sizeof(what), "%s%s%.1100s", row->name,
 		*asked->argument ? " " : "", asked->argument);

@@ -35,6 +35,9 @@ void monitor_policy_request(const struct monitor *m, const char *target,
 	ret->port = port;
 	ret->login = login;
 	ret->now = time(NULL);
+	/* A permit for forwards alone says nothing about a session. */
+	if (target)
+		ret->want = MONITOR_SESSION_ACTIONS;
 }
 
 /* "remembered" is no factor of today's, "exempt" is none at all. */
@@ -350,6 +353,20 @@ static enum sgb_err open_target(struct monitor *m)
 	return err;
 }
 
+/* The decided login may be the request's own, or the policy's: from here on
+ * it is ours, whatever policy comes. */
+static const char *keep_login(struct monitor *m)
+{
+	char *login = strdup(m->decision.login);
+
+	if (!login)
+		return "out of memory";
+	free(m->login);
+	m->login = login;
+	m->decision.login = login;
+	return NULL;
+}
+
 enum sgb_err monitor_target(struct monitor *m, struct msg *msg)
 {
 	struct event access = {.kind = EVENT_ACCESS, .ok = true};
@@ -361,6 +378,8 @@ enum sgb_err monitor_target(struct monitor *m, struct msg *msg)
 		return err ? err : SGB_ERR_PHASE;
 	why = decide(m, &decision);
 	m->decision = decision;
+	if (!why)
+		why = keep_login(m);
 	if (!why) {
 		access.rule = decision.rule;
 		access.login = decision.login;
@@ -427,6 +446,7 @@ static const char *forward(struct monitor *m, const char *host, uint16_t port,
 	const char *why;
 
 	monitor_policy_request(m, host, port, NULL, &request);
+	request.want = POLICY_FORWARD;
 	policy_decide(m->policy, &request, decision);
 	if (decision->verdict != POLICY_PERMIT)
 		return policy_reason_text(decision->reason);
@@ -460,7 +480,8 @@ enum sgb_err monitor_jump(struct monitor *m, struct msg *msg)
 	else if (m->child_count >= m->conf->max_channels)
 		why = "too many connections inside this one";
 	else if (decision.verdict == POLICY_PERMIT &&
-		 port == decision.target_port)
+		 port == decision.target_port && decision.host_keys &&
+		 decision.host_keys[0])
 		why = jump(m, host, (uint16_t)port);
 	else
 		why = forward(m, host, (uint16_t)port, &decision);
@@ -477,8 +498,7 @@ static const char *decide_open(
 {
 	struct policy_request request;
 
-	monitor_policy_request(
-		m, m->decision.instance, m->port, m->decision.login, &request);
+	monitor_policy_request(m, m->target, m->port, m->login, &request);
 	policy_decide(m->policy, &request, decision);
 	if (decision->verdict != POLICY_PERMIT)
 		return policy_reason_text(decision->reason);
@@ -486,10 +506,11 @@ static const char *decide_open(
 		return "a stronger second factor is wanted for this target";
 	if (decision->approval && !m->approver)
 		return "this access needs an approval, and none was given";
-	if (strcmp(decision->login, m->decision.login) ||
+	if (strcmp(decision->login, m->login) ||
 		!addr_equal(&decision->target_addr, &m->decision.target_addr) ||
 		decision->target_port != m->decision.target_port)
 		return "the target has another login or address now";
+	decision->login = m->login;
 	return NULL;
 }
 

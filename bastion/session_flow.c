@@ -12,11 +12,15 @@ void flow_init(struct flow *flow)
 	memset(flow, 0, sizeof(*flow));
 }
 
+/* What was sent stays sent: the totals are asked for at the very end. */
 void flow_done(struct flow *flow)
 {
+	uint64_t sent = flow->sent;
+
 	free(flow->data);
 	free(flow->marks);
 	flow_init(flow);
+	flow->taken = flow->cleared = flow->sent = sent;
 }
 
 bool flow_wants(const struct flow *flow)

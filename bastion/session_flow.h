@@ -33,6 +33,7 @@ struct flow {
 };
 
 void flow_init(struct flow *flow);
+/* Drops what waits and frees; the totals of what was sent remain. */
 void flow_done(struct flow *flow);
 /* May more be taken now? */
 bool flow_wants(const struct flow *flow);
