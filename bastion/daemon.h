@@ -82,6 +82,10 @@ enum sgb_err connection_adopt(
 	struct daemon *d, int sock, struct msg *msg) SGB_MUST_CHECK;
 struct connection *connection_find(struct daemon *d, const char *id);
 enum sgb_err connection_end(struct connection *conn, const char *reason);
+/* Makes room by ending the oldest connection that has proved nothing. A flood
+ * so pushes out itself: a client with a key needs a fraction of a second, and
+ * whoever has shown one is not pushed out. False if there is none. */
+bool connection_evict(struct daemon *d);
 /* Has a monitor started for a client's socket. */
 enum sgb_err connection_start(struct daemon *d, int client,
 	const struct addr *source, uint16_t port, const char *local);

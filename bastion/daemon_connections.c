@@ -299,6 +299,24 @@ enum sgb_err connection_end(struct connection *conn, const char *reason)
 	return err;
 }
 
+bool connection_evict(struct daemon *d)
+{
+	struct connection *conn;
+
+	/* The list is in the order of arrival. */
+	TAILQ_FOREACH (conn, &d->connections, link)
+		if (conn->counted && conn->phase <= MONITOR_PHASE_AUTH)
+			break;
+	if (!conn)
+		return false;
+	uncount(d, conn);
+	sources_penalise(d->sources, &conn->source, MONITOR_PENALTY_NO_AUTH,
+		daemon_now_ms());
+	if (connection_end(conn, "Too busy; please try again."))
+		log_put(LOG_WARNING, "%s: eviction not delivered", conn->id);
+	return true;
+}
+
 enum sgb_err connection_start(struct daemon *d, int client,
 	const struct addr *source, uint16_t port, const char *local)
 {

@@ -111,22 +111,24 @@ static void refused(
 	daemon_event(d, source, false, EVENT_CONNECT_REFUSED, NULL, text);
 }
 
-/* NULL if the connection may come in; then it is counted. */
+/* NULL if the connection may come in; then it is counted. Only who may come
+ * in makes room for himself. */
 static const char *judge(struct daemon *d, const struct addr *source)
 {
 	if (!policy_source_known(d->policy, source))
 		return "no rule permits anybody from this address";
-	if (d->pending >= d->conf->max_startups)
-		return "max-startups reached";
 	if (d->total - d->pending >= d->conf->max_sessions)
 		return "max-sessions reached";
 	switch (sources_admit(d->sources, source, daemon_now_ms(),
 		d->conf->max_startups_source)) {
-	case SOURCES_ADMIT: return NULL;
 	case SOURCES_REFUSE_PENALTY: return "the source is under a penalty";
 	case SOURCES_REFUSE_LIMIT: return "max-startups-per-source reached";
+	case SOURCES_ADMIT: break;
 	}
-	return "refused";
+	if (d->pending < d->conf->max_startups || connection_evict(d))
+		return NULL;
+	sources_release(d->sources, source);
+	return "max-startups reached";
 }
 
 void daemon_accept(struct daemon *d, int listener)
