@@ -82,9 +82,9 @@ enum sgb_err connection_adopt(
 	struct daemon *d, int sock, struct msg *msg) SGB_MUST_CHECK;
 struct connection *connection_find(struct daemon *d, const char *id);
 enum sgb_err connection_end(struct connection *conn, const char *reason);
-/* Makes room by ending the oldest connection that has proved nothing. A flood
- * so pushes out itself: a client with a key needs a fraction of a second, and
- * whoever has shown one is not pushed out. False if there is none. */
+/* Makes room by ending the oldest connection that has not exchanged keys yet,
+ * or else has not shown one of its own. A flood so pushes out itself; whoever
+ * has shown a key is not pushed out. False if there is nobody to end. */
 bool connection_evict(struct daemon *d);
 /* Has a monitor started for a client's socket. */
 enum sgb_err connection_start(struct daemon *d, int client,

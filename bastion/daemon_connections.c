@@ -299,14 +299,23 @@ enum sgb_err connection_end(struct connection *conn, const char *reason)
 	return err;
 }
 
-bool connection_evict(struct daemon *d)
+/* The list is in the order of arrival. */
+static struct connection *oldest_in(struct daemon *d, enum monitor_phase phase)
 {
 	struct connection *conn;
 
-	/* The list is in the order of arrival. */
 	TAILQ_FOREACH (conn, &d->connections, link)
-		if (conn->counted && conn->phase <= MONITOR_PHASE_AUTH)
-			break;
+		if (conn->counted && conn->phase == phase)
+			return conn;
+	return NULL;
+}
+
+bool connection_evict(struct daemon *d)
+{
+	struct connection *conn = oldest_in(d, MONITOR_PHASE_START);
+
+	if (!conn)
+		conn = oldest_in(d, MONITOR_PHASE_AUTH);
 	if (!conn)
 		return false;
 	uncount(d, conn);

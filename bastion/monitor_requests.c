@@ -27,6 +27,8 @@ static enum sgb_err take_client(struct monitor *m, struct msg *msg)
 		return err ? err : SGB_ERR_PHASE;
 	}
 	m->client_banner = banner;
+	/* Keys are exchanged: this is somebody who speaks SSH. */
+	monitor_report_state(m);
 	return SGB_OK;
 }
 

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")/../e2e" && pwd)
 BUILD=${1:-build}
 # shellcheck source=tests/e2e/lab.sh
 . "$here/lab.sh"
-export LAB_CONF_EXTRA='max-startups 30' LAB_POLICY_EXTRA='
+export LAB_POLICY_EXTRA='
 network campus 198.51.100.0/24
 permit SysAdmins from campus to SG_Current as ops { mfa always; allow shell }'
 lab_up || exit 1
