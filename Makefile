@@ -93,6 +93,10 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
 	bastion/sgbridge_diff.o bastion/sgbridge_places.o \
 	bastion/sgbridge_keys.o bastion/topology_nft.o
+TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
+	aliyun.o aws.o)
+SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \
+	$(TOPOLOGY_READ_OBJS)
 SGBRIDGE_OBJS += $(addprefix bastion/doctor,.o _files.o _host.o _pam.o \
 	_sshd.o _targets.o)
 
@@ -131,7 +135,7 @@ sgbridge-monitor_LIBS := $(CRYPTO_LIBS) -lpam -laudit
 sgbridge-session_OBJS := $(SESSION_OBJS)
 sgbridge-session_LIBS := $(CRYPTO_LIBS) $(SSH_LIBS) $(SECCOMP_LIBS)
 sgbridge_OBJS := $(SGBRIDGE_OBJS)
-sgbridge_LIBS := $(CRYPTO_LIBS)
+sgbridge_LIBS := $(CRYPTO_LIBS) -ljansson
 sgbridge-recorder_OBJS := $(RECORDER_OBJS)
 sgbridge-recorder_LIBS := $(CRYPTO_LIBS) $(ZSTD_LIBS) -laudit
 sgbridge-audit_OBJS := $(AUDIT_OBJS)

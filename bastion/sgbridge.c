@@ -76,6 +76,22 @@ static const struct command {
 		"Exit status: 0, or 2.\n\n"
 		"  sgbridge nftables | nft -c -f -\n"
 		"  sgbridge nftables web1 | ssh root@web1 nft -f -\n"},
+	{"topology", cmd_topology, 1, -1, "import|show|check|drift|reach ...",
+		"bring in, show, check and compare security groups",
+		"  import aliyun|aws FILES...  exports as policy language\n"
+		"  show [--dot]                what the policy declares; "
+		"--dot: for Graphviz\n"
+		"  check                       what is open and should not be\n"
+		"  drift FILES...              the policy against fresh "
+		"exports\n"
+		"  reach FROM TO[:PORT]        do the groups let this "
+		"through?\n\n"
+		"Exit status: 0 good, 1 not all of it could be imported, or "
+		"something was found\n(reach: closed), 2 error.\n\n"
+		"  sgbridge topology import aliyun groups.json sg-*.json "
+		"instances.json\n"
+		"  sgbridge topology show --dot | dot -Tsvg >topology.svg\n"
+		"  sgbridge topology drift exports/*.json\n"},
 	{"status", cmd_status, 0, 0, "", "ask sgbridged how it is",
 		"  sgbridge status\n"},
 	{"sessions", cmd_sessions, 0, 0, "", "list the connections of now",
@@ -335,6 +351,7 @@ static int parse_options(
 		{"sshd-config", required_argument, NULL, 's'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
+		{"dot", no_argument, NULL, 'D'},
 	};
 	int c;
 
@@ -350,6 +367,7 @@ static int parse_options(
 		case 's': cli->sshd_config = optarg; break;
 		case 'g': cli->groups = optarg; break;
 		case 'K': cli->keys = optarg ? optarg : ""; break;
+		case 'D': cli->dot = true; break;
 		case 'A': good = set_days(cli, optarg); break;
 		case 'f': good = set_format(cli, optarg); break;
 		case 'C': good = set_colour(cli, optarg); break;

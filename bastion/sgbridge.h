@@ -17,6 +17,7 @@ struct cli {
 	bool json;
 	bool colour;
 	bool write;		 /* fmt: change the file */
+	bool dot;		 /* topology show: a picture */
 	const char *groups;	 /* Unix groups instead of NSS's: "a,b" */
 	bool connect;		 /* doctor: try the instances' ports */
 	const char *sshd_config; /* doctor: another sshd_config */
@@ -70,6 +71,7 @@ int cmd_end(struct cli *cli);
 int cmd_reload(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 
+int cmd_topology(struct cli *cli);
 /* ---- tables ---- */
 
 /* Rows of texts: aligned for people, an array of objects for programs. */

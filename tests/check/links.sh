@@ -41,7 +41,7 @@ check() {
 check sgbridged
 check sgbridge-monitor libpam libaudit
 check sgbridge-session libssh libseccomp
-check sgbridge
+check sgbridge libjansson
 check sgbridge-recorder libzstd libaudit
 check sgbridge-audit libzstd libtsm libsqlite3 libjansson libseccomp
 check sgbridge-otp liboath libqrencode libaudit

@@ -1,0 +1,106 @@
+/*
+ * sgbridge topology: brings the security groups of a cloud into the policy's
+ * language, shows and checks what a policy declares, and says where a fresh
+ * export differs from it. Reads files that the administrator names; changes
+ * nothing, and never talks to a cloud.
+ */
+#include "topology.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OUT_MAX (64u * 1024 * 1024)
+
+bool topology_compile(struct topology *topology, struct buf *text,
+	struct policy_source **source, struct policy **policy)
+{
+	struct diag diag;
+	enum sgb_err err;
+
+	topology_finish(topology);
+	topology_write(topology, text);
+	err = topology->failed ? SGB_ERR_NOMEM : buf_error(text);
+	diag_init(&diag);
+	if (!err)
+		err = policy_source_text(
+			"import", text->data, text->len, source);
+	if (!err)
+		err = policy_compile(*source, policy, &diag);
+	if (err && !topology->quiet) {
+		diag_print(&diag, stderr, false);
+		cli_fail("%s", sgb_err_text(err));
+	}
+	diag_done(&diag);
+	return !err;
+}
+
+static bool read_all(
+	struct topology *topology, const char *format, int count, char **paths)
+{
+	int i;
+
+	if (count > TOPOLOGY_MAX_FILES) {
+		cli_fail("more than %d files", TOPOLOGY_MAX_FILES);
+		return false;
+	}
+	for (i = 0; i < count; i++)
+		(void)topology_read_file(topology, format, paths[i]);
+	if (topology->failed)
+		cli_fail("out of memory, or too many things in one file");
+	return !topology->failed && !topology->errors;
+}
+
+bool topology_read_policy(struct topology *topology, const char *format,
+	int count, char **paths, struct buf *text,
+	struct policy_source **source, struct policy **policy)
+{
+	return read_all(topology, format, count, paths) &&
+	       topology_compile(topology, text, source, policy) &&
+	       !topology->errors;
+}
+
+static int import(struct cli *cli)
+{
+	const char *format = cli->argc > 1 ? cli->argv[1] : "";
+	struct topology topology;
+	struct buf text;
+	int status = CLI_ERROR;
+
+	if (cli->argc < 3 ||
+		(strcmp(format, "aliyun") && strcmp(format, "aws")))
+		return cli_fail(
+			"usage: sgbridge topology import aliyun|aws FILES...");
+	topology_init(&topology);
+	buf_init(&text, OUT_MAX);
+	if (topology_read_policy(&topology, format, cli->argc - 2,
+		    cli->argv + 2, &text, &cli->source, &cli->policy)) {
+		cli_print(&text);
+		status = topology.lost ? CLI_NO : CLI_YES;
+	}
+	if (topology.lost || topology.errors)
+		cli_fail("%zu not expressed, %zu errors", topology.lost,
+			topology.errors);
+	buf_done(&text);
+	topology_done(&topology);
+	return status;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct cli *cli);
+} verbs[] = {
+	{"import", import},
+	{"reach", topology_reach},
+};
+
+int cmd_topology(struct cli *cli)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (!strcmp(verbs[i].name, cli->argv[0]))
+			return verbs[i].run(cli);
+	return cli_fail("unknown command \"topology %s\": sgbridge topology "
+			"--help lists them",
+		cli->argv[0]);
+}
