@@ -73,7 +73,7 @@ CORE := $(addprefix $(BUILD)/bastion/core/,$(CORE_OBJS) $(POLICY_OBJS))
 SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_listen.o bastion/daemon_connections.o \
 	bastion/daemon_control.o bastion/daemon_event.o \
-	bastion/daemon_nursery.o bastion/sources.o \
+	bastion/daemon_nursery.o bastion/daemon_metrics.o bastion/sources.o \
 	bastion/cert.o
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \

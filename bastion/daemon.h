@@ -35,6 +35,13 @@ struct connection {
 };
 TAILQ_HEAD(connections, connection);
 
+/* Since the start; counters.def. */
+struct counters {
+#define X(field, metric, labels, help) uint64_t field;
+#include "counters.def"
+#undef X
+};
+
 struct daemon {
 	const char *conf_path;
 	bool to_stderr;
@@ -50,6 +57,7 @@ struct daemon {
 	struct sources *sources;
 	struct connections connections;
 	size_t total, pending;
+	struct counters counters;
 	uint64_t refused; /* since the last summary */
 	uint64_t refused_ms;
 	bool stopping;
@@ -99,6 +107,9 @@ enum sgb_err daemon_nursery_fork(struct daemon *d,
 	const char *local) SGB_MUST_CHECK;
 /* It closed its socket: it died. */
 void daemon_nursery_gone(struct daemon *d);
+
+/* daemon_metrics.c: appends all of it in Prometheus' text format. */
+void daemon_metrics(const struct daemon *d, struct buf *out);
 
 /* daemon_control.c: one request of the sgbridge command. */
 void daemon_control(struct daemon *d);

@@ -78,9 +78,27 @@ static enum sgb_err on_state(
 	take_text(&conn->login, reader_cstring(&msg->reader, 256));
 	take_text(&conn->rec_id, reader_cstring(&msg->reader, 64));
 	take_text(&conn->parent, reader_cstring(&msg->reader, 64));
-	if (conn->phase >= MONITOR_PHASE_WAITING)
+	if (conn->phase >= MONITOR_PHASE_WAITING && conn->counted) {
+		d->counters.logons++;
 		uncount(d, conn);
+	}
 	return reader_end(&msg->reader);
+}
+
+static void penalise(struct daemon *d, const struct connection *conn,
+	enum monitor_penalty kind)
+{
+	uint64_t *const counters[] = {
+		[MONITOR_PENALTY_AUTH] = &d->counters.penalty_auth,
+		[MONITOR_PENALTY_NO_AUTH] = &d->counters.penalty_no_auth,
+		[MONITOR_PENALTY_CRASH] = &d->counters.penalty_crash,
+		[MONITOR_PENALTY_GRACE] = &d->counters.penalty_grace,
+	};
+
+	if ((size_t)kind < sizeof(counters) / sizeof(counters[0]) &&
+		counters[kind])
+		++*counters[kind];
+	sources_penalise(d->sources, &conn->source, kind, daemon_now_ms());
 }
 
 static enum sgb_err on_penalty(
@@ -90,8 +108,7 @@ static enum sgb_err on_penalty(
 	enum sgb_err err = reader_end(&msg->reader);
 
 	if (!err)
-		sources_penalise(d->sources, &conn->source,
-			(enum monitor_penalty)kind, daemon_now_ms());
+		penalise(d, conn, (enum monitor_penalty)kind);
 	return err;
 }
 
@@ -255,9 +272,11 @@ void connection_poll(struct daemon *d, struct connection *conn)
 	/* A monitor says that it is closing; its kernel does when it was
 	 * killed. Its session process ends with it. */
 	if (conn->phase > MONITOR_PHASE_AUTH &&
-		conn->phase != MONITOR_PHASE_CLOSING)
+		conn->phase != MONITOR_PHASE_CLOSING) {
+		d->counters.monitors_died++;
 		daemon_event(d, &conn->source, false, EVENT_SESSION_CRASH,
 			conn->id, "the monitor of this connection died");
+	}
 	connection_close(d, conn);
 }
 
@@ -319,8 +338,8 @@ bool connection_evict(struct daemon *d)
 	if (!conn)
 		return false;
 	uncount(d, conn);
-	sources_penalise(d->sources, &conn->source, MONITOR_PENALTY_NO_AUTH,
-		daemon_now_ms());
+	penalise(d, conn, MONITOR_PENALTY_NO_AUTH);
+	d->counters.evicted++;
 	if (connection_end(conn, "Too busy; please try again."))
 		log_put(LOG_WARNING, "%s: eviction not delivered", conn->id);
 	return true;

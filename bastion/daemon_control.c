@@ -132,12 +132,20 @@ static uint32_t do_reload(struct daemon *d, struct msg *msg, struct buf *out)
 	return err ? EX_CONFIG : 0;
 }
 
+static uint32_t do_metrics(struct daemon *d, struct msg *msg, struct buf *out)
+{
+	(void)msg;
+	daemon_metrics(d, out);
+	return 0;
+}
+
 static const struct control_row {
 	enum msg_type type;
 	uint32_t (*run)(struct daemon *, struct msg *, struct buf *);
 } rows[] = {
 	{MSG_CTL_LIST, do_list},
 	{MSG_CTL_STATUS, do_status},
+	{MSG_CTL_METRICS, do_metrics},
 	{MSG_CTL_END, do_end},
 	{MSG_CTL_RELOAD, do_reload},
 };

@@ -115,20 +115,28 @@ static void refused(
  * in makes room for himself. */
 static const char *judge(struct daemon *d, const struct addr *source)
 {
-	if (!policy_source_known(d->policy, source))
+	if (!policy_source_known(d->policy, source)) {
+		d->counters.refused_source++;
 		return "no rule permits anybody from this address";
-	if (d->total - d->pending >= d->conf->max_sessions)
-		return "max-sessions reached";
+	}
 	switch (sources_admit(d->sources, source, daemon_now_ms(),
 		d->conf->max_startups_source)) {
-	case SOURCES_REFUSE_PENALTY: return "the source is under a penalty";
-	case SOURCES_REFUSE_LIMIT: return "max-startups-per-source reached";
 	case SOURCES_ADMIT: break;
+	case SOURCES_REFUSE_PENALTY:
+		d->counters.refused_penalty++;
+		return "the source is under a penalty";
+	case SOURCES_REFUSE_LIMIT:
+		d->counters.refused_limit++;
+		return "max-startups-per-source reached";
 	}
-	if (d->pending < d->conf->max_startups || connection_evict(d))
+	if (d->total - d->pending < d->conf->max_sessions &&
+		(d->pending < d->conf->max_startups || connection_evict(d))) {
+		d->counters.accepted++;
 		return NULL;
+	}
+	d->counters.refused_limit++;
 	sources_release(d->sources, source);
-	return "max-startups reached";
+	return "max-sessions or max-startups reached";
 }
 
 void daemon_accept(struct daemon *d, int listener)

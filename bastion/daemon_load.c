@@ -184,6 +184,10 @@ enum sgb_err daemon_reload(struct daemon *d, char *text, size_t text_len)
 		log_put(LOG_ERR, "reload refused, the old policy stays: %s",
 			text);
 	}
+	if (err)
+		d->counters.reloads_failed++;
+	else
+		d->counters.reloads++;
 	daemon_event(d, NULL, !err, EVENT_CONFIG, "reload", err ? text : NULL);
 	loaded_done(&loaded);
 	diag_done(&diag);

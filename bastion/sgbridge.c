@@ -103,6 +103,10 @@ static const struct command {
 		"read settings and policy again, and apply them to live "
 		"sessions",
 		"  sgbridge reload\n"},
+	{"metrics", cmd_metrics, 0, 0, "",
+		"print counters in Prometheus' text format",
+		"For node_exporter's textfile collector, for instance:\n\n"
+		"  sgbridge metrics >/var/lib/node_exporter/sgbridge.prom\n"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -347,11 +351,11 @@ static int parse_options(
 		{"color", required_argument, NULL, 'C'},
 		{"colour", required_argument, NULL, 'C'},
 		{"write", no_argument, NULL, 'w'},
+		{"dot", no_argument, NULL, 'D'},
 		{"connect", no_argument, NULL, 'k'},
 		{"sshd-config", required_argument, NULL, 's'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
-		{"dot", no_argument, NULL, 'D'},
 	};
 	int c;
 
@@ -363,11 +367,11 @@ static int parse_options(
 		case 'c': cli->config = optarg; break;
 		case 'j': cli->json = true; break;
 		case 'w': cli->write = true; break;
+		case 'D': cli->dot = true; break;
 		case 'k': cli->connect = true; break;
 		case 's': cli->sshd_config = optarg; break;
 		case 'g': cli->groups = optarg; break;
 		case 'K': cli->keys = optarg ? optarg : ""; break;
-		case 'D': cli->dot = true; break;
 		case 'A': good = set_days(cli, optarg); break;
 		case 'f': good = set_format(cli, optarg); break;
 		case 'C': good = set_colour(cli, optarg); break;

@@ -69,9 +69,10 @@ int cmd_status(struct cli *cli);
 int cmd_sessions(struct cli *cli);
 int cmd_end(struct cli *cli);
 int cmd_reload(struct cli *cli);
+int cmd_metrics(struct cli *cli);
 int cmd_doctor(struct cli *cli);
-
 int cmd_topology(struct cli *cli);
+
 /* ---- tables ---- */
 
 /* Rows of texts: aligned for people, an array of objects for programs. */

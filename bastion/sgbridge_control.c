@@ -281,6 +281,20 @@ int cmd_end(struct cli *cli)
 	return print_result(cli, &question);
 }
 
+int cmd_metrics(struct cli *cli)
+{
+	struct msg question;
+	uint32_t status = 0;
+	char *text;
+
+	msg_init(&question, MSG_CTL_METRICS);
+	if (!control(cli, &question, &status, &text))
+		return CLI_ERROR;
+	fputs(text, stdout);
+	free(text);
+	return (int)status;
+}
+
 int cmd_reload(struct cli *cli)
 {
 	struct msg question;

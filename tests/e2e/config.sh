@@ -133,6 +133,18 @@ cp "$LAB/policy.good" "$LAB/policy.conf"
 ok "the first policy again" reload
 ok "and they are permitted again" still
 
+metrics() {
+	"$BUILD/sgbridge" metrics -c "$conf" >"$LAB/metrics" &&
+		grep -q '^sgbridge_reloads_total{result="failed"} 1$' \
+			"$LAB/metrics" &&
+		grep -qE '^sgbridge_logons_total [1-9]' "$LAB/metrics" &&
+		[ "$(grep -c '^# TYPE sgbridge_refused_total counter' \
+			"$LAB/metrics")" -eq 1 ] &&
+		! grep -vE '^(# (HELP|TYPE) sgbridge_[a-z_]+ .+|sgbridge_[a-z_]+(\{[a-z]+="[a-z-]+"\})? [0-9]+)$' \
+			"$LAB/metrics"
+}
+ok "metrics say what happened" metrics
+
 # --- an administrator ends a session
 robot robot+ops@web1@bastion 'echo there; exec sleep 60' >"$LAB/out.s" \
 	2>"$LAB/err.s" </dev/null &
