@@ -91,7 +91,7 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_explain.o bastion/sgbridge_check.o \
 	bastion/sgbridge_lint.o bastion/sgbridge_shadow.o \
 	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
-	bastion/sgbridge_diff.o bastion/sgbridge_places.o \
+	bastion/sgbridge_diff.o bastion/sgbridge_replay.o bastion/sgbridge_places.o \
 	bastion/sgbridge_keys.o bastion/topology_nft.o
 TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
 	aliyun.o aws.o)

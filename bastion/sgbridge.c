@@ -56,6 +56,11 @@ static const struct command {
 		"compare two policies by what they allow, not by their text",
 		"Exit status: 0 the same, 1 different, 2 error.\n\n"
 		"  sgbridge diff /etc/sgbridge/policy.conf draft.conf\n"},
+	{"replay", cmd_replay, 1, 1, "NEW [--since TIME] [--events DIR]",
+		"judge past connections by a new policy",
+		"Lists what it would have refused of what the event trail "
+		"tells. Exit status:\n0 nothing, 1 something, 2 error.\n\n"
+		"  sgbridge replay draft.conf --since 30d\n"},
 	{"fmt", cmd_fmt, 0, 1, "[-w] [FILE]",
 		"print a policy file in its usual form; -w: write it back",
 		"Exit status: 0, or 2 for a file that is not a policy.\n\n"
@@ -352,6 +357,8 @@ static int parse_options(
 		{"colour", required_argument, NULL, 'C'},
 		{"write", no_argument, NULL, 'w'},
 		{"dot", no_argument, NULL, 'D'},
+		{"since", required_argument, NULL, 'S'},
+		{"events", required_argument, NULL, 'E'},
 		{"connect", no_argument, NULL, 'k'},
 		{"sshd-config", required_argument, NULL, 's'},
 		{"help", no_argument, NULL, 'h'},
@@ -368,6 +375,8 @@ static int parse_options(
 		case 'j': cli->json = true; break;
 		case 'w': cli->write = true; break;
 		case 'D': cli->dot = true; break;
+		case 'S': cli->since = optarg; break;
+		case 'E': cli->events = optarg; break;
 		case 'k': cli->connect = true; break;
 		case 's': cli->sshd_config = optarg; break;
 		case 'g': cli->groups = optarg; break;

@@ -20,6 +20,8 @@ struct cli {
 	bool dot;		 /* topology show: a picture */
 	const char *groups;	 /* Unix groups instead of NSS's: "a,b" */
 	bool connect;		 /* doctor: try the instances' ports */
+	const char *since;	 /* replay: how far back, "30d" */
+	const char *events;	 /* replay: folder of the trail */
 	const char *sshd_config; /* doctor: another sshd_config */
 	const char *keys;	 /* check: folder of authorized_keys, or "" */
 	unsigned int max_days;	 /* check: keys older than this */
@@ -63,6 +65,7 @@ int cmd_explain(struct cli *cli);
 int cmd_who_can(struct cli *cli);
 int cmd_what_can(struct cli *cli);
 int cmd_diff(struct cli *cli);
+int cmd_replay(struct cli *cli);
 int cmd_fmt(struct cli *cli);
 int cmd_nftables(struct cli *cli);
 int cmd_status(struct cli *cli);

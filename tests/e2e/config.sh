@@ -133,6 +133,16 @@ cp "$LAB/policy.good" "$LAB/policy.conf"
 ok "the first policy again" reload
 ok "and they are permitted again" still
 
+replay() {
+	"$BUILD/sgbridge" replay "$LAB/policy.good" -c "$conf" >"$LAB/out" &&
+		grep -qE '^0 of [1-9][0-9]* connections' "$LAB/out" || return 1
+	{ cat "$LAB/policy.good" && echo 'deny robot from any to any'; } \
+		>"$LAB/policy.draft"
+	"$BUILD/sgbridge" replay "$LAB/policy.draft" -c "$conf" \
+		--since 1d >"$LAB/out"
+	[ $? -eq 1 ] && grep -q 'robot.*203.0.113.7.*ops@web1:22' "$LAB/out"
+}
+ok "a draft is judged by what happened" replay
 metrics() {
 	"$BUILD/sgbridge" metrics -c "$conf" >"$LAB/metrics" &&
 		grep -q '^sgbridge_reloads_total{result="failed"} 1$' \
