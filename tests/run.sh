@@ -43,13 +43,13 @@ for program in "$build"/tests/unit/*; do
 	[ -x "$program" ] && [ -f "$program" ] &&
 		try "unit/${program##*/}" "$program"
 done
-export BUILD=$build
 for script in tests/check/*.sh tests/pam/*.sh tests/e2e/*.sh \
 	tests/fault/*.sh; do
 	[ -x "$script" ] && try "${script#tests/}" "$script" "$build"
 done
+# These take names of cases as arguments.
 for script in tests/session/*.sh; do
-	[ -x "$script" ] && try "${script#tests/}" "$script"
+	[ -x "$script" ] && try "${script#tests/}" env BUILD="$build" "$script"
 done
 if [ -z "${SGB_QUICK:-}" ]; then
 	try packages/deb.sh tests/packages/deb.sh "$build"

@@ -6,13 +6,13 @@ cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
-export SANITIZE=address,undefined
-make --no-print-directory -j2 SANITIZE=$SANITIZE all unit >"$log/make" 2>&1 || {
+build="build-san"
+make --no-print-directory -j2 BUILD="$build" SANITIZE=address,undefined \
+	all unit >"$log/make" 2>&1 || {
 	tail -n 20 "$log/make"
 	echo "0 passed, 1 failed"
 	exit 1
 }
-build="build-san"
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=99
 
@@ -40,9 +40,8 @@ for program in "$build"/tests/unit/*; do
 	[ -x "$program" ] && [ -f "$program" ] &&
 		judge "san/unit/${program##*/}" "$program"
 done
-export BUILD=$build
-judge san/session/relay.sh tests/session/relay.sh
-for script in tests/pam/sshd.sh tests/e2e/main.sh; do
+judge san/session/relay.sh env BUILD="$build" tests/session/relay.sh
+for script in tests/pam/sshd.sh tests/e2e/*.sh; do
 	[ -x "$script" ] && judge "san/${script#tests/}" "$script" "$build"
 done
 echo "$passed passed, $failed failed"
