@@ -336,3 +336,55 @@ enum sgb_err authkeys_check(const char *folder, const char *user,
 	buf_done(&text);
 	return err;
 }
+
+/* "SHA256:..." or "type base64 [comment]"; SGB_OK: another key. */
+static enum sgb_err revoked_line(const char *line, const uint8_t *blob,
+	size_t blob_len, const char *fingerprint)
+{
+	size_t len;
+
+	line += strspn(line, " \t");
+	len = strcspn(line, " \t\r");
+	if (!len || *line == '#')
+		return SGB_OK;
+	if (starts_with_type(line))
+		return same_key(line, blob, blob_len) ? SGB_ERR_DENIED : SGB_OK;
+	if (strncmp(line, "SHA256:", 7) || len != strlen(fingerprint))
+		return SGB_ERR_FORMAT;
+	return strncmp(line, fingerprint, len) ? SGB_OK : SGB_ERR_DENIED;
+}
+
+enum sgb_err authkeys_revoked(const char *path, const uint8_t *blob,
+	size_t blob_len, const char *fingerprint, char *why, size_t why_len)
+{
+	enum sgb_err err;
+	unsigned int number = 0;
+	char *line, *next;
+	struct buf text;
+
+	buf_init(&text, AUTHKEYS_MAX_BYTES);
+	err = file_read(path, FILE_TRUST_ROOT, &text, why, why_len);
+	buf_put_u8(&text, '\0');
+	if (!err)
+		err = buf_error(&text);
+	/* A NUL inside would hide what follows. */
+	if (!err && strlen((char *)text.data) + 1 != text.len)
+		err = SGB_ERR_FORMAT;
+	for (line = (char *)text.data; !err && line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		number++;
+		err = revoked_line(line, blob, blob_len, fingerprint);
+	}
+	if (err == SGB_ERR_DENIED)
+		snprintf(why, why_len, "%s:%u: the key is revoked", path,
+			number);
+	else if (err == SGB_ERR_FORMAT)
+		snprintf(why, why_len,
+			"%s:%u: expected a public key or its SHA256: "
+			"fingerprint; all keys are refused",
+			path, number);
+	buf_done(&text);
+	return err;
+}

@@ -35,6 +35,14 @@ enum sgb_err authkeys_check(const char *folder, const char *user,
 	const uint8_t *blob, size_t blob_len, const struct addr *source,
 	time_t now, struct authkeys_limits *ret, char *why,
 	size_t why_len) SGB_MUST_CHECK;
+/*
+ * Is the key on the list of revoked ones? SGB_OK: no. SGB_ERR_DENIED: yes.
+ * Other errors: the list cannot be read or understood, and the caller denies.
+ * fingerprint is the key's, as ssh-keygen prints it.
+ */
+enum sgb_err authkeys_revoked(const char *path, const uint8_t *blob,
+	size_t blob_len, const char *fingerprint, char *why,
+	size_t why_len) SGB_MUST_CHECK;
 /* One line (without its newline), for the tests and the fuzzer. */
 enum sgb_err authkeys_line(const char *line, const uint8_t *blob,
 	size_t blob_len, const struct addr *source, time_t now,

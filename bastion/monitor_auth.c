@@ -71,6 +71,14 @@ static enum sgb_err offer_read(struct offer *offer, struct msg *msg)
 	return reader_end(rd);
 }
 
+static bool revoked(const struct monitor *m, const uint8_t *blob, size_t len,
+	const char *fingerprint, char *why, size_t why_len)
+{
+	return *m->conf->revoked_keys &&
+	       authkeys_revoked(m->conf->revoked_keys, blob, len, fingerprint,
+		       why, why_len);
+}
+
 /* Is this key, from this address, one that user may use at all? */
 static bool offer_acceptable(struct monitor *m, struct offer *offer,
 	struct authkeys_limits *limits, char *why, size_t why_len)
@@ -91,6 +99,9 @@ static bool offer_acceptable(struct monitor *m, struct offer *offer,
 			offer->key.name, offer->key.bits);
 		return false;
 	}
+	if (revoked(m, offer->blob, offer->blob_len, offer->key.fingerprint,
+		    why, why_len))
+		return false;
 	return !authkeys_check(m->conf->authorized_keys, offer->user,
 		offer->blob, offer->blob_len, &m->source, time(NULL), limits,
 		why, why_len);
@@ -126,6 +137,10 @@ bool monitor_key_permitted(struct monitor *m, const char **ret_reason)
 		return false;
 	*ret_reason = "no rule permits the person any more";
 	if (!person_permitted(m, m->user, m->groups))
+		return false;
+	*ret_reason = "the key is revoked";
+	if (revoked(m, m->key_blob, m->key_blob_len, m->key.fingerprint, why,
+		    sizeof(why)))
 		return false;
 	*ret_reason = "the key is no longer the person's";
 	return !authkeys_check(m->conf->authorized_keys, m->user, m->key_blob,

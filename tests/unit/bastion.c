@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -134,6 +135,51 @@ static void test_authkeys_options(void **state)
 	assert_int_equal(try_line("from=\"203.0.113.9 " KEY_TEXT, NULL),
 		SGB_ERR_NOTFOUND);
 	assert_int_equal(try_line("no-pty,, " KEY_TEXT, NULL), SGB_ERR_DENIED);
+}
+
+static enum sgb_err try_revoked(const char *text)
+{
+	char folder[] = "/tmp/sgb-revoked.XXXXXX", path[64], why[256];
+	struct sshkey key;
+	enum sgb_err err;
+	FILE *file;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/list", folder);
+	if (text) {
+		file = fopen(path, "we");
+		assert_non_null(file);
+		fputs(text, file);
+		fclose(file);
+		assert_int_equal(chmod(path, 0644), 0);
+	}
+	assert_int_equal(sshkey_parse(blob, sizeof(blob), &key), SGB_OK);
+	err = authkeys_revoked(
+		path, blob, sizeof(blob), key.fingerprint, why, sizeof(why));
+	(void)unlink(path);
+	(void)rmdir(folder);
+	return err;
+}
+
+static void test_revoked(void **state)
+{
+	char line[128];
+	struct sshkey key;
+
+	(void)state;
+	assert_int_equal(sshkey_parse(blob, sizeof(blob), &key), SGB_OK);
+	assert_int_equal(try_revoked(""), SGB_OK);
+	assert_int_equal(try_revoked("# none yet\n\n"), SGB_OK);
+	assert_int_equal(
+		try_revoked(KEY_TEXT " lost laptop\n"), SGB_ERR_DENIED);
+	snprintf(line, sizeof(line), "# one\n%s lost", key.fingerprint);
+	assert_int_equal(try_revoked(line), SGB_ERR_DENIED);
+	line[20] ^= 1;
+	assert_int_equal(try_revoked(line), SGB_OK);
+	/* What is not understood, or not there, refuses. */
+	assert_int_equal(try_revoked("MD5:aa:bb\n"), SGB_ERR_FORMAT);
+	assert_int_equal(try_revoked("SHA256:short\n"), SGB_ERR_FORMAT);
+	assert_int_equal(try_revoked(NULL), SGB_ERR_NOTFOUND);
 }
 
 static void check_name(const char *text, const char *user, const char *login,
@@ -341,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_authkeys_from),
 		cmocka_unit_test(test_authkeys_expiry),
 		cmocka_unit_test(test_authkeys_options),
+		cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_certificate),
 		cmocka_unit_test(test_ca_file),
