@@ -181,7 +181,7 @@ lab_conf() {
 		otp-directory     $LAB/otp
 		penalty-exempt    203.0.113.0/24 2001:db8:7::/64
 		max-startups-per-source 200
-		audit             try
+		audit             ${LAB_AUDIT:-try}
 		${LAB_CONF_EXTRA:-}
 	END
 	cat >"$LAB/pam.d/sgbridge" <<-END
