@@ -90,6 +90,8 @@ static const struct {
 	int (*run)(struct cli *cli);
 } verbs[] = {
 	{"import", import},
+	{"show", topology_show},
+	{"check", topology_check},
 	{"reach", topology_reach},
 };
 
