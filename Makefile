@@ -263,9 +263,10 @@ lint:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := session_sftp sshkey authinfo otp container journal policy
+FUZZ := conf authkeys session_sftp sshkey authinfo otp container journal policy
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
+FUZZ_authkeys_OBJS := bastion/authkeys.o bastion/monitor_name.o
 FUZZ_authinfo_OBJS := pam_module/authinfo.o
 FUZZ_otp_OBJS := $(OTP_STORE_OBJS) pam_module/otp_import.o pam_module/otp_uri.o
 FUZZ_otp_LIBS := -loath

@@ -207,6 +207,15 @@ static enum sgb_err check_secret(const char *path)
 	return SGB_OK;
 }
 
+static enum sgb_err check_some(
+	const char *setting, const struct conf_list *list)
+{
+	if (list->count)
+		return SGB_OK;
+	fprintf(stderr, "sgbridged: %s: at least one is needed\n", setting);
+	return SGB_ERR_NOTFOUND;
+}
+
 static enum sgb_err check_folder(const char *path)
 {
 	char why[PATH_MAX + 200];
@@ -282,6 +291,8 @@ enum sgb_err daemon_check_files(const struct conf *conf)
 		if (err && !result) \
 			result = err; \
 	} while (0)
+	CHECK(check_some("listen", &conf->listen));
+	CHECK(check_some("host-key", &conf->host_keys));
 	for (i = 0; i < conf->host_keys.count; i++)
 		CHECK(check_secret(conf->host_keys.items[i]));
 	CHECK(cert_ca_load(conf->user_ca, &ca, why, sizeof(why)));

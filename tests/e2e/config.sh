@@ -68,6 +68,9 @@ with "$LAB/c7" 's/^session-user .*/session-user root/'
 ok "a session user that is root" complains 78 'other than root' \
 	"$BUILD/sgbridged" -t -c "$LAB/c7"
 with "$LAB/c8" 's/^policy .*/policy \/none\/policy.conf/'
+with "$LAB/c14" 's/^host-key .*/host-key ""/'
+ok "no host key" complains 78 'host-key: at least one' \
+	"$BUILD/sgbridged" -t -c "$LAB/c14"
 ok "no policy" complains 78 'policy.conf' "$BUILD/sgbridged" -t -c "$LAB/c8"
 sed 's/^permit SysAdmins from office/permit SysAdmins from ofice/' \
 	"$LAB/policy.conf" >"$LAB/p9"
