@@ -97,6 +97,7 @@ TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
 	aliyun.o aws.o)
 SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \
 	bastion/topology_show.o bastion/topology_check.o \
+	bastion/topology_drift.o \
 	$(TOPOLOGY_READ_OBJS)
 SGBRIDGE_OBJS += $(addprefix bastion/doctor,.o _files.o _host.o _pam.o \
 	_sshd.o _targets.o)
@@ -177,7 +178,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core bastion diag policy policy_naive policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator
+UNIT := core bastion diag policy policy_naive policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_bastion_OBJS := bastion/authkeys.o bastion/cert.o bastion/monitor_name.o \
@@ -194,6 +195,8 @@ $(BUILD)/tests/unit/pam: | $(BUILD)/pam_sgbridge.so
 UNIT_kaudit_LIBS := -laudit -Wl,--wrap=audit_open,--wrap=audit_close \
 	-Wl,--wrap=audit_log_user_message
 UNIT_event_LIBS := -ljansson
+UNIT_topology_OBJS := $(TOPOLOGY_READ_OBJS)
+UNIT_topology_LIBS := -ljansson
 
 unit: $(addprefix $(BUILD)/tests/unit/,$(UNIT))
 
@@ -263,7 +266,9 @@ lint:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf authkeys session_sftp sshkey authinfo otp container journal policy
+FUZZ := conf authkeys session_sftp sshkey authinfo otp container journal policy topology
+FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
+FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
 FUZZ_authkeys_OBJS := bastion/authkeys.o bastion/monitor_name.o

@@ -11,29 +11,6 @@
 
 #define OUT_MAX (64u * 1024 * 1024)
 
-bool topology_compile(struct topology *topology, struct buf *text,
-	struct policy_source **source, struct policy **policy)
-{
-	struct diag diag;
-	enum sgb_err err;
-
-	topology_finish(topology);
-	topology_write(topology, text);
-	err = topology->failed ? SGB_ERR_NOMEM : buf_error(text);
-	diag_init(&diag);
-	if (!err)
-		err = policy_source_text(
-			"import", text->data, text->len, source);
-	if (!err)
-		err = policy_compile(*source, policy, &diag);
-	if (err && !topology->quiet) {
-		diag_print(&diag, stderr, false);
-		cli_fail("%s", sgb_err_text(err));
-	}
-	diag_done(&diag);
-	return !err;
-}
-
 static bool read_all(
 	struct topology *topology, const char *format, int count, char **paths)
 {
@@ -92,6 +69,7 @@ static const struct {
 	{"import", import},
 	{"show", topology_show},
 	{"check", topology_check},
+	{"drift", topology_drift},
 	{"reach", topology_reach},
 };
 

@@ -93,6 +93,9 @@ void *topology_grow(struct topology *topology, void **at, size_t *count,
 
 /* ---- reports ---- */
 
+static void report(const struct topology *topology, const char *level,
+	const char *where, const char *fmt, va_list args) SGB_PRINTF(4, 0);
+
 /* Names in it are a stranger's: no byte of theirs steers the terminal. */
 static void report(const struct topology *topology, const char *level,
 	const char *where, const char *fmt, va_list args)

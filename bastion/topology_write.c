@@ -419,3 +419,27 @@ void topology_write(struct topology *topology, struct buf *out)
 		put_group(out, topology, &topology->groups.at[i]);
 	}
 }
+
+bool topology_compile(struct topology *topology, struct buf *text,
+	struct policy_source **source, struct policy **policy)
+{
+	struct diag diag;
+	enum sgb_err err;
+
+	topology_finish(topology);
+	topology_write(topology, text);
+	err = topology->failed ? SGB_ERR_NOMEM : buf_error(text);
+	diag_init(&diag);
+	if (!err)
+		err = policy_source_text(
+			"import", text->data, text->len, source);
+	if (!err)
+		err = policy_compile(*source, policy, &diag);
+	if (err) {
+		if (!topology->quiet)
+			diag_print(&diag, stderr, false);
+		topology_wrong(topology, "import", "%s", sgb_err_text(err));
+	}
+	diag_done(&diag);
+	return !err;
+}
