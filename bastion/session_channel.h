@@ -99,6 +99,7 @@ struct channel {
 	uint64_t kept; /* bytes of output recorded under PAYLOAD_LIMITED */
 	struct sftp_watch *sftp;
 	struct sftp_filter *filter; /* where not all is granted */
+	bool unwatched;		    /* sftp lost the thread: nothing passes */
 
 	bool client_eof, client_closed; /* noted by callbacks */
 	bool target_eof, target_closed;

@@ -134,8 +134,11 @@ static enum sgb_err put_piece(
 		if (!seq)
 			return SGB_ERR_CLOSED;
 	}
-	if (ch->sftp && flow != &ch->err)
-		sftp_watch_bytes(ch->sftp, flow == &ch->in, data, len);
+	if (ch->sftp && flow != &ch->err &&
+		sftp_watch_bytes(ch->sftp, flow == &ch->in, data, len)) {
+		ch->unwatched = true;
+		return SGB_ERR_FORMAT;
+	}
 	return flow_put(flow, data, len, seq);
 }
 
@@ -173,17 +176,18 @@ int channel_take(
 	const uint8_t *bytes = data;
 	uint32_t done = 0;
 
-	while (done < len) {
+	while (done < len && !ch->unwatched) {
 		size_t piece = len - done < PIECE_MAX ? len - done : PIECE_MAX;
 
 		if (take_piece(ch, flow, bytes + done, piece)) {
 			ch->session->busy = true;
-			if (!ch->session->record.lost)
+			if (!ch->session->record.lost && !ch->unwatched)
 				ch->session->over = true;
-			return (int)done;
+			break;
 		}
 		done += (uint32_t)piece;
 	}
 	ch->session->busy = true;
-	return (int)done;
+	/* What cannot be followed goes nowhere; the channel is about to end. */
+	return ch->unwatched ? (int)len : (int)done;
 }

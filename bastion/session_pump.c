@@ -418,8 +418,8 @@ static bool move_ends(struct channel *ch)
 			ch->close_sent = true;
 		progress = true;
 	}
-	if (ch->client_closed && ch->target && !ch->target_close_sent &&
-		s->target_leg.state == LEG_READY) {
+	if ((ch->client_closed || ch->unwatched) && ch->target &&
+		!ch->target_close_sent && s->target_leg.state == LEG_READY) {
 		if (ssh_channel_close(ch->target) != SSH_AGAIN)
 			ch->target_close_sent = true;
 		progress = true;
@@ -451,6 +451,20 @@ static void finish(struct channel *ch)
 	ch->step = CHANNEL_DEAD;
 }
 
+/* The watch cannot follow the file transfer any more. */
+static bool end_unwatched(struct channel *ch)
+{
+	char *text;
+
+	if (!ch->unwatched || ch->target_closed)
+		return false;
+	text = session_with_reference(ch->session,
+		"this file transfer cannot be followed, and has ended");
+	channel_abandon(ch, text);
+	free(text);
+	return true;
+}
+
 bool channel_move(struct channel *ch)
 {
 	bool progress;
@@ -460,6 +474,7 @@ bool channel_move(struct channel *ch)
 		ch->target_closed = true;
 	}
 	progress = drain_all(ch);
+	progress |= end_unwatched(ch);
 	progress |= move_to_client(ch);
 	if (channel_relayed(ch))
 		progress |= move_to_target(ch);

@@ -2,7 +2,8 @@
  * The passive SFTP observer (session_sftp.h): framing of both directions, and
  * what requests and replies mean together. Bytes of files are hashed as they
  * pass and never kept. Everything a peer can make this hold has a limit;
- * beyond it watching ends with a note, and the bytes pass on untouched.
+ * beyond it, and where the stream cannot be understood, watching ends with a
+ * note, and the caller must let nothing more pass.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -75,15 +76,30 @@ static char *read_path(struct reader *rd)
 	size_t len;
 	const uint8_t *text = reader_string(rd, &len);
 
-	if (!text || len > PATH_MAX_LEN)
-		return NULL;
-	return sftp_escape(text, len);
+	/* No server has a file of such a name; the refusal is recorded. */
+	if (len > PATH_MAX_LEN)
+		len = PATH_MAX_LEN;
+	return text ? sftp_escape(text, len) : NULL;
+}
+
+/* It may have been done all the same. */
+static void report_unanswered(struct sftp_watch *watch, struct pending *p)
+{
+	if (p->type == FXP_OPEN)
+		p->op = "open";
+	if (p->op)
+		sftp_report_op(watch, p, "no answer");
 }
 
 void sftp_watch_end(struct sftp_watch *watch)
 {
+	struct pending *p;
 	struct file *file;
+	size_t i;
 
+	for (i = 0; i < BUCKETS; i++)
+		TAILQ_FOREACH (p, &watch->pending[i], entry)
+			report_unanswered(watch, p);
 	TAILQ_FOREACH (file, &watch->files, entry)
 		sftp_report_file(watch, file, "not closed");
 	forget_all(watch);
@@ -166,6 +182,8 @@ static void watch_op(
 
 	if (type == FXP_EXTENDED)
 		name = reader_string(rd, &len);
+	if (rd->err)
+		return;
 	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
 		if (ops[i].type != type ||
 			(name && (strlen(ops[i].extension) != len ||
@@ -189,6 +207,30 @@ static void watch_op(
 	}
 }
 
+/* Reads or writes by a handle that was not given out: no honest client does,
+ * and one that guesses handles would go unwatched. */
+static void guessed(struct sftp_watch *watch)
+{
+	sftp_lose(watch, "a handle that was not given");
+}
+
+static void watch_handle(
+	struct sftp_watch *watch, uint8_t type, uint32_t id, struct reader *rd)
+{
+	struct file *file = read_file(watch, rd);
+	struct pending *p;
+
+	if (!file && type == FXP_READ && !rd->err)
+		guessed(watch);
+	p = file ? pending_add(watch, id, type) : NULL;
+	if (!p)
+		return;
+	p->file = file;
+	p->offset = type == FXP_READ ? reader_u64(rd) : 0;
+}
+
+/* A whole packet, or the first PACKET_MAX bytes of one: servers ignore what
+ * follows the fields they know. */
 static void client_packet(
 	struct sftp_watch *watch, const uint8_t *bytes, size_t len)
 {
@@ -207,16 +249,12 @@ static void client_packet(
 		if (p)
 			p->path = read_path(&rd);
 	} else if (type == FXP_CLOSE || type == FXP_READ) {
-		struct file *file = read_file(watch, &rd);
-
-		p = file ? pending_add(watch, id, type) : NULL;
-		if (p) {
-			p->file = file;
-			p->offset = type == FXP_READ ? reader_u64(&rd) : 0;
-		}
+		watch_handle(watch, type, id, &rd);
 	} else {
 		watch_op(watch, type, id, &rd);
 	}
+	if (rd.err)
+		sftp_lose(watch, "a request that cannot be read");
 }
 
 static void opened(
@@ -226,8 +264,12 @@ static void opened(
 	const uint8_t *handle = reader_string(rd, &len);
 	struct file *file;
 
-	if (!handle || len > HANDLE_MAX || file_find(watch, handle, len))
+	if (handle && len <= HANDLE_MAX && file_find(watch, handle, len))
 		return;
+	if (!handle || len > HANDLE_MAX) {
+		sftp_lose(watch, "a handle that cannot be read");
+		return;
+	}
 	if (watch->file_count >= FILES_MAX ||
 		!(file = calloc(1, sizeof(*file)))) {
 		sftp_lose(watch, "too many open files");
@@ -349,6 +391,8 @@ static bool payload_head(struct sftp_watch *watch, bool client,
 	if (client && type == FXP_WRITE) {
 		file = read_file(watch, &rd);
 		offset = reader_u64(&rd);
+		if (!file)
+			guessed(watch);
 	} else if (!client && type == FXP_DATA) {
 		p = pending_find(watch, id);
 		if (p && p->type == FXP_READ) {
@@ -359,7 +403,9 @@ static bool payload_head(struct sftp_watch *watch, bool client,
 		return false;
 	}
 	count = reader_u32(&rd);
-	if (rd.err)
+	if (client && rd.err)
+		sftp_lose(watch, "a request that cannot be read");
+	if (watch->lost || rd.err)
 		return false;
 	side->skip = packet_len - (uint32_t)(before - rd.left);
 	side->into = file ? (client ? &file->up : &file->down) : NULL;
@@ -394,8 +440,8 @@ static uint32_t u32_at(const struct side *side, size_t at)
 }
 
 /* How many bytes of the present packet are needed before anything can be
- * decided: the head of a WRITE or DATA, the type of one too long to gather,
- * or all of it. */
+ * decided: the head of a WRITE or DATA, or as much of it as is looked into.
+ */
 static size_t wanted(const struct side *side, bool client)
 {
 	size_t have = side->packet.len, all, head;
@@ -410,7 +456,7 @@ static size_t wanted(const struct side *side, bool client)
 	} else if (!client && side->packet.data[4] == FXP_DATA) {
 		head = 4 + 1 + 4 + 4;
 	} else {
-		head = all > PACKET_MAX ? 5 : all;
+		head = PACKET_MAX;
 	}
 	return head < all ? head : all;
 }
@@ -422,16 +468,17 @@ static void decide(struct sftp_watch *watch, bool client, struct side *side)
 
 	if (payload_head(watch, client, side, packet_len)) {
 		buf_reset(&side->packet);
-	} else if (side->packet.len == (size_t)packet_len + 4) {
-		(client ? client_packet : server_packet)(
-			watch, side->packet.data + 4, packet_len);
-		buf_reset(&side->packet);
-	} else {
-		side->into = NULL;
-		side->into_left = 0;
-		side->skip = packet_len + 4 - (uint32_t)side->packet.len;
-		buf_reset(&side->packet);
+		return;
 	}
+	/* sftp_lose() has emptied the buffer */
+	if (watch->lost)
+		return;
+	side->into = NULL;
+	side->into_left = 0;
+	side->skip = packet_len + 4 - (uint32_t)side->packet.len;
+	(client ? client_packet : server_packet)(
+		watch, side->packet.data + 4, side->packet.len - 4);
+	buf_reset(&side->packet);
 }
 
 static size_t gather(struct sftp_watch *watch, bool client, struct side *side,
@@ -457,7 +504,7 @@ static size_t gather(struct sftp_watch *watch, bool client, struct side *side,
 	return used;
 }
 
-void sftp_watch_bytes(
+enum sgb_err sftp_watch_bytes(
 	struct sftp_watch *watch, bool client, const void *data, size_t len)
 {
 	struct side *side = client ? &watch->client : &watch->server;
@@ -471,4 +518,5 @@ void sftp_watch_bytes(
 		bytes += used;
 		len -= used;
 	}
+	return watch->lost ? SGB_ERR_FORMAT : SGB_OK;
 }

@@ -31,7 +31,7 @@ enum {
 	FXP_EXTENDED = 200,
 };
 
-#define PACKET_MAX   (40 * 1024) /* that is looked into; longer ones pass by */
+#define PACKET_MAX   (40 * 1024) /* that is looked into; the rest passes by */
 #define PENDING_MAX  4096
 #define PACKET_LIMIT (256 * 1024 + 1024) /* of OpenSSH, and then some */
 #define FILES_MAX    1024

@@ -55,6 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sftp_filter *sftp = sftp_filter_new(
 		size & 1, ~size & 1, held_back, NULL);
 
+	bool lost = false;
+
 	if (!watch || !sftp)
 		return 0;
 	while (size) {
@@ -65,7 +67,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size--;
 		if (len > size)
 			len = size;
-		sftp_watch_bytes(watch, client, data, len);
+		if (sftp_watch_bytes(watch, client, data, len))
+			lost = true;
+		else if (lost)
+			abort();
 		filter(sftp, client, data, len);
 		data += len;
 		size -= len;

@@ -168,6 +168,39 @@ test_sftp() {
 	unlike "scp -O: payload not kept" "$out" '^record 1 out'
 }
 
+# Bytes to a subsystem sftp by hand: packets in hexadecimal.
+sftp_raw() {
+	printf '%s' "$1" | sed 's/../\\x&/g' >"$work/raw"
+	# shellcheck disable=SC2059
+	printf "$(cat "$work/raw")"
+}
+
+test_sftp_watch() {
+	local out
+
+	# INIT, and an extension whose name is not all there
+	conf
+	sftp_raw 00000005010000000300000009c800000001000003e8 |
+		gwi -s $through sftp >/dev/null
+	is "sftp: what cannot be followed ends" \
+		"$(grep -c 'cannot be followed.*reference' "$work/stderr")" 1
+	like "sftp: end of watching recorded" "$(log)" \
+		'file-op .*unwatched.*a request that cannot be read'
+	# REMOVE of a file, with 100 KiB more than sftp-server looks at
+	conf
+	: >"$work/d/gone"
+	{
+		sftp_raw 000000050100000003
+		out=$(printf '%s' "$work/d/gone" | od -An -tx1 | tr -d ' \n')
+		sftp_raw "$(printf '%08x0d00000007%08x' \
+			$((9 + ${#out} / 2 + 102400)) $((${#out} / 2)))$out"
+		head -c 102400 /dev/zero
+	} | gwi -s $through sftp >"$work/out"
+	is "sftp: a long request is done" "$(ls "$work/d/gone" 2>/dev/null)" ""
+	like "sftp: a long request is recorded" "$(log)" \
+		'file-op .*remove.*d/gone'
+}
+
 # 10 and 11 are SESSION_REQUEST_SFTP_WRITE and _READ.
 test_sftp_rights() {
 	local out
@@ -404,7 +437,7 @@ test_remote_forward() {
 login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
-	sftp_rights multi jump local auth hostkey gate recorder forward direct agent \
+	sftp_watch sftp_rights multi jump local auth hostkey gate recorder forward direct agent \
 	remote_forward hostile target putty dropbear tools
 for name; do
 	"test_$name"

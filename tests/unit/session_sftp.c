@@ -21,6 +21,7 @@ struct script {
 	bool client[64];
 	size_t count;
 	char reports[8192];
+	bool lost; /* the channel would have ended */
 };
 
 static struct buf *packet(struct script *s, bool client, uint8_t type)
@@ -120,16 +121,22 @@ static void note(void *arg, const struct sftp_event *event)
 static const char *run(struct script *s, size_t piece)
 {
 	struct sftp_watch *watch = sftp_watch_new(note, s);
+	enum sgb_err err;
 	size_t i, at;
 
+	s->lost = false;
 	s->reports[0] = 0;
 	for (i = 0; i < s->count; i++)
 		for (at = 0; at < s->bytes[i].len; at += piece) {
 			size_t left = s->bytes[i].len - at;
 
-			sftp_watch_bytes(watch, s->client[i],
+			err = sftp_watch_bytes(watch, s->client[i],
 				s->bytes[i].data + at,
 				left < piece ? left : piece);
+			if (err)
+				s->lost = true;
+			else
+				assert_false(s->lost);
 		}
 	sftp_watch_end(watch);
 	sftp_watch_free(watch);
@@ -286,7 +293,122 @@ static void nonsense_ends_watching(void **state)
 	s.count = 1;
 	assert_string_equal(
 		run(&s, 100), "O{\"op\":\"unwatched\",\"why\":\"not SFTP\"}\n");
+	assert_true(s.lost);
 	buf_done(&s.bytes[0]);
+}
+
+/* sftp-server ignores what follows the fields of a request. */
+static void long_requests_are_seen(void **state)
+{
+	static uint8_t junk[100 * 1024];
+	struct script s = {.count = 0};
+	struct buf *buf;
+
+	(void)state;
+	request(&s, 13, 1, "/gone");
+	buf_put(&s.bytes[0], junk, sizeof(junk));
+	status(&s, 1, 0);
+	request(&s, 3, 2, "/tmp/a");
+	buf_put_u32(&s.bytes[2], 26);
+	buf_put_u32(&s.bytes[2], 0);
+	buf_put(&s.bytes[2], junk, sizeof(junk));
+	buf = packet(&s, false, 102);
+	buf_put_u32(buf, 2);
+	buf_put_cstring(buf, "h1");
+	write_file(&s, 3, "h1", 0, "abc", 3);
+	request(&s, 4, 4, "h1");
+	buf_put(&s.bytes[s.count - 1], junk, sizeof(junk));
+	status(&s, 4, 0);
+	check(&s, "O{\"op\":\"remove\",\"path\":\"/gone\","
+		  "\"result\":\"ok\"}\n"
+		  "F{\"path\":\"/tmp/a\",\"direction\":\"upload\","
+		  "\"bytes\":3,\"sha256\":\"" ABC_SHA256
+		  "\",\"result\":\"ok\"}\n");
+	assert_false(s.lost);
+}
+
+static void loses(struct script *s, const char *why)
+{
+	char wanted[200];
+
+	snprintf(wanted, sizeof(wanted),
+		"O{\"op\":\"unwatched\",\"why\":\"%s\"}\n", why);
+	check(s, wanted);
+	assert_true(s->lost);
+}
+
+/* What cannot be read whole must not be done unseen. */
+static void unreadable_ends_watching(void **state)
+{
+	static char path[100 * 1024];
+	struct script s = {.count = 0};
+	struct buf *buf;
+
+	(void)state;
+	/* an extension whose name is not all there */
+	buf = packet(&s, true, 200);
+	buf_put_u32(buf, 1);
+	buf_put_u32(buf, 1000);
+	loses(&s, "a request that cannot be read");
+	/* a path that does not end within what is looked into */
+	memset(path, 'a', sizeof(path) - 1);
+	s.count = 0;
+	request(&s, 17, 1, "/");
+	buf = packet(&s, true, 4);
+	buf_put_u32(buf, 2);
+	buf_put_cstring(buf, path);
+	loses(&s, "a request that cannot be read");
+}
+
+/* sftp-server's handles are easy to guess: written to before they are known,
+ * a file would go unwatched. */
+static void guessed_handles_end_watching(void **state)
+{
+	struct script s = {.count = 0};
+
+	(void)state;
+	request(&s, 5, 1, "h1");
+	buf_put_u64(&s.bytes[0], 0);
+	buf_put_u32(&s.bytes[0], 100);
+	loses(&s, "a handle that was not given");
+	s.count = 0;
+	write_file(&s, 1, "h1", 0, "abc", 3);
+	loses(&s, "a handle that was not given");
+}
+
+static void too_many_requests_end_watching(void **state)
+{
+	struct script s = {.count = 1};
+	struct buf *buf = &s.bytes[0];
+	const char *said;
+	uint32_t i;
+
+	(void)state;
+	s.client[0] = true;
+	buf_init(buf, 300 * 1024);
+	for (i = 0; i < 5000; i++) {
+		buf_put_u32(buf, 1 + 4 + 4 + 1);
+		buf_put_u8(buf, 13);
+		buf_put_u32(buf, i);
+		buf_put_cstring(buf, "f");
+	}
+	said = run(&s, 1000);
+	assert_true(s.lost);
+	assert_non_null(strstr(said, "\"result\":\"no answer\""));
+	buf_done(buf);
+}
+
+static void unanswered(void **state)
+{
+	struct script s = {.count = 0};
+
+	(void)state;
+	request(&s, 13, 1, "/gone");
+	request(&s, 3, 2, "/tmp/a");
+	check(&s, "O{\"op\":\"remove\",\"path\":\"/gone\","
+		  "\"result\":\"no answer\"}\n"
+		  "O{\"op\":\"open\",\"path\":\"/tmp/a\","
+		  "\"result\":\"no answer\"}\n");
 }
 
 struct filtered {
@@ -468,6 +590,11 @@ int main(void)
 		cmocka_unit_test(cut_short),
 		cmocka_unit_test(large_packets),
 		cmocka_unit_test(nonsense_ends_watching),
+		cmocka_unit_test(long_requests_are_seen),
+		cmocka_unit_test(unreadable_ends_watching),
+		cmocka_unit_test(guessed_handles_end_watching),
+		cmocka_unit_test(too_many_requests_end_watching),
+		cmocka_unit_test(unanswered),
 		cmocka_unit_test(may_only_read),
 		cmocka_unit_test(may_only_write),
 		cmocka_unit_test(answers_wait_for_a_gap),
