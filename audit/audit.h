@@ -23,6 +23,7 @@ struct store;
 struct store_entry;
 struct evidence;
 struct disclosure;
+struct heads;
 
 /* Exit codes beside those of a verdict (docs/RECORDING.md) and sysexits. */
 #define AUDIT_EXIT_NONE 1 /* nothing found */
@@ -37,6 +38,7 @@ struct audit {
 	const char *identity_paths[AUDIT_IDENTITIES_MAX];
 	size_t identity_count;
 	const char *writers; /* file of pinned writers */
+	const char *heads_path;
 	const char *output;
 	const char *format;
 	const char *user, *target, *login, *source, *since, *until, *mfa;
@@ -58,6 +60,7 @@ struct audit {
 	size_t key_count;
 	uint8_t pins[AUDIT_PINS_MAX][SUITE_KEY_LEN];
 	size_t pin_count;
+	struct heads *heads; /* NULL: not asked for */
 };
 
 typedef int (*audit_command)(struct audit *audit, int argc, char **argv);
@@ -89,6 +92,7 @@ void audit_identities(struct audit *audit, bool need);
 enum sgb_err audit_evidence(const struct audit *audit, int fd,
 	struct evidence **ret) SGB_MUST_CHECK;
 void audit_pins(struct audit *audit);
+void audit_heads(struct audit *audit);
 void audit_done(struct audit *audit);
 void audit_fatal(int status, const char *fmt, ...) SGB_PRINTF(2, 3)
 	__attribute__((noreturn));

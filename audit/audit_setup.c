@@ -13,8 +13,10 @@
 #include "audit.h"
 #include "disclosure.h"
 #include "evidence.h"
+#include "heads.h"
 
-#define WHY_LEN (PATH_MAX + 300)
+#define HEADS_MAX_BYTES (256 << 20)
+#define WHY_LEN		(PATH_MAX + 300)
 
 void audit_fatal(int status, const char *fmt, ...)
 {
@@ -183,6 +185,32 @@ void audit_pins(struct audit *audit)
 		audit_fatal(EX_CONFIG, "%s: no writer in it", audit->writers);
 }
 
+void audit_heads(struct audit *audit)
+{
+	char why[WHY_LEN];
+	unsigned int line = 0;
+	struct buf file;
+	enum sgb_err err;
+
+	if (!audit->heads_path)
+		return;
+	buf_init(&file, HEADS_MAX_BYTES);
+	if (file_read(audit->heads_path, FILE_TRUST_ROOT, &file, why,
+		    sizeof(why)))
+		audit_fatal(EX_NOINPUT, "heads: %s", why);
+	err = heads_read(
+		(const char *)file.data, file.len, &audit->heads, &line);
+	buf_done(&file);
+	if (err == SGB_ERR_NOTFOUND)
+		audit_fatal(EX_DATAERR,
+			"%s: no head in it; expected lines of the recorder "
+			"from syslog or from the kernel audit log",
+			audit->heads_path);
+	if (err)
+		audit_fatal(EX_DATAERR, "%s:%u: not a head: %s",
+			audit->heads_path, line, sgb_err_text(err));
+}
+
 void audit_done(struct audit *audit)
 {
 	size_t i;
@@ -190,5 +218,6 @@ void audit_done(struct audit *audit)
 	for (i = 0; i < audit->key_count; i++)
 		suite_key_free(audit->identities[i]);
 	disclosure_free(audit->disclosure);
+	heads_free(audit->heads);
 	conf_free(audit->conf);
 }

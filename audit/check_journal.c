@@ -13,15 +13,17 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "scan.h"
-
 struct check {
 	enum journal_form form;
-	const struct writer_keys *keys;
+	const struct writer_keys *keys; /* NULL: nobody signs it */
+	struct heads *heads;
+	enum head_kind kind;
 	uint64_t seq;
 	uint8_t hash[SUITE_HASH_LEN];
 	uint64_t signed_seq;
-	uint64_t unknown_writer; /* signed lines by nobody we know */
+	uint64_t known_writer;		     /* signed lines, good ones */
+	uint64_t unknown_writer;	     /* and by nobody we know */
+	char writer[JOURNAL_WRITER_LEN + 1]; /* of the last good one */
 	enum sgr_verdict verdict;
 	char text[300];
 };
@@ -103,7 +105,7 @@ static void check_line(struct check *check, const char *file, uint64_t number,
 			"fit");
 		return;
 	}
-	if (line.has_sig) {
+	if (line.has_sig && check->keys) {
 		key = key_of(check->keys, line.writer);
 		if (!key) {
 			check->unknown_writer++;
@@ -115,7 +117,15 @@ static void check_line(struct check *check, const char *file, uint64_t number,
 			return;
 		} else {
 			check->signed_seq = line.seq;
+			check->known_writer++;
+			memcpy(check->writer, line.writer, JOURNAL_WRITER_LEN);
 		}
+	}
+	if (!heads_meet(check->heads, check->kind, "", line.seq, line.hash)) {
+		wrong(check, file, number,
+			"another head was told for this line: it was "
+			"rewritten");
+		return;
 	}
 	check->seq = line.seq;
 	memcpy(check->hash, line.hash, SUITE_HASH_LEN);
@@ -182,47 +192,103 @@ static void check_folder(struct check *check, const char *path)
 		close(dir);
 }
 
+static void altered(struct check *check, const char *fmt, ...) SGB_PRINTF(2, 3);
+
+static void altered(struct check *check, const char *fmt, ...)
+{
+	va_list args;
+
+	check->verdict = SGR_ALTERED;
+	va_start(args, fmt);
+	(void)vsnprintf(check->text, sizeof(check->text), fmt, args);
+	va_end(args);
+}
+
+/* Everything fits so far: who says so? */
+static void judge_signatures(struct check *check)
+{
+	unsigned long long signed_seq = check->signed_seq;
+
+	if (check->unknown_writer || !check->signed_seq) {
+		check->verdict = SGR_UNVERIFIABLE;
+		(void)snprintf(check->text, sizeof(check->text),
+			"the chain fits, but %llu of %llu lines are signed by "
+			"a writer whose key is known (--writer)",
+			(unsigned long long)check->known_writer,
+			(unsigned long long)check->seq);
+	} else if (check->signed_seq < check->seq) {
+		altered(check,
+			"the last lines are not signed: cut or added after "
+			"sequence %llu",
+			signed_seq);
+	}
+}
+
+static void judge_heads(struct check *check)
+{
+	const struct head *head = heads_unmet(
+		check->heads, check->kind, NULL, NULL);
+
+	if (head)
+		altered(check,
+			"rolled back: it ends with line %llu, and a head of "
+			"line %llu was told",
+			(unsigned long long)check->seq,
+			(unsigned long long)head->number);
+}
+
 static void conclude(struct check *check)
 {
 	char hex[2 * SUITE_HASH_LEN + 1];
 
-	if (check->verdict != SGR_INTACT)
-		return;
-	suite_hex(check->hash, SUITE_HASH_LEN, hex);
-	(void)snprintf(check->text, sizeof(check->text), "%llu lines, head %s",
-		(unsigned long long)check->seq, hex);
-	if (check->unknown_writer) {
-		check->verdict = SGR_UNVERIFIABLE;
+	if (check->verdict == SGR_INTACT) {
+		suite_hex(check->hash, SUITE_HASH_LEN, hex);
 		(void)snprintf(check->text, sizeof(check->text),
-			"the chain fits, but %llu signatures are of a writer "
-			"whose key is not known (--writer)",
-			(unsigned long long)check->unknown_writer);
-	} else if (check->signed_seq < check->seq && check->keys->count) {
-		check->verdict = SGR_ALTERED;
-		(void)snprintf(check->text, sizeof(check->text),
-			"the last lines are not signed: cut or added after "
-			"sequence %llu",
-			(unsigned long long)check->signed_seq);
+			"%llu lines, head %s", (unsigned long long)check->seq,
+			hex);
+		if (check->keys && check->signed_seq)
+			(void)snprintf(check->text + strlen(check->text), 80,
+				", signed by %.*s%s", JOURNAL_WRITER_LEN,
+				check->writer,
+				check->keys->pinned ? "" : " (not pinned)");
 	}
+	if (check->verdict == SGR_INTACT && check->keys)
+		judge_signatures(check);
+	if (check->verdict == SGR_INTACT || check->verdict == SGR_OPEN)
+		judge_heads(check);
 }
 
-int check_journal(struct audit *audit, const char *dir, const char *name,
-	enum journal_form form, const struct writer_keys *keys)
+void check_journal(const char *dir, enum journal_form form,
+	const struct writer_keys *keys, struct heads *heads,
+	enum head_kind kind, struct journal_verdict *ret)
 {
-	struct check check = {.form = form, .keys = keys};
+	struct check check = {
+		.form = form, .keys = keys, .heads = heads, .kind = kind};
 
 	check_folder(&check, dir);
 	conclude(&check);
+	ret->verdict = check.verdict;
+	ret->proved = (check.verdict == SGR_INTACT ||
+			      check.verdict == SGR_OPEN) &&
+		      check.signed_seq && check.signed_seq == check.seq &&
+		      !check.unknown_writer;
+	memcpy(ret->text, check.text, sizeof(ret->text));
+}
+
+int journal_report(const struct audit *audit, const char *name,
+	const struct journal_verdict *verdict)
+{
+	const char *word = sgr_verdict_text(verdict->verdict);
+
 	if (audit->json) {
 		(void)printf("{\"journal\":\"%s\",\"verdict\":\"%s\",\"text\":",
-			name, sgr_verdict_text(check.verdict));
-		print_json(stdout, check.text);
+			name, word);
+		print_json(stdout, verdict->text);
 		(void)printf("}\n");
 	} else {
-		(void)printf(
-			"%-36s  %s: ", name, sgr_verdict_text(check.verdict));
-		print_cstring(stdout, check.text);
+		(void)printf("%-36s  %s: ", name, word);
+		print_cstring(stdout, verdict->text);
 		(void)printf("\n");
 	}
-	return sgr_verdict_exit(check.verdict);
+	return sgr_verdict_exit(verdict->verdict);
 }

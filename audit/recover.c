@@ -156,7 +156,7 @@ enum sgb_err sgr_recover(int fd, const struct suite_key *key,
 	memcpy(ret->link, scan.link, SUITE_HASH_LEN);
 	if (scan.verdict == SGR_OPEN)
 		err = end_file(fd, &scan, key, boot_id, wall_ns, ret);
-	else if (scan.verdict == SGR_INTACT || scan.verdict == SGR_IS_RECOVERED)
+	else if (scan.ended)
 		err = SGB_ERR_STALE;
 	else
 		err = SGB_ERR_FORMAT;

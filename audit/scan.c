@@ -317,6 +317,25 @@ static enum sgb_err check_link(struct sgr_scan *scan, struct sgr_frame *frame)
 		head->index, head->segment);
 }
 
+/* Whoever cuts a file can sign an end of his own: only the writer's proves that
+ * nothing else is gone. Pins are the caller's to know (cmd_verify.c). */
+static void recovered_end(struct sgr_scan *scan)
+{
+	char signer[SUITE_WRITER_TEXT];
+
+	scan->ended_by_other = memcmp(scan->recovery_key,
+				       scan->header.writer_key,
+				       SUITE_KEY_LEN) != 0;
+	suite_writer_text(scan->recovery_key, signer);
+	(void)finish(scan,
+		scan->ended_by_other ? SGR_UNVERIFIABLE : SGR_IS_RECOVERED,
+		SGR_NO_FRAME,
+		"%u frames, recovered after a crash, %llu bytes lost; ended by "
+		"%s%s",
+		scan->index, (unsigned long long)scan->discarded, signer,
+		scan->ended_by_other ? ", who did not write it" : "");
+}
+
 /* What follows the end must be nothing. */
 static enum sgb_err check_end(
 	struct sgr_scan *scan, const struct sgr_frame *frame)
@@ -331,15 +350,9 @@ static enum sgb_err check_end(
 		(void)finish(scan, SGR_INTACT, SGR_NO_FRAME,
 			"%u frames, signed to the end", scan->index);
 	else
-		(void)finish(scan, SGR_IS_RECOVERED, SGR_NO_FRAME,
-			"%u frames, recovered after a crash, %llu bytes lost",
-			scan->index, (unsigned long long)scan->discarded);
+		recovered_end(scan);
+	scan->ended = true;
 	return SGB_OK;
-}
-
-static bool ended(const struct sgr_scan *scan)
-{
-	return scan->verdict == SGR_INTACT || scan->verdict == SGR_IS_RECOVERED;
 }
 
 enum sgb_err sgr_scan_next(struct sgr_scan *scan, struct sgr_frame *ret)
@@ -348,7 +361,7 @@ enum sgb_err sgr_scan_next(struct sgr_scan *scan, struct sgr_frame *ret)
 	const uint8_t *bytes;
 	enum sgb_err err;
 
-	if (ended(scan))
+	if (scan->ended)
 		return SGB_ERR_CLOSED;
 	bytes = sgr_source_get(scan->source, scan->offset, SGR_HEAD_LEN);
 	if (!bytes)

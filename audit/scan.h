@@ -70,6 +70,8 @@ struct sgr_scan {
 	uint32_t close_reason; /* with CLOSE */
 	uint64_t discarded;    /* with RECOVERED */
 	uint8_t recovery_key[SUITE_KEY_LEN];
+	bool ended;		  /* CLOSE or RECOVERED stands at the end */
+	bool ended_by_other;	  /* RECOVERED, not by the header's writer */
 	enum sgr_verdict verdict; /* valid when scan_next did not give OK */
 	int64_t fault_frame;
 	uint64_t fault_offset;

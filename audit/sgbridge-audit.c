@@ -21,6 +21,7 @@ enum option_id {
 	OPT_EVENTS = 256,
 	OPT_JOURNAL,
 	OPT_WRITER,
+	OPT_HEADS,
 	OPT_USER,
 	OPT_TARGET,
 	OPT_LOGIN,
@@ -51,6 +52,7 @@ static const struct option options[] = {
 	{"events", required_argument, NULL, OPT_EVENTS},
 	{"journal", required_argument, NULL, OPT_JOURNAL},
 	{"writer", required_argument, NULL, OPT_WRITER},
+	{"heads", required_argument, NULL, OPT_HEADS},
 	{"user", required_argument, NULL, OPT_USER},
 	{"target", required_argument, NULL, OPT_TARGET},
 	{"login", required_argument, NULL, OPT_LOGIN},
@@ -101,6 +103,8 @@ static const struct command {
 		"Without a key: altered, cut, reordered, missing. With -i also "
 		"what is inside.\n"
 		"      --writer FILE           accept these writers only\n"
+		"      --heads FILE            and nothing older than these "
+		"heads, from syslog\n"
 		"exit: 0 intact, 3 open or interrupted, 4 altered, 5 missing, "
 		"6 unverifiable\n"
 		"example: sgbridge-audit verify --writer writers\n"},
@@ -228,6 +232,7 @@ static void take_text(struct audit *audit, int id, const char *text)
 		{OPT_EVENTS, &audit->events},
 		{OPT_JOURNAL, &audit->journal},
 		{OPT_WRITER, &audit->writers},
+		{OPT_HEADS, &audit->heads_path},
 		{OPT_USER, &audit->user},
 		{OPT_TARGET, &audit->target},
 		{OPT_LOGIN, &audit->login},

@@ -297,6 +297,16 @@ enum sgb_err suite_writer_id(
 	return suite_sha256(parts, 2, ret);
 }
 
+void suite_writer_text(
+	const uint8_t public_key[SUITE_KEY_LEN], char ret[SUITE_WRITER_TEXT])
+{
+	uint8_t id[SUITE_HASH_LEN];
+
+	memcpy(ret, "?", 2);
+	if (!suite_writer_id(public_key, id))
+		suite_hex(id, SUITE_WRITER_TEXT / 2, ret);
+}
+
 enum sgb_err suite_sign(const struct suite_key *key, const void *data,
 	size_t len, uint8_t ret[SUITE_SIG_LEN])
 {

@@ -69,6 +69,11 @@ const uint8_t *suite_key_public(const struct suite_key *key);
 /* SHA-256 of an Ed25519 public key as SubjectPublicKeyInfo. */
 enum sgb_err suite_writer_id(const uint8_t public_key[SUITE_KEY_LEN],
 	uint8_t ret[SUITE_HASH_LEN]) SGB_MUST_CHECK;
+/* Its first 16 hex digits, as lines and people name a writer; "?" if libcrypto
+ * fails. */
+#define SUITE_WRITER_TEXT 17
+void suite_writer_text(
+	const uint8_t public_key[SUITE_KEY_LEN], char ret[SUITE_WRITER_TEXT]);
 
 enum sgb_err suite_sign(const struct suite_key *key, const void *data,
 	size_t len, uint8_t ret[SUITE_SIG_LEN]) SGB_MUST_CHECK;

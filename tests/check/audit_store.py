@@ -66,8 +66,9 @@ audit off
 
 
 def start():
-    recorder = subprocess.Popen([build + "/sgbridge-recorder", "-e", "-c", work + "/conf"],
-                                stderr=subprocess.DEVNULL)
+    with open(work + "/log", "wb") as log:
+        recorder = subprocess.Popen([build + "/sgbridge-recorder", "-e", "-c", work + "/conf"],
+                                    stderr=log)
     until = time.monotonic() + 10
     while True:
         try:
@@ -159,6 +160,134 @@ def changes(ids):
             "altered")
     changed("index torn", lambda d: edit_lines(d, lambda l: l[:-1] + [l[-1][:-9]]), 3,
             "ends inside a line")
+
+
+def signers(ids):
+    """Whoever cuts a recording can sign an end of his own."""
+    _, line, _ = run("writer-keygen", "-o", work + "/evil")
+    with open(work + "/both", "w", encoding="ascii") as file, \
+            open(work + "/writers", encoding="ascii") as writers:
+        file.write(writers.read() + line)
+    os.chmod(work + "/both", 0o644)
+    for signer, verdict in (("evil", 6), ("key", 0)):
+        path = work + "/cut.sgr"
+        shutil.copy(path_of(work + "/rec", ids[2]), path)
+        os.chmod(path, 0o600)
+        truncate(path, os.path.getsize(path) - 100)
+        code, out, _ = run("recover", "-i", work + "/" + signer, path)
+        ok("recover", code == 0, out)
+        code, out, _ = run("verify", "--writer", work + "/writers", path)
+        ok("ended by %s, writer pinned" % signer, code == verdict and "ended by " in out, out)
+        code, out, _ = run("verify", path)
+        ok("ended by %s, no pins" % signer, code == verdict, out)
+        code, out, _ = run("verify", "--writer", work + "/both", "-j", path)
+        line = json.loads(out)
+        ok("ended by %s, both pinned" % signer, code == 0 and line["pinned"], out)
+        ok("and the end's signer is named",
+           (line["writer"] == line["ended_by"]) == (signer == "key"), out)
+        code, out, _ = run("verify", "-i", work + "/reader.pem", path)
+        ok("ended by %s, level 1" % signer, code == verdict, out)
+        os.unlink(path)
+
+
+def changed_and_named(name, rec_id, change, code, words):
+    """The same for one recording by its id: it rests on the index."""
+    copy = work + "/copy"
+    shutil.copytree(work + "/rec", copy)
+    for root, folders, files in os.walk(copy):
+        for entry in folders + files:
+            os.chmod(os.path.join(root, entry), 0o700)
+    change(copy)
+    got, out = verify(copy, rec_id)
+    ok(name, got == code and words in out, (got, out))
+    shutil.rmtree(copy)
+
+
+def index_of_lies(ids):
+    def purge(folder):
+        os.unlink(path_of(folder, ids[0]))
+        edit_lines(folder, lambda l: [
+            line.replace(b'"op":"close"', b'"op":"purged"') if ids[0].encode() in line else line
+            for line in l])
+
+    def reopen(folder):
+        path = path_of(folder, ids[2])
+        truncate(path, os.path.getsize(path) - 100)
+        edit_lines(folder, lambda l: [
+            line for line in l if ids[2].encode() not in line or b'"op":"open"' in line])
+
+    def fail(folder):
+        edit_lines(folder, lambda l: [
+            line.replace(b'"op":"close"', b'"op":"failed"') for line in l])
+
+    changed_and_named("untouched, by its id", ids[0], lambda d: None, 0, "intact")
+    changed_and_named("deleted, and said to be purged", ids[0], purge, 6, "the index is not proved")
+    changed_and_named("cut, and its end not in the index", ids[2], reopen, 6,
+                      "the index is not proved")
+    changed_and_named("said to have failed", ids[0], fail, 6, "the index says that")
+    changed_and_named("no index line is signed", ids[0], lambda d: edit_lines(d, lambda l: []), 4,
+                      "not in the index")
+    changed("no index", lambda d: shutil.rmtree(d + "/index"), 5, "index")
+
+
+def nobody_pinned():
+    """Without a key that is known nothing is proved."""
+    os.mkdir(work + "/nothing")
+    code, out, _ = run("verify", "-d", work + "/nothing", "--events", work + "/events")
+    ok("a trail and no known key", code == 6 and "unverifiable" in out, out)
+    code, out, _ = run("verify", "-d", work + "/rec", "--events", work + "/events", "events")
+    ok("keys of the recordings' own", code == 0 and out.count("(not pinned)") == 2, out)
+    code, out = verify(work + "/rec", "--events", work + "/events", "events")
+    ok("pinned", code == 0 and "signed by" in out and "(not pinned)" not in out, out)
+    path = glob.glob(work + "/events/*.jsonl")[0]
+    with open(path, "rb") as file:
+        lines = file.read()
+    with open(path, "wb") as file:
+        file.write(lines.splitlines(keepends=True)[0].split(b',"sig"')[0] + b"}}}\n")
+    code, out = verify(work + "/rec", "--events", work + "/events", "events")
+    ok("a trail without signatures", code == 6 and "0 of 1 lines" in out, out)
+    with open(path, "wb") as file:
+        file.write(lines)
+
+
+def heads(ids):
+    """What others were told can't be taken back."""
+    def rolled_back(folder):
+        for rec_id in ids[2:]:
+            os.unlink(path_of(folder, rec_id))
+        edit_lines(folder, lambda l: [line for line in l if line.count(ids[0].encode()) or
+                                      line.count(ids[1].encode())])
+
+    def told(name, change, code, words, *more):
+        copy = work + "/copy"
+        shutil.copytree(work + "/rec", copy)
+        for root, folders, files in os.walk(copy):
+            for entry in folders + files:
+                os.chmod(os.path.join(root, entry), 0o700)
+        change(copy)
+        got, out = verify(copy, "--heads", work + "/log", *more)
+        ok(name, got == code and words in out, (got, out))
+        shutil.rmtree(copy)
+
+    events = ("--events", work + "/events")
+    with open(work + "/log", encoding="utf-8") as file:
+        log = file.read()
+    ok("heads were told", log.count(": head rec ") >= len(ids) and ": head trail " in log and
+       ": head index " in log, log)
+    told("all heads are there", lambda d: None, 0, "intact", *events)
+    told("one recording's head", lambda d: None, 0, "intact", ids[0])
+    told("the trail is not named", lambda d: None, 6, "--events")
+    told("recordings rolled back with the index", rolled_back, 4, "rolled back", *events)
+    told("and they are named", rolled_back, 4, ids[3] + "  missing", *events)
+    with open(work + "/log", "w", encoding="ascii") as file:
+        file.write("type=TRUSTED_APP msg=audit(1:2): pid=1 msg='op=sgbridge:head acct=? what=\"rec\" "
+                   'id="%s" number="2" hash="%s" exe="x"'\n" % (ids[0], "ab" * 32))
+    told("another head in the kernel's log", lambda d: None, 4, "rolled back")
+    with open(work + "/log", "w", encoding="ascii") as file:
+        file.write("sgbridge-recorder: head rec nonsense\n")
+    told("a list that is none", lambda d: None, 65, ":1:")
+    with open(work + "/log", "w", encoding="utf-8") as file:
+        file.write(log)
 
 
 def trail():
@@ -275,7 +404,11 @@ def main():
     ok("recorder stops", recorder.wait(20) == 0)
     ids.append(rec_id)
     changes(ids)
+    signers(ids)
+    index_of_lies(ids)
+    heads(ids)
     trail()
+    nobody_pinned()
     reading(ids)
     disclosing(ids)
     print("%d passed, %d failed" % (passed, failed))
