@@ -365,6 +365,41 @@ static void wait_events(struct session *s, bool more)
 	}
 }
 
+static bool accounts_settled(const struct session *s)
+{
+	return TAILQ_EMPTY(&s->to_monitor) &&
+	       (s->record.fd < 0 || s->record.lost ||
+		       !record_pending(&s->record));
+}
+
+/* The last of the books, to peers that may be slow but not for ever. */
+static void settle_accounts(struct session *s)
+{
+	static struct waiting w;
+	uint64_t deadline = milliseconds() + LINGER_MS;
+	static const struct timespec step = {.tv_nsec = 100 * 1000000};
+
+	flush(s);
+	while (!accounts_settled(s) && milliseconds() < deadline) {
+		w.count = 0;
+		wait_for(&w, SESSION_MONITOR_FD,
+			TAILQ_EMPTY(&s->to_monitor) ? 0 : POLLOUT, NULL);
+		if (!s->record.lost)
+			wait_for(&w, s->record.fd,
+				record_pending(&s->record) ? POLLIN | POLLOUT
+							   : POLLIN,
+				NULL);
+		if (ppoll(w.fds, w.count, &step, NULL) < 0 && errno != EINTR)
+			return;
+		if (s->record.fd >= 0)
+			record_receive(&s->record);
+		flush(s);
+	}
+	if (s->to_monitor_count)
+		log_put(LOG_WARNING, "%s: %zu reports were not delivered",
+			s->start.conn_id, s->to_monitor_count);
+}
+
 static void serve(struct session *s)
 {
 	s->now = milliseconds();
@@ -378,7 +413,7 @@ static void serve(struct session *s)
 	}
 	channels_drop(s);
 	back_done(s);
-	flush(s);
+	settle_accounts(s);
 	server_close(s, s->end_text);
 	target_close(s);
 	flush(s);

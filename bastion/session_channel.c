@@ -373,6 +373,8 @@ void channel_drop(struct channel *ch)
 {
 	struct session *s = ch->session;
 
+	/* A client that vanished has had the bytes all the same. */
+	channel_end(ch);
 	if (s->asking == ch)
 		s->asking = NULL;
 	if (ch->open_msg)

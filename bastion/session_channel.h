@@ -151,6 +151,8 @@ void requests_free(struct channel *ch);
 
 /* session_pump.c: bytes */
 bool channel_move(struct channel *ch);
+/* Closes the books of an open channel: files, totals, the end. Once. */
+void channel_end(struct channel *ch);
 void channel_callbacks(struct channel *ch);
 
 /* session_payload.c: what of them is kept. Returns how many were taken. */

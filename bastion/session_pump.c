@@ -435,10 +435,12 @@ static bool both_closed(const struct channel *ch)
 	       ch->session->client.state == LEG_GONE;
 }
 
-static void finish(struct channel *ch)
+void channel_end(struct channel *ch)
 {
 	struct session *s = ch->session;
 
+	if (ch->step != CHANNEL_OPEN)
+		return;
 	if (ch->sftp)
 		sftp_watch_end(ch->sftp);
 	channel_totals(ch);
@@ -481,7 +483,7 @@ bool channel_move(struct channel *ch)
 	progress |= move_exit(ch);
 	progress |= move_ends(ch);
 	if (both_closed(ch) && ch->kind != CHANNEL_STREAM) {
-		finish(ch);
+		channel_end(ch);
 		progress = true;
 	}
 	return progress;

@@ -71,6 +71,17 @@ free_port() {
 	echo "$port"
 }
 
+# Until a command succeeds.
+wait_for() {
+	local i
+
+	for ((i = 0; i < 200; i++)); do
+		"$@" && return 0
+		read -rt 0.05 <> <(:)
+	done
+	return 1
+}
+
 wait_port() {
 	local i
 

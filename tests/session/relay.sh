@@ -191,7 +191,7 @@ test_sftp_watch() {
 	: >"$work/d/gone"
 	{
 		sftp_raw 000000050100000003
-		out=$(printf '%s' "$work/d/gone" | od -An -tx1 | tr -d ' \n')
+		out=$(hex "$work/d/gone")
 		sftp_raw "$(printf '%08x0d00000007%08x' \
 			$((9 + ${#out} / 2 + 102400)) $((${#out} / 2)))$out"
 		head -c 102400 /dev/zero
@@ -230,6 +230,54 @@ test_sftp_rights() {
 		"$(sum <"$work/big")"
 	is "sftp-write: remove works" "$(ls "$work/d/there" 2>/dev/null)" ""
 	is "sftp-write: get is refused" "$(cat "$work/got" 2>/dev/null)" ""
+}
+
+hex() { printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n'; }
+has_size() { [ "$(stat -c %s "$1")" -eq "$2" ]; }
+answered() { od -An -v -tx1 <"$work/out" | tr -d ' \n' | grep -q "$1"; }
+
+# The client's process dies; what it had is in the books all the same.
+test_vanish() {
+	local out ssh
+
+	conf
+	mkfifo "$work/hold"
+	ssh -F "$work/ssh_config" $through \
+		'head -c 3000000 /dev/zero; cat' <"$work/hold" \
+		>"$work/out" 2>/dev/null &
+	ssh=$!
+	exec 7>"$work/hold"
+	wait_for has_size "$work/out" 3000000
+	kill -KILL $ssh
+	exec 7>&-
+	wait $ssh 2>/dev/null
+	out=$(log)
+	like "vanish: gap recorded" "$out" '^record 1 gap 8'
+	like "vanish: totals recorded" "$out" '^record 1 totals 120'
+	like "vanish: close recorded" "$out" '^record 1 close'
+	like "vanish: reported" "$out" '^report 1 channel-closed 0 3000000 '
+	# An upload that is neither closed nor answered.
+	conf
+	ssh -F "$work/ssh_config" -s $through sftp <"$work/hold" \
+		>"$work/out" 2>/dev/null &
+	ssh=$!
+	exec 7>"$work/hold"
+	out=$(hex "$work/d/half")
+	sftp_raw 000000050100000003 >&7
+	sftp_raw "$(printf '%08x0300000001%08x' $((17 + ${#out} / 2)) \
+		$((${#out} / 2)))${out}0000001a00000000" >&7
+	wait_for answered 0000000d66000000010000000400000000
+	sftp_raw 0000001c060000000200000004000000000000000000000000 >&7
+	sftp_raw 00000003616263 >&7
+	wait_for answered 6500000002
+	kill -KILL $ssh
+	exec 7>&-
+	wait $ssh 2>/dev/null
+	rm "$work/hold"
+	out=$(log)
+	like "vanish: file recorded" "$out" \
+		'file .*d/half.*upload.*"bytes":3,.*not closed'
+	like "vanish: file reported" "$out" '^report 1 file 3 1 .*d/half'
 }
 
 test_multi() {
@@ -437,7 +485,7 @@ test_remote_forward() {
 login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
-	sftp_watch sftp_rights multi jump local auth hostkey gate recorder forward direct agent \
+	sftp_watch sftp_rights vanish multi jump local auth hostkey gate recorder forward direct agent \
 	remote_forward hostile target putty dropbear tools
 for name; do
 	"test_$name"
