@@ -281,7 +281,7 @@ def heads(ids):
     told("and they are named", rolled_back, 4, ids[3] + "  missing", *events)
     with open(work + "/log", "w", encoding="ascii") as file:
         file.write("type=TRUSTED_APP msg=audit(1:2): pid=1 msg='op=sgbridge:head acct=? what=\"rec\" "
-                   'id="%s" number="2" hash="%s" exe="x"'\n" % (ids[0], "ab" * 32))
+                   "id=\"%s\" number=\"2\" hash=\"%s\" exe=x'\n" % (ids[0], "ab" * 32))
     told("another head in the kernel's log", lambda d: None, 4, "rolled back")
     with open(work + "/log", "w", encoding="ascii") as file:
         file.write("sgbridge-recorder: head rec nonsense\n")
