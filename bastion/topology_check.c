@@ -111,48 +111,118 @@ static bool has_family(
 	return false;
 }
 
-/* Somebody who is not the bastion, in a node: its first address there. */
-static const struct policy_node *way_around(const struct policy *policy,
-	const struct policy_node *to, uint16_t port, struct addr *ret_from)
+/* A way to a port of an instance that does not begin at the bastion. */
+struct way {
+	const struct policy_node *to;
+	struct topology_flow flow;
+	const struct policy_node *who; /* NULL: no instance */
+	bool anywhere;
+};
+
+static bool is_way(const struct policy *policy, struct way *way)
 {
-	struct topology_flow flow = {.proto = PROTO_TCP, .port = port};
-	uint32_t i, j, rule;
+	uint32_t rule;
 
-	for (i = 0; i < policy->nodes.count; i++) {
-		const struct policy_node *from = &policy->nodes.at[i];
-
-		for (j = 0; from != to && j < from->nets.count; j++) {
-			flow.from = policy->nets.at[from->nets.first + j].base;
-			if (!has_family(policy, to, flow.from.family) ||
-				from_bastion(policy, &flow.from) ||
-				!topology_accepts(policy, to, &flow, &rule))
-				continue;
-			*ret_from = flow.from;
-			return from;
-		}
-	}
-	return NULL;
+	return has_family(policy, way->to, way->flow.from.family) &&
+	       !from_bastion(policy, &way->flow.from) &&
+	       topology_accepts(policy, way->to, &way->flow, &rule);
 }
 
-/* Networks that no instance stands in: the first address speaks for all. */
-static bool network_around(const struct policy *policy,
-	const struct policy_node *to, uint16_t port, struct addr *ret_from)
+static bool from_group(
+	const struct policy *policy, uint32_t sg, struct way *way)
 {
-	struct topology_flow flow = {.proto = PROTO_TCP, .port = port};
-	uint32_t i, j, rule;
+	uint32_t i, j;
 
-	for (i = 0; i < policy->networks.count; i++) {
-		const struct policy_range *nets = &policy->networks.at[i].nets;
-
-		for (j = 0; j < nets->count; j++) {
-			flow.from = policy->nets.at[nets->first + j].base;
-			if (!has_family(policy, to, flow.from.family) ||
-				from_bastion(policy, &flow.from) ||
-				!topology_accepts(policy, to, &flow, &rule))
-				continue;
-			*ret_from = flow.from;
-			return true;
+	for (i = 0; i < policy->nodes.count; i++) {
+		way->who = &policy->nodes.at[i];
+		if (way->who == way->to ||
+			!topology_in_group(policy, way->who, sg))
+			continue;
+		for (j = 0; j < way->who->nets.count; j++) {
+			way->flow.from =
+				policy->nets.at[way->who->nets.first + j].base;
+			if (is_way(policy, way))
+				return true;
 		}
+	}
+	return false;
+}
+
+/* The first address of a network speaks for all of it. */
+static bool from_network(
+	const struct policy *policy, uint32_t network, struct way *way)
+{
+	struct policy_nets nets = {0};
+	bool found = false;
+	uint32_t i;
+
+	way->who = NULL;
+	policy_network_nets((struct policy *)policy, network, 0, &nets);
+	for (i = 0; i < nets.list.count && !found; i++) {
+		way->flow.from = nets.list.at[i].net.base;
+		found = is_way(policy, way);
+	}
+	free(nets.list.at);
+	return found;
+}
+
+/* An address that nobody has stands for everybody. */
+static bool from_anywhere(const struct policy *policy, struct way *way)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	size_t i;
+
+	way->who = NULL;
+	way->anywhere = true;
+	for (i = 0; i < 2; i++) {
+		memset(&way->flow.from, 0, sizeof(way->flow.from));
+		way->flow.from.family = families[i];
+		if (is_way(policy, way))
+			return true;
+	}
+	way->anywhere = false;
+	return false;
+}
+
+static bool from_rule(const struct policy *policy,
+	const struct policy_sg_rule *rule, struct way *way)
+{
+	uint32_t i;
+
+	if (rule->drop || !rule_has_port(policy, rule, way->flow.port))
+		return false;
+	for (i = 0; i < rule->from.count; i++) {
+		const struct policy_elem *elem =
+			&policy->elems.at[rule->from.first + i];
+		uint32_t sg = elem_group(policy, elem);
+
+		if (is_everywhere(policy, elem) ? from_anywhere(policy, way)
+			: sg == POLICY_NONE
+				? from_network(policy,
+					  policy_named(policy, elem->sym,
+						  NAME_NETWORK),
+					  way)
+				: from_group(policy, sg, way))
+			return true;
+	}
+	return false;
+}
+
+static bool find_way(const struct policy *policy, struct way *way)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < way->to->sgs.count; i++) {
+		uint32_t sg = policy->ids.at[way->to->sgs.first + i];
+		const struct policy_range *rules = &policy->sgs.at[sg].rules;
+
+		for (j = 0; j < rules->count; j++)
+			if (from_rule(policy,
+				    &policy->sg_rules.at[rules->first + j],
+				    way))
+				return true;
+		if (!policy->sgs.at[sg].isolated && from_group(policy, sg, way))
+			return true;
 	}
 	return false;
 }
@@ -174,24 +244,22 @@ static void check_around(struct check *check, const struct policy_node *node)
 	static const uint16_t ports[] = {POLICY_SSH_PORT, PORT_RDP};
 	const struct policy *policy = check->policy;
 	char text[ADDR_TEXT_MAX];
-	struct addr from;
 	size_t i;
 
 	for (i = 0; i < 2 && !in_bastion(policy, node); i++) {
-		const struct policy_node *other = way_around(
-			policy, node, ports[i], &from);
+		struct way way = {.to = node,
+			.flow = {.proto = PROTO_TCP, .port = ports[i]}};
 
-		if (other)
-			lint_warn(&check->lint, "around-bastion", node->place,
-				"port %u is open from %s (%s), around the "
-				"bastion",
-				ports[i],
-				policy_symbol_text(policy, other->sym),
-				addr_text(&from, text));
-		else if (network_around(policy, node, ports[i], &from))
-			lint_warn(&check->lint, "around-bastion", node->place,
-				"port %u is open from %s, around the bastion",
-				ports[i], addr_text(&from, text));
+		if (!find_way(policy, &way))
+			continue;
+		lint_warn(&check->lint, "around-bastion", node->place,
+			"port %u is open from %s%s%s, around the bastion",
+			ports[i],
+			way.anywhere ? "anywhere"
+				     : addr_text(&way.flow.from, text),
+			way.who ? ", which is " : "",
+			way.who ? policy_symbol_text(policy, way.who->sym)
+				: "");
 	}
 }
 
@@ -214,6 +282,7 @@ static bool node_in_zone(const struct policy *policy,
 static const struct policy_node *zone_crossing(const struct policy *policy,
 	const struct policy_sg_rule *rule, const struct policy_elem *elem)
 {
+	uint32_t sg = elem_group(policy, elem);
 	uint32_t zone = policy->sgs.at[rule->sg].zone;
 	struct topology_flow flow = {
 		.proto = rule->proto == PROTO_UDP ? PROTO_UDP : PROTO_TCP,
@@ -228,7 +297,10 @@ static const struct policy_node *zone_crossing(const struct policy *policy,
 		flow.from = policy->nets.at[from->nets.first].base;
 		if (from->subnet || node_in_zone(policy, from, zone) ||
 			in_bastion(policy, from) ||
-			!topology_elem_covers(policy, elem, &flow.from))
+			(sg != POLICY_NONE
+					? !topology_in_group(policy, from, sg)
+					: !topology_elem_covers(
+						  policy, elem, &flow.from)))
 			continue;
 		for (j = 0; j < policy->nodes.count; j++)
 			if (topology_in_group(

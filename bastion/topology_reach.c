@@ -48,8 +48,8 @@ static bool group_has(
 	for (i = 0; i < policy->nodes.count; i++) {
 		const struct policy_node *node = &policy->nodes.at[i];
 
-		if (node_has(policy, node, addr) &&
-			topology_in_group(policy, node, sg))
+		if (topology_in_group(policy, node, sg) &&
+			node_has(policy, node, addr))
 			return true;
 	}
 	return false;
@@ -130,6 +130,25 @@ static bool are_members(const struct policy *policy,
 	return false;
 }
 
+/* The better one of best and the group's rules that match. */
+static const struct policy_sg_rule *best_of(const struct policy *policy,
+	uint32_t sg, const struct topology_flow *flow,
+	const struct policy_sg_rule *best)
+{
+	const struct policy_range *rules = &policy->sgs.at[sg].rules;
+	uint32_t i;
+
+	for (i = 0; i < rules->count; i++) {
+		const struct policy_sg_rule *rule =
+			&policy->sg_rules.at[rules->first + i];
+
+		if ((!best || is_better(rule, best)) &&
+			rule_matches(policy, rule, flow))
+			best = rule;
+	}
+	return best;
+}
+
 bool topology_accepts(const struct policy *policy,
 	const struct policy_node *node, const struct topology_flow *flow,
 	uint32_t *ret_rule)
@@ -137,14 +156,9 @@ bool topology_accepts(const struct policy *policy,
 	const struct policy_sg_rule *best = NULL;
 	uint32_t i;
 
-	for (i = 0; i < policy->sg_rules.count; i++) {
-		const struct policy_sg_rule *rule = &policy->sg_rules.at[i];
-
-		if (topology_in_group(policy, node, rule->sg) &&
-			(!best || is_better(rule, best)) &&
-			rule_matches(policy, rule, flow))
-			best = rule;
-	}
+	for (i = 0; i < node->sgs.count; i++)
+		best = best_of(policy, policy->ids.at[node->sgs.first + i],
+			flow, best);
 	*ret_rule = best ? (uint32_t)(best - policy->sg_rules.at) : POLICY_NONE;
 	return best ? !best->drop : are_members(policy, node, &flow->from);
 }

@@ -107,8 +107,8 @@ bad() {
 }
 bad "the bastion is open" 'bad.conf:3:21: .*open to the world'
 bad "a login port for everybody" 'bad.conf:10:23: .*restricts nobody'
-bad "around the bastion" 'bad.conf:7:11: .*port 3389 is open from test1'
-bad "members of one group" 'bad.conf:20:11: .*port 22 is open from test2'
+bad "around the bastion" 'bad.conf:7:11: .*port 3389 is open from anywhere'
+bad "members of one group" 'bad.conf:20:11: .*port 22 is open from 10.0.3.2, which is test2'
 bad "another zone" 'bad.conf:13:23: .*zone production is open from test1'
 bad "an empty group" 'bad.conf:14:21: .*no instance is in SG_Nobody'
 bad "rules for nobody" 'bad.conf:23:35: .*no instance is in this group'
