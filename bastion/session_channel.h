@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 
+#include "core/policy.h"
 #include "session.h"
 #include "session_sftp.h"
 #include "session_sftp_filter.h"
@@ -33,10 +34,20 @@ enum channel_step {
 enum channel_payload {
 	PAYLOAD_WHOLE = 0, /* terminal: everything */
 	PAYLOAD_LIMITED,   /* exec: up to RECORD_EXEC_MAX, then totals */
-	PAYLOAD_TOTALS,	   /* sftp, scp, rsync: totals and file records */
+	PAYLOAD_TOTALS,	   /* sftp, forwards: totals and file records */
+	PAYLOAD_FILES,	   /* scp, rsync: the head of their bulk, totals */
 };
 
 #define RECORD_EXEC_MAX (1024 * 1024)
+/* Of what looks like the content of files, in each direction. */
+#define RECORD_HEAD_MAX (64 * 1024)
+
+/* What was kept up to a limit. Once full, nothing more is: a recording has
+ * one hole with a mark where it begins, not many. */
+struct kept {
+	uint64_t bytes;
+	bool full;
+};
 
 enum request_step {
 	REQUEST_NEW = 0,
@@ -96,7 +107,9 @@ struct channel {
 	struct flow in, out, err; /* in: from the user */
 	struct stream_hash hash_in, hash_out, hash_err;
 	uint64_t bytes_in, bytes_out;
-	uint64_t kept; /* bytes of output recorded under PAYLOAD_LIMITED */
+	enum policy_transfer transfer; /* under PAYLOAD_FILES */
+	struct kept kept; /* output and errors, of RECORD_EXEC_MAX */
+	struct kept head_in, head_out; /* of RECORD_HEAD_MAX */
 	struct sftp_watch *sftp;
 	struct sftp_filter *filter; /* where not all is granted */
 	bool unwatched;		    /* sftp lost the thread: nothing passes */

@@ -57,8 +57,9 @@ void channel_totals(struct channel *ch)
 	if (!channel_relayed(ch) || !ch->started)
 		return;
 	buf_init(&body, 256);
-	if (ch->payload == PAYLOAD_LIMITED && output > ch->kept) {
-		buf_put_u64(&body, output - ch->kept);
+	if (ch->kept.full || ch->head_out.full) {
+		buf_put_u64(
+			&body, output - ch->kept.bytes - ch->head_out.bytes);
 		record_put(&s->record, ch->id, RECORD_GAP, body.data, body.len);
 		buf_reset(&body);
 	}
@@ -90,18 +91,80 @@ void channel_file(void *arg, const struct sftp_event *event)
 			event->upload, event->path);
 }
 
-/* Is this piece kept? Counts what is. */
+/* Up to a limit, and nothing after what was beyond it. */
+static bool keep_upto(
+	struct channel *ch, struct kept *kept, size_t len, uint64_t limit)
+{
+	static const uint8_t from_here_on[8];
+
+	if (kept->full)
+		return false;
+	if (kept->bytes + len <= limit) {
+		kept->bytes += len;
+		return true;
+	}
+	kept->full = true;
+	record_put(&ch->session->record, ch->id, RECORD_GAP, from_here_on,
+		sizeof(from_here_on));
+	return false;
+}
+
+/* Does this direction carry the content of files? */
+static bool is_bulk(const struct channel *ch, const struct flow *flow)
+{
+	if (ch->payload != PAYLOAD_FILES || flow == &ch->err)
+		return false;
+	return ch->transfer == POLICY_TRANSFER_RSYNC ||
+	       (ch->transfer == POLICY_TRANSFER_SCP_SINK) == (flow == &ch->in);
+}
+
+/* Is this piece kept? Counts what is. Errors are nobody's content. */
 static bool keep(struct channel *ch, const struct flow *flow, size_t len)
 {
-	if (flow == &ch->in)
-		return (ch->session->target.record_bits & 1) &&
-		       ch->payload != PAYLOAD_TOTALS;
-	if (ch->payload == PAYLOAD_WHOLE)
+	bool input = flow == &ch->in;
+
+	if (ch->payload == PAYLOAD_WHOLE && !input)
 		return true;
-	if (ch->payload != PAYLOAD_LIMITED || ch->kept + len > RECORD_EXEC_MAX)
+	if (ch->payload == PAYLOAD_TOTALS && flow != &ch->err)
 		return false;
-	ch->kept += len;
-	return true;
+	if (input && !(ch->session->target.record_bits & 1))
+		return false;
+	if (is_bulk(ch, flow))
+		return keep_upto(ch, input ? &ch->head_in : &ch->head_out, len,
+			RECORD_HEAD_MAX);
+	return input || keep_upto(ch, &ch->kept, len, RECORD_EXEC_MAX);
+}
+
+/* The byte at this place of a direction: can the protocol have it there? */
+static bool fits(const struct channel *ch, const struct flow *flow, uint64_t at,
+	int byte)
+{
+	/* Both sides of rsync begin with a version, little-endian. */
+	if (ch->transfer == POLICY_TRANSFER_RSYNC)
+		return at > 3 || (at ? !byte : byte >= 20 && byte < 64);
+	if (at)
+		return true;
+	/* scp: a file, a folder, times or an error; or the answers to them. */
+	if (is_bulk(ch, flow))
+		return byte && strchr("CDT\1\2", byte);
+	return byte <= 2;
+}
+
+/* A command's name proves nothing: what does not begin as the protocol does
+ * is recorded as any other command. */
+static void check_transfer(struct channel *ch, const struct flow *flow,
+	uint64_t at, const uint8_t *data, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && at + i < 4; i++) {
+		if (fits(ch, flow, at + i, data[i]))
+			continue;
+		ch->payload = PAYLOAD_LIMITED;
+		record_put_text(&ch->session->record, ch->id, RECORD_NOTE,
+			"not a file transfer, whatever its name");
+		return;
+	}
 }
 
 void channel_sftp_refused(void *arg, const char *text)
@@ -118,17 +181,19 @@ static enum sgb_err put_piece(
 	enum record_kind kind = flow == &ch->in	   ? RECORD_IN
 				: flow == &ch->err ? RECORD_ERR
 						   : RECORD_OUT;
+	struct stream_hash *hash = flow == &ch->in    ? &ch->hash_in
+				   : flow == &ch->err ? &ch->hash_err
+						      : &ch->hash_out;
 	uint64_t seq = 0;
 
 	if (flow == &ch->in)
 		ch->bytes_in += len;
 	else
 		ch->bytes_out += len;
+	if (ch->payload == PAYLOAD_FILES && flow != &ch->err)
+		check_transfer(ch, flow, hash->bytes, data, len);
 	if (ch->payload != PAYLOAD_WHOLE)
-		hash_add(flow == &ch->in    ? &ch->hash_in
-			 : flow == &ch->err ? &ch->hash_err
-					    : &ch->hash_out,
-			data, len);
+		hash_add(hash, data, len);
 	if (keep(ch, flow, len)) {
 		seq = record_put(&s->record, ch->id, kind, data, len);
 		if (!seq)

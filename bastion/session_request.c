@@ -249,17 +249,6 @@ static uint64_t record_request(struct channel *ch, struct request *rq)
 	return seq;
 }
 
-/* scp and rsync move files; their server's command line shows it. Only when
- * nothing else can hide in the command: no shell syntax. */
-static bool moves_files(const char *command)
-{
-	if (strpbrk(command, ";&|<>`$()\\\n\r'\"*?[]{}~!#"))
-		return false;
-	if (!strncmp(command, "scp ", 4))
-		return strstr(command, " -t") || strstr(command, " -f");
-	return !strncmp(command, "rsync --server ", 15);
-}
-
 static bool is_sftp(const struct request *rq)
 {
 	return rq->subtype == SSH_CHANNEL_REQUEST_SUBSYSTEM &&
@@ -278,8 +267,8 @@ static void started(struct channel *ch, const struct request *rq)
 		ch->payload = PAYLOAD_WHOLE;
 		return;
 	}
-	ch->payload = exec && moves_files(rq->text) ? PAYLOAD_TOTALS
-						    : PAYLOAD_LIMITED;
+	ch->transfer = exec ? policy_transfer(rq->text) : POLICY_TRANSFER_NONE;
+	ch->payload = ch->transfer ? PAYLOAD_FILES : PAYLOAD_LIMITED;
 	if (is_sftp(rq)) {
 		ch->payload = PAYLOAD_TOTALS;
 		ch->sftp = sftp_watch_new(channel_file, ch);

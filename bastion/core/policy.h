@@ -170,6 +170,16 @@ void policy_decide(const struct policy *policy,
 bool policy_allows(const struct policy_decision *decision,
 	enum policy_action action, const char *command);
 
+/* What moves files, by the strict shape of the command; zero for anything
+ * else, and for an scp that is told to do both. */
+enum policy_transfer {
+	POLICY_TRANSFER_NONE = 0,
+	POLICY_TRANSFER_SCP_SINK,   /* scp -t: the user sends */
+	POLICY_TRANSFER_SCP_SOURCE, /* scp -f: the target sends */
+	POLICY_TRANSFER_RSYNC,
+};
+enum policy_transfer policy_transfer(const char *command);
+
 /* Could anybody at all be permitted from here? The check before any
  * cryptography. */
 bool policy_source_known(

@@ -147,6 +147,35 @@ static bool is_rsync(const char *command)
 	return true;
 }
 
+/* Which options of an scp that is_scp() knows. */
+static bool scp_has(const char *command, char option)
+{
+	const char *word;
+	size_t len;
+
+	next_word(&command, &len);
+	while ((word = next_word(&command, &len)) && word[0] == '-' &&
+		!word_is(word, len, "--"))
+		if (memchr(word, option, len))
+			return true;
+	return false;
+}
+
+enum policy_transfer policy_transfer(const char *command)
+{
+	bool sink, source;
+
+	if (is_rsync(command))
+		return POLICY_TRANSFER_RSYNC;
+	if (!is_scp(command))
+		return POLICY_TRANSFER_NONE;
+	sink = scp_has(command, 't');
+	source = scp_has(command, 'f');
+	if (sink == source)
+		return POLICY_TRANSFER_NONE;
+	return sink ? POLICY_TRANSFER_SCP_SINK : POLICY_TRANSFER_SCP_SOURCE;
+}
+
 /* Without regard to how the rest of it looks: these need bits of their own
  * even where every command is allowed. */
 static bool names_tool(const char *command, const char *tool, const char *flag)

@@ -101,7 +101,7 @@ setup() {
 	cc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Ibastion ${SANITIZE:+-fsanitize=$SANITIZE} \
 		-o "$work/fake_monitor" tests/session/fake_monitor.c \
 		"$BUILD/libsgb.a" -lcrypto || exit 1
-	mkdir -m 755 "$work/empty" "$work/d"
+	mkdir -m 755 "$work/empty" "$work/d" "$work/bin"
 	cp "$BUILD/sgbridge-session" "$work/session"
 	for key in hostkey target-key wrong-key ca user robot; do
 		ssh-keygen -q -t ed25519 -N '' -C "$key" -f "$work/$key"
@@ -154,6 +154,7 @@ start_sshd() {
 		AuthorizedKeysFile none
 		TrustedUserCAKeys $work/ca.pub
 		AcceptEnv LC_* SGB_*
+		SetEnv PATH=$work/bin:/usr/bin:/bin
 		MaxSessions 64
 		RekeyLimit 3M
 		Subsystem sftp internal-sftp

@@ -89,6 +89,9 @@ test_bulk() {
 	is "bulk: 10 MiB down" "$(sum <"$work/out")" "$want"
 	out=$(log)
 	like "bulk: a gap is stated" "$out" '^record 1 gap 8'
+	is "bulk: one hole, where it begins and how long" \
+		"$(grep -E '^record 1 (gap|out|exit) ' <<<"$out" |
+			cut -d' ' -f3 | uniq | tr '\n' ' ')" "out gap exit gap "
 	is "bulk: kept at most 1 MiB" \
 		"$(($(stat -c %s "$work/recorded.out") <= 1048576))" 1
 	conf
@@ -165,7 +168,46 @@ test_sftp() {
 		"$work/down2" 2>"$work/stderr"
 	is "scp -O: same bytes" "$(sum <"$work/down2")" "$want"
 	out=$(log)
-	unlike "scp -O: payload not kept" "$out" '^record 1 out'
+	like "scp -O: totals recorded" "$out" '^record 1 totals 120'
+	unlike "scp -O: seen as what it is" "$out" '^record 1 note'
+	is "scp -O: no more than the head is kept" \
+		"$(($(stat -c %s "$work/recorded.out") <= 65536))" 1
+	conf record-input=1
+	timeout 60 scp -O -q -F "$work/ssh_config" "$work/big" \
+		"$through:$work/d/scp2" 2>"$work/stderr"
+	is "scp -O: same bytes up" "$(sum <"$work/d/scp2")" "$want"
+	unlike "scp -O: seen as what it is, up" "$(log)" '^record 1 note'
+	is "scp -O: no more than the head is kept, up" \
+		"$(($(stat -c %s "$work/recorded.in") <= 65536))" 1
+}
+
+# Programs of the user's that are called scp or rsync.
+test_disguise() {
+	local name
+
+	for name in scp rsync; do
+		printf '#!/bin/sh\nexec bash -s\n' >"$work/bin/$name"
+		chmod 755 "$work/bin/$name"
+	done
+	for name in 'scp -t .' 'scp -f x' 'scp -S ./evil x:y -- -t' \
+		'rsync --server . x'; do
+		conf
+		echo 'echo hidden-out; echo hidden-err >&2' |
+			gwi $through "$name" >"$work/out"
+		is "disguise: it runs ($name)" "$(cat "$work/out")" hidden-out
+		log >/dev/null
+		is "disguise: output is recorded ($name)" \
+			"$(cat "$work/recorded.out")" hidden-out
+		is "disguise: errors are recorded ($name)" \
+			"$(cat "$work/recorded.err")" hidden-err
+	done
+	conf
+	echo 'head -c 300000 /dev/zero; echo hidden' |
+		gwi $through 'scp -f x' >"$work/out"
+	like "disguise: said" "$(log)" '^record 1 note .*not a file transfer'
+	is "disguise: recorded as any command" \
+		"$(tail -c 7 "$work/recorded.out")" hidden
+	rm "$work/bin/scp" "$work/bin/rsync"
 }
 
 # Bytes to a subsystem sftp by hand: packets in hexadecimal.
@@ -485,7 +527,7 @@ test_remote_forward() {
 login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
-	sftp_watch sftp_rights vanish multi jump local auth hostkey gate recorder forward direct agent \
+	sftp_watch sftp_rights disguise vanish multi jump local auth hostkey gate recorder forward direct agent \
 	remote_forward hostile target putty dropbear tools
 for name; do
 	"test_$name"

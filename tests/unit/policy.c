@@ -399,6 +399,31 @@ static void test_commands(void **state)
 	}
 }
 
+static void test_transfers(void **state)
+{
+	static const struct {
+		const char *command;
+		enum policy_transfer transfer;
+	} commands[] = {
+		{"scp -t .", POLICY_TRANSFER_SCP_SINK},
+		{"scp -v -r -f -- -t", POLICY_TRANSFER_SCP_SOURCE},
+		{"scp -tf .", POLICY_TRANSFER_NONE},
+		{"scp -S ./evil x:y -- -t", POLICY_TRANSFER_NONE},
+		{"scp x -t", POLICY_TRANSFER_NONE},
+		{"scp -t .; sh", POLICY_TRANSFER_NONE},
+		{"rsync --server -e.L . x", POLICY_TRANSFER_RSYNC},
+		{"rsync --server --rsh=sh . x", POLICY_TRANSFER_NONE},
+		{"bash", POLICY_TRANSFER_NONE},
+		{"", POLICY_TRANSFER_NONE},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		assert_int_equal(policy_transfer(commands[i].command),
+			commands[i].transfer);
+}
+
 static void test_actions(void **state)
 {
 	struct policy_decision d = {.verdict = POLICY_PERMIT,
@@ -536,6 +561,7 @@ int main(void)
 		cmocka_unit_test(test_little),
 		cmocka_unit_test(test_conditions),
 		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_transfers),
 		cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_questions),
