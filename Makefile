@@ -80,11 +80,11 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_name.o bastion/monitor_auth.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_forward.o \
 	bastion/monitor_gate.o bastion/monitor_approval.o \
-	bastion/monitor_command.o bastion/monitor_recorder.o \
+	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/authkeys.o bastion/cert.o
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
-	_io.o _link.o _local.o _payload.o _pump.o _record.o _request.o _sandbox.o \
+	_io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _pump.o _record.o _request.o _sandbox.o \
 	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o \
@@ -227,7 +227,7 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	libtsm-dev libsqlite3-dev libjansson-dev libcmocka-dev \
 	libclang-rt-14-dev clang-format clang-tidy openssh-server \
 	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
-	util-linux procps expect mandoc shellcheck python3 binutils git \
+	util-linux procps expect tmux mandoc shellcheck python3 binutils git \
 	strace systemd dpkg-dev debootstrap lintian \
 	zstd python3-cryptography python3-paramiko rsync putty-tools \
 	dropbear-bin pamtester sudo jq faketime libpam-google-authenticator libpam-oath \

@@ -91,6 +91,7 @@ struct monitor {
 	char *target;
 	char *login;
 	uint16_t port;
+	bool chosen; /* from the menu, after logging on */
 	struct policy_decision decision;
 	uint64_t opened_ms; /* monotonic, 0: no target yet */
 
@@ -215,6 +216,12 @@ void monitor_forwards_done(struct monitor *m);
 enum sgb_err monitor_gate(struct monitor *m, struct msg *msg);
 enum sgb_err monitor_report(struct monitor *m, struct msg *msg);
 enum sgb_err monitor_command(struct monitor *m, struct msg *msg);
+
+/* monitor_menu.c */
+enum sgb_err monitor_hosts(struct monitor *m, struct msg *msg);
+enum sgb_err monitor_choose(struct monitor *m, struct msg *msg);
+/* What was chosen may be the target, approval included: tells the session. */
+enum sgb_err monitor_choice_made(struct monitor *m) SGB_MUST_CHECK;
 
 /* monitor_recorder.c */
 enum sgb_err monitor_recorder_open(struct monitor *m, const char *meta,

@@ -152,7 +152,9 @@ static enum sgb_err judged(
 		return SGB_OK;
 	}
 	m->approver = strdup(approver);
-	return m->approver ? monitor_auth_done(m, "") : SGB_ERR_NOMEM;
+	if (!m->approver)
+		return SGB_ERR_NOMEM;
+	return m->chosen ? monitor_choice_made(m) : monitor_auth_done(m, "");
 }
 
 enum sgb_err monitor_approval_verdict(struct monitor *m, struct msg *msg)

@@ -45,6 +45,8 @@ static const struct request_row {
 	{MSG_REQ_TARGET, AT(PROVED), AT(PROVED), monitor_target},
 	{MSG_REQ_JUMP, AT(PROVED), 0, monitor_jump},
 	{MSG_REQ_COMMAND, AT(PROVED), 0, monitor_command},
+	{MSG_REQ_HOSTS, AT(PROVED), 0, monitor_hosts},
+	{MSG_REQ_CHOOSE, AT(PROVED), 0, monitor_choose},
 	{MSG_REQ_GATE, AT(OPEN), AT(OPEN), monitor_gate},
 	{MSG_REQ_REPORT, ANY, ANY, monitor_report},
 };

@@ -382,7 +382,7 @@ enum sgb_err monitor_target(struct monitor *m, struct msg *msg)
 		why = keep_login(m);
 	if (!why) {
 		access.rule = decision.rule;
-		access.login = decision.login;
+		access.login = m->decision.login;
 		access.what = decision.group_rule;
 		if (monitor_event(m, &access))
 			why = "the event of this access cannot be recorded";

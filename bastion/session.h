@@ -74,6 +74,12 @@ struct session_target {
 	uint64_t deadline; /* ms: for handshake and authentication */
 };
 
+enum session_choice {
+	CHOICE_NONE = 0,
+	CHOICE_ASKED, /* REQ_CHOOSE is with the monitor */
+	CHOICE_MADE,  /* there is a target, for good */
+};
+
 /* Progress of the client's authentication. */
 struct session_auth_state {
 	char *user;	       /* fixed once a key is proved */
@@ -115,7 +121,8 @@ struct session {
 	bool channel_seen;	      /* one was opened, now or before */
 	struct link_items to_monitor; /* not sent yet */
 	size_t to_monitor_count;
-	struct channel *asking; /* whose REQ_JUMP is with the monitor */
+	enum session_choice choice; /* of a target, from the menu */
+	struct channel *asking;	    /* whose REQ_JUMP is with the monitor */
 	char *refusal; /* why there is no target: shown on each channel */
 	uint64_t now;  /* ms, monotonic, as of this turn of the loop */
 	uint64_t user_active;	    /* ms: last bytes from the user */

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "session_menu.h"
+
 /* What ssh itself exits with when the connection fails. */
 #define ABANDONED_STATUS 255
 
@@ -62,6 +64,21 @@ struct channel *channel_make(struct session *s)
 	return ch;
 }
 
+/* Open at the client since before there was a target: the menu's. */
+static bool chosen(const struct channel *ch)
+{
+	return ch->client && !ch->open_msg && ch->step != CHANNEL_OPEN;
+}
+
+static void end_chosen(struct channel *ch, const char *text)
+{
+	ch->kind = CHANNEL_LOCAL;
+	ch->step = CHANNEL_OPEN;
+	ch->started = true;
+	channel_tell(ch, text);
+	channel_finish(ch, ABANDONED_STATUS);
+}
+
 void channel_refuse(struct channel *ch, const char *why)
 {
 	struct session *s = ch->session;
@@ -73,15 +90,21 @@ void channel_refuse(struct channel *ch, const char *why)
 	}
 	if (why && s->record.fd >= 0)
 		record_put_text(&s->record, ch->id, RECORD_REFUSED, why);
-	ch->step = CHANNEL_DEAD;
+	if (chosen(ch))
+		end_chosen(ch, s->refusal ? s->refusal
+					  : "the target opened no channel");
+	else
+		ch->step = CHANNEL_DEAD;
 }
 
 bool channel_accept(struct channel *ch)
 {
-	ch->client = ssh_message_channel_request_open_reply_accept(
-		ch->open_msg);
-	ssh_message_free(ch->open_msg);
-	ch->open_msg = NULL;
+	if (!chosen(ch)) {
+		ch->client = ssh_message_channel_request_open_reply_accept(
+			ch->open_msg);
+		ssh_message_free(ch->open_msg);
+		ch->open_msg = NULL;
+	}
 	if (!ch->client) {
 		ch->step = CHANNEL_DEAD;
 		return false;
@@ -150,7 +173,7 @@ static bool wait_target(struct channel *ch)
 	if (ch->kind == CHANNEL_LOCAL)
 		return channel_accept(ch);
 	if (s->target_leg.state >= LEG_REFUSED) {
-		if (ch->kind == CHANNEL_RELAY)
+		if (ch->kind == CHANNEL_RELAY && !chosen(ch))
 			turn_local(ch);
 		else
 			channel_refuse(ch, NULL);
@@ -219,6 +242,11 @@ static bool pump_open(struct channel *ch)
 {
 	bool progress = requests_pump(ch);
 
+	if (ch->menu)
+		progress |= menu_pump(ch);
+	/* The menu's choice: the channel waits for the target's. */
+	if (ch->step != CHANNEL_OPEN)
+		return true;
 	if (ch->kind == CHANNEL_STREAM)
 		progress |= stream_move(ch);
 	progress |= channel_move(ch);
@@ -305,6 +333,7 @@ void channel_recorded(struct session *s)
 
 void channel_tell(struct channel *ch, const char *text)
 {
+	const char *restore;
 	char *line = NULL;
 	int len;
 
@@ -312,6 +341,10 @@ void channel_tell(struct channel *ch, const char *text)
 	if (!channel_is_session(ch) || !ch->client || ch->close_sent ||
 		ch->client_closed)
 		return;
+	restore = menu_restore(ch);
+	if (restore)
+		ssh_channel_write(
+			ch->client, restore, (uint32_t)strlen(restore));
 	len = asprintf(
 		&line, "%ssgbridge: %s\r\n", ch->pty ? "\r\n" : "", text);
 	if (len < 0)
@@ -333,10 +366,15 @@ void channel_abandon(struct channel *ch, const char *text)
 {
 	if (ch->step == CHANNEL_DEAD)
 		return;
-	if (ch->step != CHANNEL_OPEN) {
+	if (ch->step != CHANNEL_OPEN && !chosen(ch)) {
 		channel_refuse(ch, NULL);
 		return;
 	}
+	if (chosen(ch))
+		ch->started = true;
+	ch->step = CHANNEL_OPEN;
+	if (ch->menu)
+		ch->menu->state = MENU_LEFT;
 	flow_done(&ch->in);
 	flow_done(&ch->out);
 	flow_done(&ch->err);
@@ -393,6 +431,7 @@ void channel_drop(struct channel *ch)
 	sftp_filter_free(ch->filter);
 	free(ch->signal_name);
 	free(ch->signal_text);
+	menu_free(ch->menu);
 	free(ch->command);
 	free(ch->host);
 	TAILQ_REMOVE(&s->channels, ch, entry);

@@ -77,6 +77,8 @@ struct stream_hash {
 	uint64_t bytes;
 };
 
+struct menu; /* session_menu.h */
+
 struct channel {
 	TAILQ_ENTRY(channel) entry;
 	struct session *session;
@@ -97,6 +99,7 @@ struct channel {
 	struct record_stream forward_record;
 	uint64_t opened_at;
 
+	struct menu *menu; /* CHANNEL_LOCAL: terminal and menu, or NULL */
 	struct requests requests;
 	size_t request_count;
 	bool pty, started;
@@ -157,6 +160,10 @@ void channel_recorded(struct session *s);
 void request_arrived(struct session *s, ssh_message msg);
 void request_signal(struct channel *ch, const char *name);
 void request_agent(struct channel *ch);
+/* Asks on the client's behalf for what it asked before there was a target:
+ * nobody waits for the answer, so one that fails ends the channel. */
+void request_replay(struct channel *ch, int subtype, const char *text,
+	uint32_t cols, uint32_t rows);
 bool requests_pump(struct channel *ch);
 void request_gate_answer(
 	struct channel *ch, uint32_t request, bool allow, const char *text);
@@ -196,5 +203,7 @@ void back_done(struct session *s);
 /* session_local.c: the bastion's own commands */
 bool local_request(struct channel *ch, struct request *rq);
 enum sgb_err local_text(struct session *s, struct msg *msg);
+/* Text of ours as output, with the line ends of its terminal. */
+enum sgb_err local_put(struct channel *ch, const char *text);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "session_channel.h"
+#include "session_menu.h"
 
 #define LINK_QUEUE_MAX 4096
 
@@ -120,10 +121,14 @@ static enum sgb_err got_notice(struct session *s, struct msg *msg)
 		auth_show(s, text);
 	} else if (!err) {
 		TAILQ_FOREACH (ch, &s->channels, entry)
-			if (ch->pty)
+			if (menu_active(ch))
+				menu_notice(ch, text);
+			else if (ch->pty)
 				channel_tell(ch, text);
-		record_put_text(
-			&s->record, RECORD_CONNECTION, RECORD_NOTE, text);
+		if (s->record.fd >= 0)
+			record_put_text(&s->record, RECORD_CONNECTION,
+				RECORD_NOTE, text);
+		s->busy = true;
 	}
 	free(text);
 	return err;
@@ -154,6 +159,8 @@ static const struct {
 	{MSG_SES_NOTICE, got_notice},
 	{MSG_SES_END, got_end},
 	{MSG_SES_TEXT, local_text},
+	{MSG_SES_HOSTS, menu_hosts},
+	{MSG_SES_CHOSEN, menu_chosen},
 };
 
 static enum sgb_err dispatch(struct session *s, struct msg *msg)

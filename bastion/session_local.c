@@ -1,8 +1,8 @@
 /*
  * Session channels that end at the bastion: its own commands, answered by the
- * monitor as text, and the explanation when there is no target.
+ * monitor as text, the menu, and the explanation when there is no target.
  */
-#include "session_channel.h"
+#include "session_menu.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +22,15 @@ static bool start(struct channel *ch, const struct request *rq)
 		channel_finish(ch, LOCAL_REFUSED_STATUS);
 		return true;
 	}
+	/* The connection is the target's now, or is about to be: the monitor
+	 * takes no more commands on it. */
+	if (s->choice != CHOICE_NONE || s->target_leg.state != LEG_NONE) {
+		channel_tell(ch, "this connection has its target already");
+		channel_finish(ch, LOCAL_REFUSED_STATUS);
+		return true;
+	}
+	if (rq->subtype == SSH_CHANNEL_REQUEST_SHELL)
+		return menu_start(ch);
 	msg_init(&msg, MSG_REQ_COMMAND);
 	buf_put_u32(&msg.body, ch->id);
 	buf_put_cstring(&msg.body, rq->text);
@@ -32,8 +41,13 @@ static bool start(struct channel *ch, const struct request *rq)
 bool local_request(struct channel *ch, struct request *rq)
 {
 	switch (rq->subtype) {
-	case SSH_CHANNEL_REQUEST_PTY: ch->pty = true; return !ch->started;
-	case SSH_CHANNEL_REQUEST_WINDOW_CHANGE: return true;
+	case SSH_CHANNEL_REQUEST_PTY:
+		if (ch->started || !menu_keep(ch, rq))
+			return false;
+		ch->pty = true;
+		return true;
+	case SSH_CHANNEL_REQUEST_ENV: return !ch->started && menu_keep(ch, rq);
+	case SSH_CHANNEL_REQUEST_WINDOW_CHANGE: return menu_keep(ch, rq);
 	case SSH_CHANNEL_REQUEST_SHELL:
 	case SSH_CHANNEL_REQUEST_EXEC: return start(ch, rq);
 	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
@@ -44,7 +58,7 @@ bool local_request(struct channel *ch, struct request *rq)
 }
 
 /* A terminal in raw mode needs the carriage return that a tty would add. */
-static enum sgb_err put_output(struct channel *ch, const char *text)
+enum sgb_err local_put(struct channel *ch, const char *text)
 {
 	enum sgb_err err = SGB_OK;
 
@@ -74,7 +88,7 @@ enum sgb_err local_text(struct session *s, struct msg *msg)
 	/* The user may have closed it meanwhile. */
 	if (!err && ch && ch->kind == CHANNEL_LOCAL && ch->started &&
 		!ch->target_closed) {
-		err = put_output(ch, output);
+		err = local_put(ch, output);
 		channel_finish(ch, (int)status);
 		s->busy = true;
 	}

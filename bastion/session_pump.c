@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "session_io.h"
+#include "session_menu.h"
 
 #define WRITE_MAX 32768
 
@@ -39,6 +40,21 @@ static bool beyond_window(struct channel *ch, uint32_t waiting)
 	return true;
 }
 
+/* What the menu leaves is for the target that was chosen, and waits; so does
+ * what comes before it is known whether there will be a menu. */
+static int data_to_menu(struct channel *ch, const void *data, uint32_t len)
+{
+	uint32_t taken = len;
+
+	if (!ch->started)
+		taken = 0;
+	else if (ch->menu)
+		taken = menu_input(ch, data, len);
+	if (!taken && beyond_window(ch, len))
+		return (int)len;
+	return (int)taken;
+}
+
 static int data_from_client(ssh_session ssh, ssh_channel channel, void *data,
 	uint32_t len, int is_stderr, void *arg)
 {
@@ -48,8 +64,10 @@ static int data_from_client(ssh_session ssh, ssh_channel channel, void *data,
 	(void)channel;
 	ch->session->user_active = ch->session->now;
 	/* RFC 4254: extended data goes to the client only. */
-	if (is_stderr || ch->kind == CHANNEL_LOCAL || ch->in_eof_sent)
+	if (is_stderr || ch->in_eof_sent)
 		return (int)len;
+	if (ch->kind == CHANNEL_LOCAL)
+		return data_to_menu(ch, data, len);
 	if (ch->kind == CHANNEL_STREAM) {
 		if (!flow_wants(&ch->in))
 			return beyond_window(ch, len) ? (int)len : 0;
@@ -119,6 +137,8 @@ static void client_agent(ssh_session ssh, ssh_channel channel, void *arg)
 	(void)channel;
 	if (ch->kind == CHANNEL_RELAY && ch->request_count < 64)
 		request_agent(ch);
+	else if (ch->kind == CHANNEL_LOCAL && !ch->started)
+		menu_keep_agent(ch);
 	ch->session->busy = true;
 }
 
@@ -177,7 +197,7 @@ static void target_signal(ssh_session ssh, ssh_channel channel,
 	ch->session->busy = true;
 }
 
-void channel_callbacks(struct channel *ch)
+static void client_callbacks(struct channel *ch)
 {
 	ch->client_cb = (struct ssh_channel_callbacks_struct){
 		.userdata = ch,
@@ -190,8 +210,10 @@ void channel_callbacks(struct channel *ch)
 	};
 	ssh_callbacks_init(&ch->client_cb);
 	ssh_set_channel_callbacks(ch->client, &ch->client_cb);
-	if (!ch->target)
-		return;
+}
+
+static void target_callbacks(struct channel *ch)
+{
 	ch->target_cb = (struct ssh_channel_callbacks_struct){
 		.userdata = ch,
 		.channel_data_function = data_from_target,
@@ -202,6 +224,15 @@ void channel_callbacks(struct channel *ch)
 	};
 	ssh_callbacks_init(&ch->target_cb);
 	ssh_set_channel_callbacks(ch->target, &ch->target_cb);
+}
+
+/* Once a side: one that was chosen from the menu has the client's already. */
+void channel_callbacks(struct channel *ch)
+{
+	if (!ch->client_cb.size)
+		client_callbacks(ch);
+	if (ch->target)
+		target_callbacks(ch);
 }
 
 /* Everything that libssh holds of one stream, at once: it tops the window up
@@ -242,7 +273,9 @@ static bool drain_all(struct channel *ch)
 {
 	bool progress = false;
 
-	if (ch->client && !ch->in_eof_sent && may_take(ch, &ch->in))
+	/* What comes after a choice is not the menu's. */
+	if (ch->client && ch->kind != CHANNEL_LOCAL && !ch->in_eof_sent &&
+		may_take(ch, &ch->in))
 		progress |= drain(ch, ch->client, &ch->in, 0);
 	if (ch->target && may_take(ch, &ch->out))
 		progress |= drain(ch, ch->target, &ch->out, 0);

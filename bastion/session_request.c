@@ -181,6 +181,26 @@ void request_agent(struct channel *ch)
 		request_free(rq);
 }
 
+void request_replay(struct channel *ch, int subtype, const char *text,
+	uint32_t cols, uint32_t rows)
+{
+	struct request *rq = calloc(1, sizeof(*rq));
+	char *equals;
+
+	if (!rq || !(rq->text = strdup(text))) {
+		free(rq);
+		ch->session->over = true;
+		return;
+	}
+	rq->subtype = subtype;
+	rq->cols = cols;
+	rq->rows = rows;
+	equals = strchr(rq->text, '=');
+	if (subtype == SSH_CHANNEL_REQUEST_ENV && equals)
+		rq->value = equals + 1;
+	append(ch, rq);
+}
+
 static void finish(struct channel *ch, struct request *rq, bool ok)
 {
 	TAILQ_REMOVE(&ch->requests, rq, entry);
@@ -192,18 +212,28 @@ static void finish(struct channel *ch, struct request *rq, bool ok)
 	request_free(rq);
 }
 
+/* The client thinks that it has this already (request_replay). */
+static bool promised(const struct request *rq)
+{
+	return !rq->msg && (rq->subtype == SSH_CHANNEL_REQUEST_PTY ||
+				   rq->subtype == SSH_CHANNEL_REQUEST_SHELL);
+}
+
 static void refuse(struct channel *ch, struct request *rq)
 {
 	struct session *s = ch->session;
 	const struct request_kind *kind = kind_of(rq->subtype);
 	const char *slug = kind ? record_slug(kind->record) : "request";
 	char *text = NULL, *reason = rq->reason;
+	bool tells = kind && (kind->starts || promised(rq));
 
 	if (asprintf(&text, "%s %s", slug, rq->text ? rq->text : "") >= 0 &&
 		s->record.fd >= 0)
 		record_put_text(&s->record, ch->id, RECORD_REFUSED, text);
 	free(text);
-	if (!kind || !kind->starts || !reason || ch->started) {
+	if (promised(rq) && !reason)
+		reason = rq->reason = strdup("not possible on this target");
+	if (!tells || !reason || ch->started) {
 		finish(ch, rq, false);
 		return;
 	}
@@ -339,7 +369,10 @@ static bool forward_step(struct channel *ch, struct request *rq)
 		show_notice(ch);
 		return true;
 	}
-	finish(ch, rq, rc == SSH_OK);
+	if (rc != SSH_OK && promised(rq))
+		refuse(ch, rq);
+	else
+		finish(ch, rq, rc == SSH_OK);
 	return true;
 }
 

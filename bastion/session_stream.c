@@ -25,8 +25,13 @@ bool stream_open(struct channel *ch)
 	struct msg msg;
 
 	/* One at a time: an answer does not say what it answers. */
-	if (s->asking)
+	if (s->asking || s->choice == CHOICE_ASKED)
 		return false;
+	/* A target was chosen meanwhile; this channel knows of none. */
+	if (s->target_leg.state != LEG_NONE || s->choice != CHOICE_NONE) {
+		channel_refuse(ch, "direct-tcpip beside the target");
+		return true;
+	}
 	s->asking = ch;
 	ch->step = CHANNEL_OPENING;
 	msg_init(&msg, MSG_REQ_JUMP);
