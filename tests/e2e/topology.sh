@@ -327,6 +327,24 @@ ok "loading again" load web1
 ok "changes nothing" whole
 ok "half a ruleset is refused" broken
 ok "and the old one stays whole" whole
+# As sgbridge(8) says it under EXAMPLES.
+dry_run() {
+	in_ns web1 nft -c -f "$work/db1.nft"
+}
+restored() {
+	in_ns web1 nft -s list table inet sgbridge >"$work/before.nft"
+	in_ns web1 nft -f "$work/db1.nft"
+	! whole >/dev/null || return 1
+	{
+		echo 'table inet sgbridge'
+		echo 'delete table inet sgbridge'
+		cat "$work/before.nft"
+	} >"$work/restore.nft"
+	in_ns web1 nft -f "$work/restore.nft" && whole
+}
+ok "another ruleset, as a dry run" dry_run
+ok "changes nothing either" whole
+ok "the one before can be restored" restored
 
 # --- names cannot inject
 refused() {
