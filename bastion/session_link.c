@@ -64,6 +64,8 @@ void link_flush(struct session *s)
 			broken(s, "monitor", err);
 		TAILQ_REMOVE(&s->to_monitor, item, entry);
 		s->to_monitor_count--;
+		/* Somebody may have waited for room. */
+		s->busy = true;
 		msg_done(&item->msg);
 		free(item);
 	}

@@ -14,6 +14,8 @@
 #include "session_menu.h"
 
 #define WRITE_MAX 32768
+/* Above this, file transfers wait until the monitor has caught up. */
+#define REPORTS_HIGH 64
 
 static bool may_take(const struct channel *ch, const struct flow *flow)
 {
@@ -25,6 +27,9 @@ static bool may_take(const struct channel *ch, const struct flow *flow)
 		return false;
 	/* What the filter answers by itself goes out, too. */
 	if (ch->filter && flow == &ch->in && !flow_wants(&ch->out))
+		return false;
+	/* Each file that is seen to move is told to the monitor. */
+	if (ch->sftp && s->to_monitor_count > REPORTS_HIGH)
 		return false;
 	return flow_wants(flow) && s->record.backlog < RECORD_BACKLOG_HIGH;
 }

@@ -43,7 +43,7 @@ struct fake {
 	int sock;     /* to the session */
 	int recorder; /* our end of the stream, or -1 */
 	int forward;
-	uint64_t messages;
+	uint64_t messages, files;
 	FILE *log;
 };
 
@@ -354,6 +354,7 @@ static void got_report(struct fake *f, struct msg *in)
 	uint64_t a = reader_u64(&in->reader), b = reader_u64(&in->reader);
 	char *text = reader_cstring(&in->reader, 65536);
 
+	f->files += kind == SESSION_REPORT_FILE;
 	note(f, "report %u %s %llu %llu %s\n", channel,
 		kind < 10 ? names[kind] : "?", (unsigned long long)a,
 		(unsigned long long)b, text);
@@ -543,15 +544,22 @@ static pid_t start_session(struct fake *f, int client)
 static void loop(struct fake *f)
 {
 	bool stall = number(f, "recorder-stall", 0);
+	/* From the first file on, reads no reports until all else is quiet. */
+	bool lazy = number(f, "lazy-monitor", 0);
 
 	for (;;) {
 		struct pollfd fds[3] = {
-			{.fd = f->sock, .events = POLLIN},
+			{.fd = lazy && f->files ? -1 : f->sock,
+				.events = POLLIN},
 			{.fd = stall ? -1 : f->recorder, .events = POLLIN},
 			{.fd = f->forward, .events = POLLIN},
 		};
 
-		if (poll(fds, 3, -1) < 0)
+		int ready = poll(fds, 3, lazy && f->files ? 1000 : -1);
+
+		if (!ready)
+			lazy = false;
+		if (ready <= 0)
 			continue;
 		/* The last items come before the session's end. */
 		if (fds[1].revents && !record(f, f->recorder)) {

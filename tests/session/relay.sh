@@ -274,6 +274,22 @@ test_sftp_rights() {
 	is "sftp-write: get is refused" "$(cat "$work/got" 2>/dev/null)" ""
 }
 
+# More files than the monitor can be told of at once, and one that is slow.
+test_many_files() {
+	local out
+
+	conf lazy-monitor=1
+	out=$(timeout 60 python3 tests/session/many_files.py "$work/d/many" \
+		6000 ssh -F "$work/ssh_config" -s $through sftp \
+		2>"$work/stderr")
+	is "many files: all pass" "$out" 6000
+	out=$(log)
+	is "many files: all are reported" \
+		"$(grep -c '^report 1 file 1 1 ' <<<"$out")" 6000
+	is "many files: all are recorded" \
+		"$(grep -c '^record 1 file .*upload.*ok' <<<"$out")" 6000
+}
+
 hex() { printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n'; }
 has_size() { [ "$(stat -c %s "$1")" -eq "$2" ]; }
 answered() { od -An -v -tx1 <"$work/out" | tr -d ' \n' | grep -q "$1"; }
@@ -527,8 +543,9 @@ test_remote_forward() {
 login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
-	sftp_watch sftp_rights disguise vanish multi jump local auth hostkey gate recorder forward direct agent \
-	remote_forward hostile target putty dropbear tools
+	sftp_watch sftp_rights disguise many_files \
+	vanish multi jump local auth hostkey gate recorder forward direct \
+	agent remote_forward hostile target putty dropbear tools
 for name; do
 	"test_$name"
 done
