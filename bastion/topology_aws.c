@@ -53,6 +53,8 @@ static bool read_ports(struct topology *topology, const struct topology_at *at,
 			 (from == 0 && to == 65535);
 	if (rule->any_port)
 		return true;
+	/* Port 0 is nobody's, and no port of a policy. */
+	from = from == 0 && to > 0 ? 1 : from;
 	if (from < 1 || to < from) {
 		topology_wrong(topology, at_text(topology, at),
 			"ports from %ld to %ld", from, to);

@@ -290,7 +290,7 @@ static void test_aws(void **state)
 	feed(&result, "aws",
 		"{\"SecurityGroups\":[{\"GroupId\":\"sg-1\",\"GroupName\":"
 		"\"web\",\"IpPermissions\":[{\"IpProtocol\":\"tcp\","
-		"\"FromPort\":22,\"ToPort\":23,\"IpRanges\":[{\"CidrIp\":"
+		"\"FromPort\":0,\"ToPort\":23,\"IpRanges\":[{\"CidrIp\":"
 		"\"10.0.0.0/8\"}],\"Ipv6Ranges\":[{\"CidrIpv6\":\"::/0\"}],"
 		"\"UserIdGroupPairs\":[{\"GroupId\":\"sg-1\"}]},"
 		"{\"IpProtocol\":\"-1\",\"UserIdGroupPairs\":[{\"GroupId\":"
@@ -307,9 +307,9 @@ static void test_aws(void **state)
 	/* Another account's group, a prefix list, nothing may go out. */
 	assert_int_equal(result.topology.lost, 3);
 	assert_int_equal(result.policy->sg_rules.count, 3);
-	assert_true(says(&result, "accept   tcp 22-23 from 10.0.0.0/8"));
-	assert_true(says(&result, "accept   tcp 22-23 from ::/0"));
-	assert_true(says(&result, "accept   tcp 22-23 from web"));
+	assert_true(says(&result, "accept   tcp 1-23 from 10.0.0.0/8"));
+	assert_true(says(&result, "accept   tcp 1-23 from ::/0"));
+	assert_true(says(&result, "accept   tcp 1-23 from web"));
 	assert_true(says(&result, "zone     production\n"));
 	assert_true(says(&result, "instance win1 10.0.0.9 { port 3389 }\n"));
 	done(&result);
