@@ -143,13 +143,16 @@ static void take_socket(struct recorder *recorder)
 /* Three descriptors a recording, and those that wait for the disk. */
 static void raise_limits(void)
 {
-	struct rlimit limit;
+	struct rlimit limit, more;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return;
-	if (limit.rlim_max < DESCRIPTORS && geteuid() == 0)
-		limit.rlim_max = DESCRIPTORS;
 	limit.rlim_cur = limit.rlim_max;
+	more.rlim_cur = more.rlim_max = DESCRIPTORS;
+	if (limit.rlim_max < DESCRIPTORS && geteuid() == 0 &&
+		!setrlimit(RLIMIT_NOFILE, &more))
+		return;
+	/* A container may not let root have more: then what there is. */
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		log_put(LOG_WARNING, "descriptors: %s", strerror(errno));
 }

@@ -55,6 +55,7 @@ struct recorder {
 	struct watch listen_watch, signal_watch, sync_watch;
 	struct syncer *syncer;
 	int listen_fd, signal_fd, epoll_fd;
+	bool deaf; /* no descriptor is left for another connection */
 	uint64_t open_count;
 	uint64_t heads_us; /* when heads were sent last */
 	uint64_t heads_seq[2];

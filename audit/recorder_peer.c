@@ -70,11 +70,29 @@ static enum sgb_err peer_new(struct recorder *recorder, int sock)
 	return SGB_OK;
 }
 
+/* A connection that can't be accepted stays ready: it would be asked for
+ * without end. */
+static void listen_again(struct recorder *recorder, bool on)
+{
+	if (on != recorder->deaf)
+		return;
+	if (!watch_fd(recorder, EPOLL_CTL_MOD, recorder->listen_fd,
+		    &recorder->listen_watch, on ? EPOLLIN : 0))
+		recorder->deaf = !on;
+}
+
 void recorder_accept(struct recorder *recorder)
 {
 	int sock = accept4(
 		recorder->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+	if (sock < 0 && (errno == EMFILE || errno == ENFILE ||
+				errno == ENOBUFS || errno == ENOMEM)) {
+		log_put(LOG_ERR,
+			"connections have to wait until another ends: %s",
+			strerror(errno));
+		listen_again(recorder, false);
+	}
 	if (sock < 0)
 		return;
 	if (!peer_allowed(recorder, sock)) {
@@ -208,7 +226,18 @@ void recorder_bury(struct recorder *recorder)
 	while ((peer = TAILQ_FIRST(&recorder->dead))) {
 		TAILQ_REMOVE(&recorder->dead, peer, link);
 		free(peer);
+		listen_again(recorder, true);
 	}
+}
+
+/* The session never got its end: nothing can have been said. */
+static void not_started(
+	struct recorder *recorder, struct peer *peer, const char *why)
+{
+	log_put(LOG_ERR, "%s: recording refused: %s", peer->conn, why);
+	(void)end_recording(recorder, peer, RECORDER_CLOSE_FAILED, why);
+	forget_recording(peer);
+	answer_text(recorder, peer, MSG_REC_REFUSED, why);
 }
 
 static enum sgb_err start_recording(struct recorder *recorder,
@@ -219,7 +248,7 @@ static enum sgb_err start_recording(struct recorder *recorder,
 		.kind = EVENT_RECORDING_START, .ok = true, .conn = peer->conn};
 	char why[300];
 	struct msg msg;
-	int session;
+	int session, saved;
 	enum sgb_err err;
 
 	err = recording_open(recorder, retention, meta, meta_len, &peer->rec,
@@ -239,13 +268,19 @@ static enum sgb_err start_recording(struct recorder *recorder,
 	msg_init(&msg, MSG_REC_OPENED);
 	buf_put_cstring(&msg.body, event.rec_id);
 	err = msg_put_fd(&msg, session);
-	close(session);
 	if (!err)
 		err = watch_fd(recorder, EPOLL_CTL_ADD,
 			recording_stream(peer->rec), &peer->stream_watch,
 			EPOLLIN);
+	saved = errno;
+	close(session);
+	errno = saved;
 	if (err) {
 		msg_done(&msg);
+		(void)snprintf(why, sizeof(why), "cannot hand it over: %s",
+			err == SGB_ERR_SYSTEM ? strerror(errno)
+					      : sgb_err_text(err));
+		not_started(recorder, peer, why);
 		return err;
 	}
 	answer(recorder, peer, &msg);
@@ -326,12 +361,13 @@ static enum sgb_err on_close(
 		msg_init(&reply, MSG_REC_CLOSED);
 		buf_put_u64(&reply.body, recording_size(peer->rec));
 		buf_put_cstring(&reply.body, link);
-		answer(recorder, peer, &reply);
 	} else {
-		answer_text(recorder, peer, MSG_REC_FAILED,
-			recording_why(peer->rec));
+		msg_init(&reply, MSG_REC_FAILED);
+		buf_put_cstring(&reply.body, recording_why(peer->rec));
 	}
+	/* First: a monitor that is gone by now would end it once more. */
 	forget_recording(peer);
+	answer(recorder, peer, &reply);
 	free(text);
 	return SGB_OK;
 }
@@ -458,13 +494,11 @@ static void confirm(struct recorder *recorder, struct peer *peer)
 	}
 }
 
-void recorder_commit(struct recorder *recorder)
+static enum sgb_err commit_group(struct recorder *recorder)
 {
 	struct peer *peer, *next;
 	enum sgb_err err;
 
-	if (!journal_pending(recorder->trail))
-		return;
 	err = journal_commit(recorder->trail, recorder_wall_ns());
 	if (err)
 		log_put(LOG_ERR, "the event trail cannot be written: %s",
@@ -481,6 +515,16 @@ void recorder_commit(struct recorder *recorder)
 			peer_drop(recorder, peer);
 		}
 	}
+	return err;
+}
+
+void recorder_commit(struct recorder *recorder)
+{
+	enum sgb_err err = SGB_OK;
+
+	/* Whoever did not wait for its answer is gone, which is an event. */
+	while (!err && journal_pending(recorder->trail))
+		err = commit_group(recorder);
 }
 
 /* Far below the reserve even what runs must end, while its end still fits. */
@@ -509,6 +553,7 @@ void recorder_tick(struct recorder *recorder)
 			recording_failed(recorder, peer);
 		}
 	}
+	listen_again(recorder, true);
 	recorder_heads(recorder, false);
 }
 

@@ -18,6 +18,7 @@
 
 #include "core/file.h"
 #include "core/record.h"
+#include "core/secret.h"
 
 #include "syncer.h"
 
@@ -41,6 +42,7 @@ struct recording {
 	uint64_t messages; /* taken */
 	uint64_t acked;
 	uint64_t head_us; /* when its head was sent last */
+	bool deaf;	  /* the session does not take acknowledgements */
 	bool failed;
 	char why[200];
 };
@@ -178,13 +180,17 @@ static void send_ack(struct recording *rec)
 	uint8_t bytes[8];
 	size_t i;
 
-	if (rec->acked == rec->messages || rec->stream < 0)
+	if (rec->acked == rec->messages || rec->stream < 0 || rec->deaf)
 		return;
 	for (i = 0; i < 8; i++)
 		bytes[i] = (uint8_t)(rec->messages >> (8 * (7 - i)));
 	if (send(rec->stream, bytes, sizeof(bytes),
 		    MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(bytes))
 		rec->acked = rec->messages;
+	else if (errno != EAGAIN && errno != ENOBUFS && errno != EINTR)
+		/* It shut that side: nobody is to be told, ever, and what it
+		 * still sends is evidence like the rest. */
+		rec->deaf = true;
 	/* A full socket: the loop tries again when it has room. */
 }
 
@@ -225,6 +231,7 @@ static enum sgb_err receive(
 	struct recorder *recorder, struct recording *rec, uint64_t mono_us)
 {
 	static uint8_t data[RECORD_MESSAGE_MAX + 1];
+	enum sgb_err err = SGB_OK;
 	ssize_t got;
 
 	do {
@@ -237,11 +244,20 @@ static enum sgb_err receive(
 	if ((size_t)got > RECORD_MESSAGE_MAX ||
 		!valid_message(data, (size_t)got)) {
 		set_why(rec, "the session sent a malformed item", false);
-		return SGB_ERR_FORMAT;
+		err = SGB_ERR_FORMAT;
+	} else {
+		take_message(recorder, data, (size_t)got, mono_us);
+		rec->messages++;
 	}
-	take_message(recorder, data, (size_t)got, mono_us);
-	rec->messages++;
-	return SGB_OK;
+	/* Perhaps a password; it need not lie here until the next one. */
+	secret_wipe(data, (size_t)got);
+	return err;
+}
+
+/* With what each item costs beside its bytes: empty ones cost, too. */
+static size_t scratch_fill(const struct writer_scratch *scratch)
+{
+	return scratch->plain[0].len + scratch->plain[1].len;
 }
 
 enum sgb_err recording_pump(struct recorder *recorder, struct recording *rec)
@@ -253,7 +269,7 @@ enum sgb_err recording_pump(struct recorder *recorder, struct recording *rec)
 	if (rec->failed || rec->stream < 0)
 		return SGB_ERR_PHASE;
 	for (count = 0; !err && count < ROUND_MESSAGES &&
-			recorder->scratch.bytes < ROUND_BYTES;
+			scratch_fill(&recorder->scratch) < ROUND_BYTES;
 		count++)
 		err = receive(recorder, rec, mono_us);
 	wrote = write_round(recorder, rec, mono_us);
@@ -409,6 +425,14 @@ static enum sgb_err make_file(struct recorder *recorder, struct recording *rec,
 	return err;
 }
 
+static void close_keeping_errno(int fd)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+}
+
 enum sgb_err recording_open(struct recorder *recorder, const char *retention,
 	const uint8_t *meta, size_t meta_len, struct recording **ret,
 	int *ret_session, char *why, size_t why_len)
@@ -428,9 +452,14 @@ enum sgb_err recording_open(struct recorder *recorder, const char *retention,
 		recording_free(rec);
 		return SGB_ERR_LIMIT;
 	}
-	err = make_file(recorder, rec, retention, meta, meta_len);
-	if (!err)
-		err = msg_pair(pair);
+	/* The pair first: after make_file the index has told of the file. */
+	err = msg_pair(pair);
+	if (!err) {
+		rec->stream = pair[0];
+		err = make_file(recorder, rec, retention, meta, meta_len);
+		if (err)
+			close_keeping_errno(pair[1]);
+	}
 	if (err) {
 		(void)snprintf(why, why_len,
 			"cannot start a recording in %s: %s",
@@ -440,7 +469,6 @@ enum sgb_err recording_open(struct recorder *recorder, const char *retention,
 		recording_free(rec);
 		return err;
 	}
-	rec->stream = pair[0];
 	*ret_session = pair[1];
 	*ret = rec;
 	return SGB_OK;
@@ -450,6 +478,8 @@ static void drain(struct recorder *recorder, struct recording *rec)
 {
 	enum sgb_err err;
 
+	/* What is there and no more: a session could send for ever. */
+	(void)shutdown(rec->stream, SHUT_RD);
 	do {
 		err = recording_pump(recorder, rec);
 	} while (!err);
@@ -487,7 +517,7 @@ enum sgb_err recording_close(struct recorder *recorder, struct recording *rec,
 	uint64_t mono_us;
 	enum sgb_err err;
 
-	if (!rec->failed)
+	if (!rec->failed && rec->stream >= 0)
 		drain(recorder, rec);
 	if (rec->stream >= 0)
 		close(rec->stream);
@@ -549,7 +579,7 @@ int recording_stream(const struct recording *rec)
 
 bool recording_ack_waits(const struct recording *rec)
 {
-	return rec->stream >= 0 && rec->acked != rec->messages;
+	return rec->stream >= 0 && !rec->deaf && rec->acked != rec->messages;
 }
 
 bool recording_busy(const struct recording *rec)
