@@ -42,6 +42,11 @@ enum channel_payload {
 /* Of what looks like the content of files, in each direction. */
 #define RECORD_HEAD_MAX (64 * 1024)
 
+/* How the first four bytes of a direction compare to "SSH-". */
+struct greeting {
+	unsigned int seen, matched;
+};
+
 /* What was kept up to a limit. Once full, nothing more is: a recording has
  * one hole with a mark where it begins, not many. */
 struct kept {
@@ -96,6 +101,7 @@ struct channel {
 	bool fd_writable, fd_readable, fd_shut;
 	bool forward; /* a plain forward: watched and recorded */
 	uint32_t forward_id;
+	struct greeting greets_in, greets_out;
 	struct record_stream forward_record;
 	uint64_t opened_at;
 

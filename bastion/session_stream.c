@@ -122,11 +122,22 @@ static void cut(struct channel *ch)
 	ch->fd = -1;
 }
 
-/* Both directions: a client that speaks SSH, or a server that greets. */
-static bool speaks_ssh(struct channel *ch, const struct flow *flow,
-	const void *data, size_t len)
+/* Both directions: a client that speaks SSH, or a server that greets, however
+ * few bytes come at once. data is what begins at byte `at` of its direction,
+ * and may have been looked at before. What only may become SSH is not held
+ * back: a PostgreSQL server says "S" and waits, and three bytes are no login.
+ */
+static bool speaks_ssh(struct channel *ch, struct greeting *greeting,
+	uint64_t at, const uint8_t *data, size_t len)
 {
-	if (!ch->forward || flow->taken || len < 4 || memcmp(data, "SSH-", 4))
+	static const char ssh[4] = {'S', 'S', 'H', '-'};
+
+	while (greeting->seen < sizeof(ssh) && greeting->seen - at < len) {
+		if (data[greeting->seen - at] == ssh[greeting->seen])
+			greeting->matched++;
+		greeting->seen++;
+	}
+	if (!ch->forward || greeting->matched < sizeof(ssh))
 		return false;
 	link_report(ch->session, ch->forward_id, SESSION_REPORT_ANOMALY, 0, 0,
 		"SSH inside a plain forward");
@@ -154,7 +165,7 @@ static bool read_fd(struct channel *ch)
 		ch->target_eof = true;
 		return true;
 	}
-	if (speaks_ssh(ch, &ch->out, bytes, (size_t)got))
+	if (speaks_ssh(ch, &ch->greets_out, ch->out.taken, bytes, (size_t)got))
 		return true;
 	if (flow_put(&ch->out, bytes, (size_t)got, 0))
 		cut(ch);
@@ -169,11 +180,8 @@ static bool write_fd(struct channel *ch)
 
 	if (!len || !ch->fd_writable)
 		return false;
-	if (!ch->in.sent && ch->forward && len >= 4 &&
-		!memcmp(bytes, "SSH-", 4)) {
-		ch->in.taken = 0;
-		return speaks_ssh(ch, &ch->in, bytes, len);
-	}
+	if (speaks_ssh(ch, &ch->greets_in, ch->in.sent, bytes, len))
+		return true;
 	do {
 		sent = sendto(ch->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL,
 			NULL, 0);

@@ -482,6 +482,60 @@ test_forward() {
 	out=$(gw -W 127.0.0.1:"$target_port" alice@127.0.0.1)
 	is "forward: SSH inside is cut" "$out" ""
 	like "forward: reported" "$(log)" 'SSH inside a plain forward'
+	forward_in_pieces
+}
+
+# SSH's first line in two pieces, from either side, each sent only when the
+# other side has had the first.
+forward_in_pieces() {
+	local port ssh
+
+	port=$(free_port)
+	python3 -c '
+import socket, sys
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+def serve(c):
+    c.sendall(b"SS")
+    first = c.recv(1)
+    if first == b"g":
+        c.sendall(b"H-2.0-hidden\r\n")
+    if first == b"S":
+        c.sendall(b"go")
+        open(sys.argv[2], "wb").write(c.recv(100))
+while True:
+    with s.accept()[0] as c:
+        try:
+            serve(c)
+        except OSError:
+            pass' "$port" "$work/arrived" 2>/dev/null &
+	pids+=($!)
+	wait_port "$port"
+	mkfifo "$work/hold"
+	conf jump=forward
+	timeout 60 ssh -F "$work/ssh_config" -W "127.0.0.1:$port" \
+		alice@127.0.0.1 <"$work/hold" >"$work/out" 2>/dev/null &
+	ssh=$!
+	exec 7>"$work/hold"
+	wait_for has_size "$work/out" 2
+	printf 'g' >&7
+	wait $ssh
+	exec 7>&-
+	is "forward: a greeting in pieces is cut" "$(cat "$work/out")" SS
+	like "forward: and reported" "$(log)" 'SSH inside a plain forward'
+	conf jump=forward
+	timeout 60 ssh -F "$work/ssh_config" -W "127.0.0.1:$port" \
+		alice@127.0.0.1 <"$work/hold" >"$work/out" 2>/dev/null &
+	ssh=$!
+	exec 7>"$work/hold"
+	wait_for has_size "$work/out" 2
+	printf S >&7
+	wait_for has_size "$work/out" 4
+	printf 'SH-2.0-client\r\n' >&7
+	wait $ssh
+	exec 7>&-
+	rm "$work/hold"
+	is "forward: a client in pieces is cut" "$(cat "$work/arrived")" ""
+	like "forward: and reported, too" "$(log)" 'SSH inside a plain forward'
 }
 
 test_direct() {
