@@ -12,6 +12,8 @@
 
 #define REMOTE_FORWARDS_MAX 16
 #define TARGET_MESSAGES_MAX 200 /* in a second */
+/* What a channel to the user's agent is called. */
+#define AGENT "auth-agent"
 
 struct remote_forward {
 	TAILQ_ENTRY(remote_forward) entry;
@@ -188,7 +190,7 @@ static char *describe(ssh_message msg, int type)
 	char *text = NULL;
 
 	if (type == SSH_CHANNEL_AUTH_AGENT)
-		return strdup("auth-agent");
+		return strdup(AGENT);
 	if (!from || !to || strlen(from) > 255 || strlen(to) > 255)
 		return NULL;
 	if (asprintf(&text, "forwarded-tcpip %s:%d from %s:%d", to,
@@ -197,6 +199,22 @@ static char *describe(ssh_message msg, int type)
 		    ssh_message_channel_request_open_originator_port(msg)) < 0)
 		return NULL;
 	return text;
+}
+
+void back_agent_left(struct session *s)
+{
+	struct channel *ch;
+
+	TAILQ_FOREACH (ch, &s->channels, entry)
+		if (ch->agent)
+			return;
+	s->agent_granted = false;
+	/* One that is still open could sign for as long as it likes. */
+	TAILQ_FOREACH (ch, &s->channels, entry)
+		if (ch->kind == CHANNEL_BACK && ch->command &&
+			!strcmp(ch->command, AGENT))
+			channel_abandon(ch, NULL);
+	s->busy = true;
 }
 
 static bool wanted(struct session *s, ssh_message msg, int type)

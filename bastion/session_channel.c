@@ -436,6 +436,8 @@ void channel_drop(struct channel *ch)
 	free(ch->host);
 	TAILQ_REMOVE(&s->channels, ch, entry);
 	s->channel_count--;
+	if (ch->agent)
+		back_agent_left(s);
 	free(ch);
 }
 

@@ -109,6 +109,7 @@ struct channel {
 	struct requests requests;
 	size_t request_count;
 	bool pty, started;
+	bool agent; /* it asked for the user's agent, and was granted it */
 	bool sftp_read, sftp_write; /* what the gate granted */
 	enum channel_payload payload;
 	char *command; /* what was started, for reports */
@@ -203,6 +204,8 @@ void stream_closed(struct channel *ch);
 void back_global(struct session *s, ssh_message msg);
 void back_gate_answer(struct session *s, bool allow);
 bool back_opening(struct channel *ch);
+/* A channel that had been granted the agent is no more. */
+void back_agent_left(struct session *s);
 bool back_pump(struct session *s);
 void back_done(struct session *s);
 

@@ -338,6 +338,7 @@ static int forward(struct channel *ch, struct request *rq)
 		return ssh_channel_request_subsystem(ch->target, rq->text);
 	case SUBTYPE_AGENT:
 		ch->session->agent_granted = true;
+		ch->agent = true;
 		return ssh_channel_request_auth_agent(ch->target);
 	case SUBTYPE_SIGNAL:
 		return ssh_channel_request_send_signal(ch->target, rq->text);

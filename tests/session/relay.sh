@@ -570,6 +570,48 @@ test_agent() {
 		'^record 1 refused .*agent forwarding'
 }
 
+# On one connection: the agent is out of reach once the channel that had it
+# has closed, though the target's sshd keeps its socket.
+test_agent_leaves() {
+	local sock
+
+	conf
+	ssh -F "$work/ssh_config" -A -o IdentityAgent="$SSH_AUTH_SOCK" \
+		-M -S "$work/mux" -N $through 2>/dev/null &
+	pids+=($!)
+	wait_for test -S "$work/mux"
+	# shellcheck disable=SC2016 # for the target's shell
+	sock=$(gw -A -S "$work/mux" $through \
+		'ssh-add -l >&2; echo "$SSH_AUTH_SOCK"')
+	like "agent: there for its channel" "$(cat "$work/stderr")" 'ED25519'
+	wait_for grep -q '^report 1 channel-closed' "$work/log"
+	gw -S "$work/mux" $through "test -S $sock; SSH_AUTH_SOCK=$sock \
+		timeout 20 ssh-add -l" >"$work/out"
+	unlike "agent: gone with its channel" "$(cat "$work/out")" ED25519
+	# One that is kept open by a program that outlives its channel.
+	# shellcheck disable=SC2016
+	gw -A -S "$work/mux" $through 'python3 -c "
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(os.environ[\"SSH_AUTH_SOCK\"])
+s.sendall(bytes([0, 0, 0, 1, 11]))
+s.recv(1000)
+print(\"opened\", flush=True)
+if os.fork():
+    sys.exit()
+for fd in (0, 1, 2):
+    os.close(fd)
+s.settimeout(20)
+open(sys.argv[1], \"w\").write(\"%r\" % s.recv(1000))
+" '"$work/late" >"$work/out"
+	is "agent: kept open" "$(cat "$work/out")" opened
+	wait_for test -s "$work/late"
+	is "agent: what was kept open is closed" "$(cat "$work/late")" "b''"
+	gw -S "$work/mux" -O exit $through
+	like "agent: refusal recorded for the second" "$(log)" \
+		'refused .*a channel from the target'
+}
+
 test_remote_forward() {
 	local out port
 
@@ -599,7 +641,7 @@ setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
 	sftp_watch sftp_rights disguise many_files \
 	vanish multi jump local auth hostkey gate recorder forward direct \
-	agent remote_forward hostile target putty dropbear tools
+	agent agent_leaves remote_forward hostile target putty dropbear tools
 for name; do
 	"test_$name"
 done
