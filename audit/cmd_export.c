@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "audit.h"
 #include "evidence.h"
@@ -70,6 +71,11 @@ int cmd_export(struct audit *audit, int argc, char **argv)
 
 	if (argc != 1)
 		audit_fatal(EX_USAGE, "export takes one recording");
+	if (format && format->bytes && !audit->output && isatty(1))
+		audit_fatal(EX_USAGE,
+			"--format %s: these bytes are the target's, and would "
+			"act on this terminal; give -o FILE or a pipe",
+			name);
 	audit_places(audit);
 	evidence = select_evidence(audit, argv[0], &chosen);
 	out.scan = evidence_scan(evidence);

@@ -26,7 +26,8 @@ static const char *text_of(json_t *object, const char *name)
 static void print_view(const char *when, const char *who, const char *what,
 	const char *rec, const char *why)
 {
-	(void)printf("%.19s  ", when);
+	print_text(stdout, when, strnlen(when, 19));
+	(void)printf("  ");
 	print_cstring(stdout, who);
 	(void)printf("  ");
 	print_cstring(stdout, what);

@@ -19,6 +19,7 @@ struct export_format {
 	/* Called for each item in order. */
 	void (*item)(struct export_out *out, const struct sgr_item *item);
 	void (*end)(struct export_out *out); /* may be NULL */
+	bool bytes; /* as the target sent them: never to a terminal */
 };
 
 extern const struct export_format export_asciicast2, export_asciicast3,

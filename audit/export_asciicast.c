@@ -166,6 +166,6 @@ static void cast3_end(struct export_out *out)
 }
 
 const struct export_format export_asciicast3 = {
-	"asciicast3", cast3_item, cast3_end};
+	"asciicast3", cast3_item, cast3_end, false};
 const struct export_format export_asciicast2 = {
-	"asciicast", cast_item, cast_end};
+	"asciicast", cast_item, cast_end, false};

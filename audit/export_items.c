@@ -3,6 +3,9 @@
  * implementations of the format compare with.
  */
 #include <inttypes.h>
+#include <stdlib.h>
+
+#include <jansson.h>
 
 #include "core/record.h"
 
@@ -10,10 +13,19 @@
 
 static void put_first(struct export_out *out)
 {
+	json_t *root;
+	char *text;
+
 	if (out->state_number++)
 		return;
-	/* META is an object of our own writing; it goes in as it is. */
-	(void)fprintf(out->file, "{\"meta\": %s}\n", out->meta);
+	/* Whoever holds a recorder's key may have written it otherwise. */
+	root = json_loads(out->meta, JSON_REJECT_DUPLICATES, NULL);
+	text = json_is_object(root)
+		       ? json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII)
+		       : NULL;
+	(void)fprintf(out->file, "{\"meta\": %s}\n", text ? text : "null");
+	free(text);
+	json_decref(root);
 }
 
 static void put_item(struct export_out *out, const struct sgr_item *item)
@@ -41,4 +53,4 @@ static void put_end(struct export_out *out)
 							 : "open");
 }
 
-const struct export_format export_items = {"items", put_item, put_end};
+const struct export_format export_items = {"items", put_item, put_end, false};

@@ -37,7 +37,7 @@ static void ttyrec_item(struct export_out *out, const struct sgr_item *item)
 	(void)fwrite(item->data, 1, item->len, out->file);
 }
 
-const struct export_format export_ttyrec = {"ttyrec", ttyrec_item, NULL};
+const struct export_format export_ttyrec = {"ttyrec", ttyrec_item, NULL, true};
 
 static void raw_item(struct export_out *out, const struct sgr_item *item)
 {
@@ -45,4 +45,4 @@ static void raw_item(struct export_out *out, const struct sgr_item *item)
 		(void)fwrite(item->data, 1, item->len, out->file);
 }
 
-const struct export_format export_raw = {"raw", raw_item, NULL};
+const struct export_format export_raw = {"raw", raw_item, NULL, true};

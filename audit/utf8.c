@@ -110,6 +110,25 @@ void utf8_join(struct utf8_joiner *joiner, const uint8_t *data, size_t len,
 		join_byte(joiner, data[i], out);
 }
 
+/* C1 and what turns a line's direction would act where the JSON is shown. */
+static size_t put_json_wide(struct buf *out, const uint8_t *text, size_t len)
+{
+	size_t count = announced(text[0]);
+	uint32_t code = count && count <= len ? decode(text, count) : 0xfffd;
+
+	if (!count || count > len)
+		count = 1;
+	if (utf8_printable(code))
+		utf8_put(out, code);
+	else if (code < 0x10000)
+		buf_printf(out, "\\u%04x", (unsigned int)code);
+	else
+		buf_printf(out, "\\u%04x\\u%04x",
+			(unsigned int)(0xd800 + ((code - 0x10000) >> 10)),
+			(unsigned int)(0xdc00 + (code & 0x3ff)));
+	return count;
+}
+
 void utf8_put_json(struct buf *out, const char *text, size_t len)
 {
 	size_t i;
@@ -122,8 +141,12 @@ void utf8_put_json(struct buf *out, const char *text, size_t len)
 			buf_printf(out, "\\%c", c);
 		else if (c < 0x20 || c == 0x7f || c == '<')
 			buf_printf(out, "\\u%04x", c);
-		else
+		else if (c < 0x80)
 			buf_put_u8(out, c);
+		else
+			i += put_json_wide(
+				     out, (const uint8_t *)text + i, len - i) -
+			     1;
 	}
 	buf_put_u8(out, '"');
 }

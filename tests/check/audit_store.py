@@ -6,6 +6,7 @@ import array
 import glob
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -90,7 +91,7 @@ def connect():
 def record(meta, items, end=True):
     """Makes a recording; returns its id and what must be kept alive."""
     monitor = connect()
-    monitor.send(struct.pack(">H", 60) + text(b"c") + text(b"") + text(json.dumps(meta).encode()))
+    monitor.send(struct.pack(">H", 60) + text(b"c") + text(b"") + text(json.dumps(meta, ensure_ascii=False).encode()))
     data, ancillary, _, _ = monitor.recvmsg(70000, 1000)
     fds = array.array("i")
     fds.frombytes(ancillary[0][2][:4])
@@ -360,6 +361,42 @@ def reading(ids):
     ok("level 1", code == 0 and out.count('"level":1') == len(ids), out)
 
 
+def terminal(*args):
+    """The output of a command whose standard output is a terminal."""
+    outer, inner = pty.openpty()
+    done = subprocess.run([audit, *args], stdout=inner, stderr=subprocess.PIPE, check=False,
+                          env=dict(os.environ, XDG_STATE_HOME=work + "/state", HOME=work))
+    os.close(inner)
+    os.set_blocking(outer, False)
+    try:
+        out = os.read(outer, 65536)
+    except OSError:
+        out = b""
+    os.close(outer)
+    return done.returncode, out, done.stderr.decode()
+
+
+def raw_bytes(ids):
+    """No byte of a recording reaches a terminal as it is."""
+    key = ("-d", work + "/rec", "-i", work + "/reader.pem")
+    for kind in ("raw", "ttyrec"):
+        code, out, err = terminal("export", *key, "-f", kind, ids[1])
+        ok("%s to a terminal" % kind, code == 64 and not out and "-o" in err, (code, out, err))
+    for kind in ("asciicast", "asciicast3", "items", "html"):
+        code, out, err = terminal("export", *key, "-f", kind, ids[1])
+        ok("%s to a terminal" % kind, code == 0 and out and b"\x1b" not in out and
+           b"\xc2\x9b" not in out and b"\xe2\x80\xae" not in out, (code, out, err))
+    code, out, _ = run("export", *key, ids[1])
+    text_of = "".join(json.loads(line)[2] for line in out.splitlines()[1:])
+    ok("asciicast means the same", "\x9b3J" in text_of and "\u202e" in text_of and
+       "\U000e0041" in text_of, out)
+    os.mkdir(work + "/views")
+    with open(work + "/views/2026-11.jsonl", "w", encoding="ascii") as file:
+        file.write('{"seq":1,"time":"\\u001b]0;evil\\u0007","who":"x","what":"y","rec":"z","why":""}\n')
+    code, out, _ = run("who-viewed", "--journal", work + "/views")
+    ok("the time of a view is text", code == 0 and "\x1b" not in out and "evil" in out, out)
+
+
 def disclosing(ids):
     store = ("-d", work + "/rec")
     for segment, shown, hidden in (("0", "alice", "uname"), ("1", "uname", "alice")):
@@ -384,12 +421,13 @@ def disclosing(ids):
 def main():
     prepare()
     recorder = start()
-    hostile = b"\x1b]0;evil\x07\x1b[31mred\x1b[0m hidden-by-cr\rovertyped-it-all-here\r\n\xff\r\n</pre><script>alert(1)"
+    hostile = b"\x1b]0;evil\x07\x1b[31mred\x1b[0m hidden-by-cr\rovertyped-it-all-here\r\n\xff\r\n</pre><script>alert(1)" \
+        b"\xc2\x9b3J\xe2\x80\xaegnp\xf3\xa0\x81\x81"
     ids, kept = [], []
     for meta, items in (
             ({"user": "alice", "mfa": "totp"},
              [(1, 10, b"uname -a"), (1, 18, b'{"path":"/etc/motd"}'), (1, 3, b"a needle 42\n"), (1, 15, b"\0\0\0\0")]),
-            ({"user": "mallory\x1b[2J", "mfa": ""},
+            ({"user": "mallory\x1b[2J", "mfa": "", "note": "\u009b2J"},
              [(1, 6, struct.pack(">II", 80, 24) + text(b"xterm") + text(b"")), (1, 3, hostile)]),
             ({"user": "carol"}, [(1, 3, b"x" * 5000)])):
         rec_id, alive = record(meta, items)
@@ -410,6 +448,7 @@ def main():
     trail()
     nobody_pinned()
     reading(ids)
+    raw_bytes(ids)
     disclosing(ids)
     print("%d passed, %d failed" % (passed, failed))
     return 1 if failed else 0
