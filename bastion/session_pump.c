@@ -28,6 +28,8 @@ static bool may_take(const struct channel *ch, const struct flow *flow)
 	/* What the filter answers by itself goes out, too. */
 	if (ch->filter && flow == &ch->in && !flow_wants(&ch->out))
 		return false;
+	if (ch->sftp && flow == &ch->in && sftp_watch_busy(ch->sftp))
+		return false;
 	/* Each file that is seen to move is told to the monitor. */
 	if (ch->sftp && s->to_monitor_count > REPORTS_HIGH)
 		return false;

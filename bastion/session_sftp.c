@@ -154,6 +154,20 @@ static struct pending *pending_find(struct sftp_watch *watch, uint32_t id)
 	return NULL;
 }
 
+/* The answer to one request would be taken for the answer to another. */
+static bool number_taken(struct sftp_watch *watch, uint32_t id)
+{
+	if (!pending_find(watch, id))
+		return false;
+	sftp_lose(watch, "two requests with one number");
+	return true;
+}
+
+bool sftp_watch_busy(const struct sftp_watch *watch)
+{
+	return watch->pending_count > PENDING_HIGH;
+}
+
 /* Changing operations, by type or by the name of the extension. */
 static const struct {
 	uint8_t type;
@@ -244,6 +258,8 @@ static void client_packet(
 	if (type == FXP_INIT)
 		return;
 	id = reader_u32(&rd);
+	if (number_taken(watch, id))
+		return;
 	if (type == FXP_OPEN) {
 		p = pending_add(watch, id, type);
 		if (p)
@@ -255,6 +271,9 @@ static void client_packet(
 	}
 	if (rd.err)
 		sftp_lose(watch, "a request that cannot be read");
+	/* Its answer must not be taken for another's. */
+	else if (!watch->lost && !pending_find(watch, id))
+		pending_add(watch, id, type);
 }
 
 static void opened(
@@ -393,6 +412,8 @@ static bool payload_head(struct sftp_watch *watch, bool client,
 		offset = reader_u64(&rd);
 		if (!file)
 			guessed(watch);
+		else if (!number_taken(watch, id))
+			pending_add(watch, id, type);
 	} else if (!client && type == FXP_DATA) {
 		p = pending_find(watch, id);
 		if (p && p->type == FXP_READ) {

@@ -34,6 +34,8 @@ void sftp_watch_free(struct sftp_watch *watch); /* NULL is fine */
  * and neither they nor anything later may pass. */
 enum sgb_err sftp_watch_bytes(struct sftp_watch *watch, bool client,
 	const void *data, size_t len) SGB_MUST_CHECK;
+/* Are so many requests unanswered that the client's next should wait? */
+bool sftp_watch_busy(const struct sftp_watch *watch);
 /* The channel ends: reports what is still open or unanswered. */
 void sftp_watch_end(struct sftp_watch *watch);
 

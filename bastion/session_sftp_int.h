@@ -32,10 +32,11 @@ enum {
 };
 
 #define PACKET_MAX   (40 * 1024) /* that is looked into; the rest passes by */
-#define PENDING_MAX  4096
+#define PENDING_HIGH 2048	 /* more should wait */
+#define PENDING_MAX  65536	 /* what one read of a full window can bring */
 #define PACKET_LIMIT (256 * 1024 + 1024) /* of OpenSSH, and then some */
 #define FILES_MAX    1024
-#define BUCKETS	     64
+#define BUCKETS	     1024
 #define HANDLE_MAX   256 /* section 6.2 */
 #define PATH_MAX_LEN 4096
 

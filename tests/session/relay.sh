@@ -290,6 +290,25 @@ test_many_files() {
 		"$(grep -c '^record 1 file .*upload.*ok' <<<"$out")" 6000
 }
 
+# paramiko asks for all of a file at once: 6400 requests without an answer.
+test_prefetch() {
+	conf
+	truncate -s 200M "$work/d/sparse"
+	timeout 120 /usr/bin/python3 -c '
+import socket, sys, paramiko
+t = paramiko.Transport(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
+t.start_client(timeout=10)
+t.auth_publickey("robot+web1", paramiko.Ed25519Key(filename=sys.argv[2]))
+sftp = paramiko.SFTPClient.from_transport(t)
+sftp.get(sys.argv[3], sys.argv[4])
+t.close()' "$monitor_port" "$work/user" "$work/d/sparse" "$work/got" \
+		2>"$work/stderr"
+	is "prefetch: the file arrives" "$(stat -c %s "$work/got")" 209715200
+	like "prefetch: followed to its end" "$(log)" \
+		'^record 1 file .*"bytes":209715200,.*sha256.*"ok"'
+	rm -f "$work/got" "$work/d/sparse"
+}
+
 hex() { printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n'; }
 has_size() { [ "$(stat -c %s "$1")" -eq "$2" ]; }
 answered() { od -An -v -tx1 <"$work/out" | tr -d ' \n' | grep -q "$1"; }
@@ -639,7 +658,7 @@ test_remote_forward() {
 login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
-	sftp_watch sftp_rights disguise many_files \
+	sftp_watch sftp_rights disguise many_files prefetch \
 	vanish multi jump local auth hostkey gate recorder forward direct \
 	agent agent_leaves remote_forward hostile target putty dropbear tools
 for name; do

@@ -385,8 +385,8 @@ static void too_many_requests_end_watching(void **state)
 
 	(void)state;
 	s.client[0] = true;
-	buf_init(buf, 300 * 1024);
-	for (i = 0; i < 5000; i++) {
+	buf_init(buf, 1 << 20);
+	for (i = 0; i < 66000; i++) {
 		buf_put_u32(buf, 1 + 4 + 4 + 1);
 		buf_put_u8(buf, 13);
 		buf_put_u32(buf, i);
@@ -396,6 +396,24 @@ static void too_many_requests_end_watching(void **state)
 	assert_true(s.lost);
 	assert_non_null(strstr(said, "\"result\":\"no answer\""));
 	buf_done(buf);
+}
+
+/* The refusal of a STAT for that of an OPEN, and the file goes unwatched. */
+static void shared_numbers_end_watching(void **state)
+{
+	struct script s = {.count = 0};
+
+	(void)state;
+	request(&s, 17, 7, "/none");
+	request(&s, 3, 7, "/tmp/a");
+	loses(&s, "two requests with one number");
+	s.count = 0;
+	request(&s, 17, 7, "/none");
+	status(&s, 7, 2);
+	request(&s, 17, 7, "/again");
+	status(&s, 7, 2);
+	check(&s, "");
+	assert_false(s.lost);
 }
 
 static void unanswered(void **state)
@@ -594,6 +612,7 @@ int main(void)
 		cmocka_unit_test(unreadable_ends_watching),
 		cmocka_unit_test(guessed_handles_end_watching),
 		cmocka_unit_test(too_many_requests_end_watching),
+		cmocka_unit_test(shared_numbers_end_watching),
 		cmocka_unit_test(unanswered),
 		cmocka_unit_test(may_only_read),
 		cmocka_unit_test(may_only_write),
