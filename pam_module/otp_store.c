@@ -296,16 +296,15 @@ enum sgb_err otp_entry_save(struct otp_entry *entry)
 }
 
 /* Both slots are written in full, so that no block is missing later. */
-static enum sgb_err create_state(
-	struct otp_entry *entry, const struct otp_token *token)
+static enum sgb_err create_state(struct otp_entry *entry,
+	const struct otp_token *token, const struct otp_state *first)
 {
 	uint8_t file[OTP_FILE_SIZE];
-	struct otp_state state;
+	struct otp_state state = *first;
 	char name[NAME_MAX];
 	enum sgb_err err = SGB_OK;
 	unsigned int i;
 
-	otp_state_init(&state, token);
 	for (i = 0; i < OTP_SLOTS && !err; i++) {
 		state.generation = i + 1;
 		err = otp_state_encode(&state, token, entry->user,
@@ -379,8 +378,8 @@ static void unlink_name(struct otp_entry *entry, const char *name)
 
 /* The new token's state lies under another name than the old one's, so the
  * rename of the token is the one moment of change. */
-enum sgb_err otp_entry_activate(
-	struct otp_entry *entry, const struct otp_token *token)
+static enum sgb_err activate(struct otp_entry *entry,
+	const struct otp_token *token, const struct otp_state *first)
 {
 	char old[NAME_MAX] = "";
 	struct otp_token active = *token;
@@ -391,7 +390,7 @@ enum sgb_err otp_entry_activate(
 	if (entry->enrolled)
 		state_name(entry, &entry->token, old);
 	active.expires = 0;
-	err = create_state(entry, &active);
+	err = create_state(entry, &active, first);
 	if (!err)
 		err = write_token(entry, ".token", &active);
 	otp_token_wipe(&active);
@@ -404,6 +403,15 @@ enum sgb_err otp_entry_activate(
 		err = read_state(entry);
 	entry->enrolled = !err;
 	return err;
+}
+
+enum sgb_err otp_entry_activate(
+	struct otp_entry *entry, const struct otp_token *token)
+{
+	struct otp_state first;
+
+	otp_state_init(&first, token);
+	return activate(entry, token, &first);
 }
 
 enum sgb_err otp_entry_rewrite(struct otp_entry *entry)
@@ -437,10 +445,11 @@ enum sgb_err otp_entry_confirm(struct otp_entry *entry,
 	const struct otp_token *token, const struct otp_question *question,
 	struct otp_outcome *out)
 {
-	struct otp_state state;
+	struct otp_state state, first;
 	enum sgb_err err;
 
 	otp_state_init(&state, token);
+	first = state;
 	err = otp_check(token, &state, question, out);
 	if (err || out->result != OTP_RIGHT)
 		return err;
@@ -448,11 +457,9 @@ enum sgb_err otp_entry_confirm(struct otp_entry *entry,
 		out->result = OTP_WRONG;
 		return SGB_OK;
 	}
-	err = otp_entry_activate(entry, token);
-	if (!err) {
-		entry->state.used = state.used;
-		err = otp_entry_save(entry);
-	}
+	/* Spent before the token counts: a crash in between costs nothing. */
+	first.used = state.used;
+	err = activate(entry, token, &first);
 	if (err)
 		out->result = OTP_WRONG;
 	else

@@ -123,6 +123,31 @@ if [ -z "$PRELOAD" ] && command -v strace >/dev/null; then
 	check "state that did not reach the disk denies" $?
 fi
 
+# --- killed at any call while the first code is typed: it counts once at most
+if command -v strace >/dev/null; then
+	twice='' active=0
+	for call in fsync fdatasync renameat pwrite64 unlinkat; do
+		for when in 1 2 3; do
+			otp reset hank >/dev/null 2>&1
+			otp enrol hank --json </dev/null >"$T/new" 2>/dev/null
+			secret=$(sed 's/.*"secret":"\([^"]*\)".*/\1/' "$T/new")
+			code=$(oathtool --totp -b "$secret")
+			(strace -f -o "$T/strace" -e \
+				"inject=$call:signal=KILL:when=$when" \
+				"$BUILD/sgbridge-otp" -c "$T/sgbridge.conf" \
+				confirm hank "$code"
+			true) >/dev/null 2>&1
+			otp status hank 2>/dev/null | grep -q 'active' &&
+				active=$((active + 1))
+			attempt hank "$code" && twice="$twice $call:$when"
+		done
+	done
+	[ -z "$twice" ]
+	check "killed during enrolment: its code is no login" $? "$twice"
+	[ "$active" -gt 0 ]
+	check "killed during enrolment: some were past the change" $?
+fi
+
 # --- killed at any moment
 otp reset hank >/dev/null
 secret=$(enrol hank)
