@@ -27,7 +27,8 @@ static void print_line(void *data, const char *text, size_t len, bool wrapped)
 void transcript_lost(const char *what)
 {
 	audit_fatal(EX_SOFTWARE,
-		"%s: the emulator hung or died over what the target sent; "
+		"%s: given up: the emulator died or took too long over what "
+		"the target sent; "
 		"\"export\" and \"search --raw\" work without it",
 		what);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/msg.h"
@@ -20,6 +21,7 @@
 #include "utf8.h"
 
 #define PATIENCE_MS 10000
+#define BUDGET_MS   120000 /* of one recording, or one way through it */
 #define CELL_LEN    14
 
 struct emulator {
@@ -27,6 +29,7 @@ struct emulator {
 	pid_t pid;
 	int sock; /* -1: dead */
 	struct emulator_screen screen;
+	uint64_t spent_ms, budget_ms;
 	struct buf packet;
 	struct emulator_cell cells[EMULATOR_COLS_MAX];
 };
@@ -44,6 +47,7 @@ enum sgb_err emulator_start(
 		return SGB_ERR_SYSTEM;
 	}
 	emulator->handler = handler;
+	emulator->budget_ms = BUDGET_MS;
 	emulator->sock = pair[0];
 	emulator->screen = (struct emulator_screen){.cols = 80, .rows = 24};
 	buf_init(&emulator->packet, EMULATOR_PACKET_MAX);
@@ -228,11 +232,20 @@ static enum sgb_err take_reply(struct emulator *emulator)
 	return kind == EMULATOR_DONE ? SGB_OK : SGB_ERR_AGAIN;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now = {0, 0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static enum sgb_err request(
 	struct emulator *emulator, int kind, const void *data, size_t len)
 {
 	struct buf packet;
 	enum sgb_err err = SGB_OK;
+	uint64_t started;
 
 	if (emulator->sock < 0)
 		return SGB_ERR_CLOSED;
@@ -244,7 +257,11 @@ static enum sgb_err request(
 		err = SGB_ERR_CLOSED;
 	buf_done(&packet);
 	while (!err) {
+		started = now_ms();
 		err = take_reply(emulator);
+		emulator->spent_ms += now_ms() - started;
+		if (emulator->spent_ms > emulator->budget_ms)
+			err = SGB_ERR_TIMEOUT;
 		if (!err)
 			return SGB_OK;
 		if (err == SGB_ERR_AGAIN)
@@ -307,8 +324,14 @@ enum sgb_err emulator_prompt(
 	return request(emulator, EMULATOR_PROMPT, text, len < 1000 ? len : 0);
 }
 
+void emulator_budget(struct emulator *emulator, unsigned int ms)
+{
+	emulator->budget_ms = ms;
+}
+
 enum sgb_err emulator_reset(struct emulator *emulator)
 {
+	emulator->spent_ms = 0;
 	return request(emulator, EMULATOR_RESET, NULL, 0);
 }
 

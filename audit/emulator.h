@@ -77,6 +77,10 @@ enum sgb_err emulator_cursor_line(struct emulator *emulator) SGB_MUST_CHECK;
  * a command; "" ends it. */
 enum sgb_err emulator_prompt(
 	struct emulator *emulator, const char *text, size_t len) SGB_MUST_CHECK;
+/* How long all answers together may take, from the start or a reset on; each
+ * alone may take ten seconds. Two minutes unless told: a few bytes can ask for
+ * much drawing, again and again. */
+void emulator_budget(struct emulator *emulator, unsigned int ms);
 /* As before any byte. */
 enum sgb_err emulator_reset(struct emulator *emulator) SGB_MUST_CHECK;
 /* As of the last call. */

@@ -226,6 +226,23 @@ static void test_endless_string(void **state)
 	says(&b->lines, "still here|");
 }
 
+/* Bytes that ask for much drawing, again and again, are given up. */
+static void test_budget(void **state)
+{
+	static uint8_t feeds[1024];
+	struct bench *b = *state;
+	enum sgb_err err = SGB_OK;
+	int i;
+
+	memset(feeds, '\n', sizeof(feeds));
+	emulator_budget(b->emulator, 200);
+	assert_int_equal(emulator_resize(b->emulator, 512, 256), SGB_OK);
+	for (i = 0; i < 1000 && !err; i++)
+		err = emulator_feed(b->emulator, feeds, sizeof(feeds));
+	assert_int_equal(err, SGB_ERR_TIMEOUT);
+	assert_int_equal(emulator_lines(b->emulator), SGB_ERR_CLOSED);
+}
+
 static void test_utf8(void **state)
 {
 	struct utf8_joiner joiner = {{0}, 0};
@@ -240,6 +257,8 @@ static void test_utf8(void **state)
 		   "\xef\xbf\xbd");
 	utf8_put_json(&out, "a\"\\\033</script>", 13);
 	says(&out, "\"a\\\"\\\\\\u001b\\u003c/script>\"");
+	utf8_put_json(&out, "\xc2\x9b\xe2\x80\xae\xc3\xa9\xe2\x80", 9);
+	says(&out, "\"\\u009b\\u202e\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\"");
 	utf8_clean((const uint8_t *)"a\033[2J\xc2\x9b\xe2\x80\xae", 10, &out);
 	says(&out, "a\xef\xbf\xbd[2J\xef\xbf\xbd\xef\xbf\xbd");
 	buf_done(&out);
@@ -257,6 +276,7 @@ int main(void)
 		TEST(test_paint),
 		TEST(test_hostile),
 		TEST(test_endless_string),
+		TEST(test_budget),
 		cmocka_unit_test(test_utf8),
 	};
 
