@@ -34,6 +34,7 @@ $(many 200)
 permit Crowd from 203.0.113.7 to SG_Many, SG_Current as ops { mfa never; allow shell, exec }"
 export LAB_POLICY_EXTRA LAB_CONF_EXTRA='approval-timeout 20s'
 lab_up || exit 1
+trap 'terminal kill-server 2>/dev/null; lab_down' EXIT
 lab_user carol
 lab_user dora
 conf=$LAB/sgbridge.conf
@@ -52,11 +53,14 @@ cat >"$LAB/client" <<-END
 END
 chmod 0755 "$LAB/client"
 terminal() {
-	tmux -S "$LAB/tmux" -f /dev/null "$@"
+	tmux -S "$LAB/tmux$screen" -f /dev/null "$@"
 }
+screen=0
 # opens USER TERM [WIDTH HEIGHT]
 opens() {
 	terminal kill-server 2>/dev/null
+	# The old server may still be about to go: the next has its own socket.
+	screen=$((screen + 1))
 	rm -f "$LAB/status"
 	terminal new-session -d -x "${3:-80}" -y "${4:-24}" \
 		"$LAB/client $1 $2 ${5:-}"
