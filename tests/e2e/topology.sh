@@ -28,7 +28,11 @@ down() {
 	for pid in "${pids[@]}"; do
 		kill "$pid" 2>/dev/null
 	done
+	# What was started through a function is a child of what was killed.
 	for ns in router $hosts; do
+		for pid in $(ip netns pids "$tag-$ns" 2>/dev/null); do
+			kill -KILL "$pid" 2>/dev/null
+		done
 		ip netns del "$tag-$ns" 2>/dev/null
 	done
 	wait 2>/dev/null
