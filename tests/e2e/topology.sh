@@ -229,10 +229,17 @@ probe() {
 	done | in_ns "$1" python3 "$work/probe.py" "${@:2}"
 }
 
+# Bridges and neighbours take a moment to find each other.
 all_open() {
-	probe client >"$work/before"
-	[ "$(grep -c open "$work/before")" -eq 40 ] &&
-		! grep -q closed "$work/before"
+	local tries
+	for tries in 1 2 3 4 5 6 7 8; do
+		probe client >"$work/before"
+		[ "$(grep -c open "$work/before")" -eq 40 ] &&
+			! grep -q closed "$work/before" && return
+	done
+	echo "# not after $tries tries:"
+	grep closed "$work/before" | sed 's/^/# /'
+	return 1
 }
 load() {
 	if [ "$1" = jump1 ]; then
@@ -282,6 +289,13 @@ network
 ok "the policy is good" sgb topology show
 ok "listeners are up" listeners
 ok "without rulesets everything is open" all_open
+# Everybody has met everybody before it counts.
+probes=()
+for host in $hosts; do
+	probe "$host" >/dev/null &
+	probes+=("$!")
+done
+wait "${probes[@]}"
 for host in jump1 $targets; do
 	ok "the ruleset of $host loads" load "$host"
 done
