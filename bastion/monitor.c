@@ -153,23 +153,26 @@ static bool judge_again(struct monitor *m)
 	return false;
 }
 
-/* The decision points into the policy that made it. What the new one permits
- * was decided anew; for what it does not, the old one stays until the end,
- * which is near. */
+/*
+ * Decisions, the connection's and its forwards', point into the policy that
+ * made them. Where all were made anew the old one can go; where one refused,
+ * some are new and some old, and both stay until the end, which is near.
+ */
 static enum sgb_err reload(struct monitor *m, struct msg *msg)
 {
 	struct policy *old_policy = m->policy;
 	struct conf *old_conf = m->conf;
-	enum sgb_err err = monitor_take_sealed(m, msg);
+	enum sgb_err err;
 
+	if (m->ending)
+		return SGB_OK;
+	err = monitor_take_sealed(m, msg);
 	if (err)
 		return err;
-	if (judge_again(m) && !m->ending) {
+	if (judge_again(m))
 		policy_free(old_policy);
-	} else {
-		policy_free(m->policy);
-		m->policy = old_policy;
-	}
+	else
+		m->spare_policy = old_policy;
 	conf_free(old_conf);
 	return SGB_OK;
 }
@@ -445,6 +448,7 @@ void monitor_done(struct monitor *m)
 	EVP_PKEY_free(m->leaf);
 	policy_unix_groups_free(m->groups);
 	policy_free(m->policy);
+	policy_free(m->spare_policy);
 	conf_free(m->conf);
 	free(m->client_banner);
 	free(m->user);

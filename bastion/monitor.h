@@ -47,9 +47,10 @@ struct monitor {
 	/* from sgbridged */
 	struct conf *conf;
 	struct policy *policy;
-	int conf_fd, policy_fd; /* sealed, what both were read from */
-	int control;		/* to sgbridged */
-	int client;		/* until the session has it; then -1 */
+	struct policy *spare_policy; /* what decisions may still point into */
+	int conf_fd, policy_fd;	     /* sealed, what both were read from */
+	int control;		     /* to sgbridged */
+	int client;		     /* until the session has it; then -1 */
 	char conn_id[CONN_ID_MAX];
 	char parent_id[CONN_ID_MAX]; /* inner mode, else "" */
 	struct addr source;
