@@ -90,6 +90,8 @@ enum sgb_err connection_adopt(
 	struct daemon *d, int sock, struct msg *msg) SGB_MUST_CHECK;
 struct connection *connection_find(struct daemon *d, const char *id);
 enum sgb_err connection_end(struct connection *conn, const char *reason);
+/* Has its monitor ask whether it may go on; false if it does not listen. */
+bool connection_judge(struct connection *conn);
 /* Makes room by ending the oldest connection that has not exchanged keys yet,
  * or else has not shown one of its own. A flood so pushes out itself; whoever
  * has shown a key is not pushed out. False if there is nobody to end. */

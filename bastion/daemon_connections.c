@@ -318,6 +318,17 @@ enum sgb_err connection_end(struct connection *conn, const char *reason)
 	return err;
 }
 
+bool connection_judge(struct connection *conn)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_MON_JUDGE);
+	err = msg_send(conn->control, &msg);
+	msg_done(&msg);
+	return !err;
+}
+
 /* The list is in the order of arrival. */
 static struct connection *oldest_in(struct daemon *d, enum monitor_phase phase)
 {

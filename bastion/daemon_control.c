@@ -132,6 +132,34 @@ static uint32_t do_reload(struct daemon *d, struct msg *msg, struct buf *out)
 	return err ? EX_CONFIG : 0;
 }
 
+/* The lock itself is a file, and stands already. Every monitor judges again,
+ * not only those that have named this person: one may be about to. */
+static uint32_t do_lock(struct daemon *d, struct msg *msg, struct buf *out)
+{
+	char *user = reader_cstring(&msg->reader, 256);
+	struct connection *conn;
+	size_t count = 0, deaf = 0;
+	char text[400];
+
+	if (reader_end(&msg->reader)) {
+		free(user);
+		put_result(out, "malformed");
+		return EX_USAGE;
+	}
+	TAILQ_FOREACH (conn, &d->connections, link) {
+		count += conn->user && !strcmp(conn->user, user);
+		deaf += !connection_judge(conn);
+	}
+	snprintf(text, sizeof(text), "%s is locked; connections ended: %zu",
+		user, count);
+	daemon_event(d, NULL, true, EVENT_CONFIG, "lock", text);
+	if (deaf)
+		log_put(LOG_WARNING, "lock: %zu monitors do not listen", deaf);
+	put_result(out, text);
+	free(user);
+	return deaf ? EX_UNAVAILABLE : 0;
+}
+
 static uint32_t do_metrics(struct daemon *d, struct msg *msg, struct buf *out)
 {
 	(void)msg;
@@ -148,6 +176,7 @@ static const struct control_row {
 	{MSG_CTL_METRICS, do_metrics},
 	{MSG_CTL_END, do_end},
 	{MSG_CTL_RELOAD, do_reload},
+	{MSG_CTL_LOCK, do_lock},
 };
 
 static void answer(struct daemon *d, int sock, struct msg *msg)

@@ -141,15 +141,15 @@ enum sgb_err monitor_take_sealed(struct monitor *m, struct msg *msg)
  */
 static bool judge_again(struct monitor *m)
 {
+	char text[sizeof(m->close_text)];
 	const char *why = NULL;
 
 	m->judged_ms = monitor_now_ms();
 	if (m->ending || monitor_still_permitted(m, &why))
 		return true;
-	cut(m, RECORDER_CLOSE_POLICY,
-		"This session is no longer permitted: the policy, the hour or "
-		"the key changed.",
+	snprintf(text, sizeof(text), "This session is no longer permitted: %s.",
 		why);
+	cut(m, RECORDER_CLOSE_POLICY, text, why);
 	return false;
 }
 
@@ -193,6 +193,9 @@ enum sgb_err monitor_control(struct monitor *m, struct msg *msg)
 	switch (msg->type) {
 	case MSG_MON_RELOAD: return reload(m, msg);
 	case MSG_MON_END: return told_to_end(m, msg);
+	case MSG_MON_JUDGE:
+		(void)judge_again(m);
+		return reader_end(&msg->reader);
 	case MSG_MON_APPROVAL: return monitor_approval_verdict(m, msg);
 	/* A list that came too late for whoever asked. */
 	case MSG_MON_LIST: return SGB_OK;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/userlock.h"
 
 /* What the session says about a key, as parsed from its request. */
 struct offer {
@@ -134,6 +135,9 @@ bool monitor_key_permitted(struct monitor *m, const char **ret_reason)
 		return true;
 	*ret_reason = "the key is no longer accepted";
 	if (!policy_key_accepted(m->policy, m->key.name, m->key.bits))
+		return false;
+	*ret_reason = "the person is locked";
+	if (userlock_is(m->conf->locks, m->user, why, sizeof(why)))
 		return false;
 	*ret_reason = "no rule permits the person any more";
 	if (!person_permitted(m, m->user, m->groups))
@@ -314,6 +318,10 @@ enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg)
 			offer.user);
 		good = false;
 	}
+	/* Asked after the proof alone, so that the trail has who tried. */
+	if (good && offer.proved &&
+		userlock_is(m->conf->locks, offer.user, why, sizeof(why)))
+		good = false;
 	if (!good && offer.proved)
 		refused_key_event(m, &offer, why);
 	if (!good) {

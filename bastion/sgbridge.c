@@ -104,6 +104,15 @@ static const struct command {
 	{"end", cmd_end, 1, -1, "ID [REASON]",
 		"end a connection; its user reads the reason",
 		"  sgbridge end 7c1d2e3f \"Maintenance begins.\"\n"},
+	{"lock", cmd_lock, 0, -1, "[USER [REASON]]",
+		"shut a person out of every door, and end what he has open",
+		"Holds for the proxy, sshd, sudo and su, whatever the policy "
+		"says, until unlock.\nWithout a user: lists who is locked.\n\n"
+		"  sgbridge lock mallory \"key lost on a train\"\n"
+		"  sgbridge lock --json\n"},
+	{"unlock", cmd_unlock, 1, 1, "USER", "let a locked person in again",
+		"Exit status: 0, 1 if he was not locked, 2 error.\n\n"
+		"  sgbridge unlock mallory\n"},
 	{"reload", cmd_reload, 0, 0, "",
 		"read settings and policy again, and apply them to live "
 		"sessions",

@@ -73,8 +73,21 @@ int cmd_sessions(struct cli *cli);
 int cmd_end(struct cli *cli);
 int cmd_reload(struct cli *cli);
 int cmd_metrics(struct cli *cli);
+int cmd_lock(struct cli *cli);
+int cmd_unlock(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_topology(struct cli *cli);
+
+/* ---- questions to sgbridged (sgbridge_control.c) ---- */
+
+struct msg;
+
+/* Sends a question, which it frees, over the control socket. False after a
+ * message; else *ret_json is the answer, which the caller frees. */
+bool cli_control(struct cli *cli, struct msg *question, uint32_t *ret_status,
+	char **ret_json);
+/* Prints what stands in {"result":"..."}. */
+void cli_print_result(const char *text, FILE *out);
 
 /* ---- tables ---- */
 

@@ -97,7 +97,7 @@ static char *socket_path(struct cli *cli)
 	return path;
 }
 
-static bool control(struct cli *cli, struct msg *question, uint32_t *ret_status,
+bool cli_control(struct cli *cli, struct msg *question, uint32_t *ret_status,
 	char **ret_json)
 {
 	char *path = socket_path(cli);
@@ -151,7 +151,7 @@ int cmd_status(struct cli *cli)
 	char *json;
 
 	msg_init(&question, MSG_CTL_STATUS);
-	if (!control(cli, &question, &status, &json))
+	if (!cli_control(cli, &question, &status, &json))
 		return CLI_ERROR;
 	if (cli->json)
 		puts(json);
@@ -229,7 +229,7 @@ int cmd_sessions(struct cli *cli)
 	char *json;
 
 	msg_init(&question, MSG_CTL_LIST);
-	if (!control(cli, &question, &status, &json))
+	if (!cli_control(cli, &question, &status, &json))
 		return CLI_ERROR;
 	if (cli->json)
 		puts(json);
@@ -239,21 +239,27 @@ int cmd_sessions(struct cli *cli)
 	return (int)status;
 }
 
-static int print_result(struct cli *cli, struct msg *question)
+void cli_print_result(const char *text, FILE *out)
 {
 	char name[VALUE_MAX], value[VALUE_MAX] = "";
-	struct json json;
+	struct json json = {text, text + strlen(text)};
+
+	if (json_mark(&json, '{') && json_value(&json, name) &&
+		json_value(&json, value))
+		fprintf(out, "%s\n", value);
+}
+
+static int print_result(struct cli *cli, struct msg *question)
+{
 	uint32_t status = 0;
 	char *text;
 
-	if (!control(cli, question, &status, &text))
+	if (!cli_control(cli, question, &status, &text))
 		return CLI_ERROR;
-	json = (struct json){text, text + strlen(text)};
 	if (cli->json)
 		puts(text);
-	else if (json_mark(&json, '{') && json_value(&json, name) &&
-		 json_value(&json, value))
-		fprintf(status ? stderr : stdout, "%s\n", value);
+	else
+		cli_print_result(text, status ? stderr : stdout);
 	free(text);
 	return (int)status;
 }
@@ -288,7 +294,7 @@ int cmd_metrics(struct cli *cli)
 	char *text;
 
 	msg_init(&question, MSG_CTL_METRICS);
-	if (!control(cli, &question, &status, &text))
+	if (!cli_control(cli, &question, &status, &text))
 		return CLI_ERROR;
 	fputs(text, stdout);
 	free(text);

@@ -16,6 +16,7 @@
 
 #include "core/diag.h"
 #include "core/secret.h"
+#include "core/userlock.h"
 
 #define PASSWD_MAX 65536
 
@@ -274,6 +275,10 @@ enum reason login_begin(struct login *login, pam_handle_t *pamh,
 	if (reason == REASON_GRANTED)
 		reason = login->args.proxy ? ask_monitor(login)
 					   : ask_policy(login);
+	if (reason == REASON_GRANTED &&
+		userlock_is(login->conf->locks, login->user, login->why,
+			sizeof(login->why)))
+		reason = REASON_BARRED;
 	return reason;
 }
 

@@ -179,6 +179,7 @@ lab_conf() {
 		disk-reserve      1M
 		master-key        $LAB/master.key
 		otp-directory     $LAB/otp
+		locks             $LAB/locks
 		penalty-exempt    203.0.113.0/24 2001:db8:7::/64
 		max-startups-per-source 200
 		audit             ${LAB_AUDIT:-try}

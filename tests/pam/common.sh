@@ -127,6 +127,7 @@ make_bastion()
 	policy $T/policy.conf
 	master-key $T/master.key
 	otp-directory $T/otp
+	locks $T/locks
 	audit $1
 	END
 	otp master-key 2>/dev/null

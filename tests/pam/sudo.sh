@@ -102,6 +102,15 @@ run other sudo -S -k id -u
 refused "sudo: a person without a rule" policy
 FORGED="SSH_CONNECTION=192.0.2.7 1 192.0.2.1 22" run other sudo -S -k id -u
 refused "sudo: a forged environment" policy
+hotp
+mkdir -m 700 "$T/locks"
+echo 'key lost' >"$T/locks/hank"
+run hank sudo -S -k id -u
+refused "sudo: who is locked" account-locked
+rm "$T/locks/hank"
+hotp
+run hank sudo -S -k id -u
+is_root "sudo: and unlocked again"
 mark_log
 out=$(sudo -n id -u 2>&1)
 is_root "sudo by root asks nothing"
