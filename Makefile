@@ -73,7 +73,8 @@ CORE := $(addprefix $(BUILD)/bastion/core/,$(CORE_OBJS) $(POLICY_OBJS))
 SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_listen.o bastion/daemon_connections.o \
 	bastion/daemon_control.o bastion/daemon_event.o \
-	bastion/daemon_nursery.o bastion/daemon_metrics.o bastion/sources.o \
+	bastion/daemon_nursery.o bastion/daemon_systemd.o \
+	bastion/daemon_metrics.o bastion/sources.o \
 	bastion/cert.o
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
@@ -230,7 +231,7 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	util-linux procps expect tmux mandoc shellcheck python3 binutils git \
 	strace systemd dpkg-dev debootstrap lintian \
 	zstd python3-cryptography python3-paramiko rsync putty-tools \
-	dropbear-bin pamtester sudo jq faketime libpam-google-authenticator libpam-oath \
+	dropbear-bin pamtester sudo jq faketime fish zsh libpam-google-authenticator libpam-oath \
 	$(EXTRA_DEPS)
 
 deps:
@@ -296,11 +297,13 @@ endef
 $(foreach t,$(FUZZ),$(eval $(call fuzz_program,$(t))))
 
 MAN_PAGES = $(wildcard docs/man/*.[1-8])
-UNITS = $(notdir $(wildcard conf/systemd/*.service))
+UNITS = $(notdir $(wildcard conf/systemd/*.service conf/systemd/*.socket))
 EXAMPLES = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
 	conf/policy.conf conf/nftables.conf conf/sgbridge-audit.rules \
 	conf/pam.d/* conf/sshd_config.d/*))
 COMPLETIONS := sgbridge sgbridge-otp sgbridge-audit
+ZSHDIR ?= $(PREFIX)/share/zsh/vendor-completions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 DOCDIR ?= $(PREFIX)/share/doc/sgbridge
 # What ships names the usual places; another PREFIX is written into it.
@@ -332,7 +335,11 @@ install: all
 		$(DESTDIR)$(DOCDIR)/examples/$$file || exit 1; done
 	for file in $(COMPLETIONS); do install -D -m 0644 \
 		conf/completion/sgbridge.bash \
-		$(DESTDIR)$(COMPLETIONDIR)/$$file || exit 1; done
+		$(DESTDIR)$(COMPLETIONDIR)/$$file || exit 1; \
+		install -D -m 0644 conf/completion/sgbridge.fish \
+		$(DESTDIR)$(FISHDIR)/$$file.fish || exit 1; done
+	install -D -m 0644 conf/completion/sgbridge.zsh \
+		$(DESTDIR)$(ZSHDIR)/_sgbridge
 
 # Settings, keys, state and recordings are nobody's to delete unasked; files
 # go by name, folders only if they are ours and empty.
@@ -345,6 +352,8 @@ uninstall:
 		$(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) \
 		$(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(EXAMPLES)) \
 		$(addprefix $(DESTDIR)$(COMPLETIONDIR)/,$(COMPLETIONS)) \
+		$(addprefix $(DESTDIR)$(FISHDIR)/,$(addsuffix .fish,$(COMPLETIONS))) \
+		$(DESTDIR)$(ZSHDIR)/_sgbridge \
 		$(DESTDIR)/usr/lib/sysusers.d/sgbridge.conf \
 		$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
 	for page in $(MAN_PAGES); do \

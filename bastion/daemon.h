@@ -100,6 +100,17 @@ bool connection_evict(struct daemon *d);
 enum sgb_err connection_start(struct daemon *d, int client,
 	const struct addr *source, uint16_t port, const char *local);
 
+/* daemon_systemd.c: what systemd tells and is told; without it, nothing
+ * happens. One word of sd_notify(3), such as "READY=1". */
+void systemd_notify(const char *text);
+/* Says that the loop goes round if it is time to, and returns for how many
+ * milliseconds it may sleep; -1: for ever. */
+int systemd_watchdog(void);
+/* Takes the listening sockets that systemd passed (sd_listen_fds(3)) into
+ * d->listeners; none: SGB_ERR_NOTFOUND. One that is no listening TCP socket
+ * is SGB_ERR_UNSUPPORTED, after a message. */
+enum sgb_err systemd_sockets(struct daemon *d) SGB_MUST_CHECK;
+
 /* daemon_nursery.c: the process that monitors are forked from. Starts one
  * with the present settings and policy; an old one ends by itself. */
 enum sgb_err daemon_nursery_start(struct daemon *d) SGB_MUST_CHECK;

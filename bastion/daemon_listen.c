@@ -46,6 +46,16 @@ static enum sgb_err parse_endpoint(
 	return addr_parse(host, ret_addr);
 }
 
+static const char *advice(int error)
+{
+	if (error == EADDRINUSE)
+		return "; another program has this port, see: ss -ltnp";
+	if (error == EACCES)
+		return "; a port below 1024: systemctl enable --now "
+		       "sgbridged.socket with ListenStream= of that port";
+	return "";
+}
+
 static enum sgb_err listen_on(struct daemon *d, const char *text)
 {
 	struct sockaddr_storage ss;
@@ -71,10 +81,7 @@ static enum sgb_err listen_on(struct daemon *d, const char *text)
 			fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&ss, len) || listen(fd, 256)) {
 		fprintf(stderr, "sgbridged: listen %s: %s%s\n", text,
-			strerror(errno),
-			errno == EADDRINUSE ? "; another program has this "
-					      "port, see: ss -ltnp"
-					    : "");
+			strerror(errno), advice(errno));
 		close(fd);
 		return SGB_ERR_BUSY;
 	}
@@ -84,9 +91,12 @@ static enum sgb_err listen_on(struct daemon *d, const char *text)
 
 enum sgb_err daemon_listen(struct daemon *d)
 {
-	enum sgb_err err = SGB_OK;
+	enum sgb_err err = systemd_sockets(d);
 	size_t i;
 
+	if (err != SGB_ERR_NOTFOUND)
+		return err;
+	err = SGB_OK;
 	for (i = 0; i < d->conf->listen.count && !err; i++)
 		err = i == LISTEN_MAX ? SGB_ERR_LIMIT
 				      : listen_on(d, d->conf->listen.items[i]);

@@ -14,8 +14,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -44,28 +42,6 @@ uint64_t daemon_now_ms(void)
 	if (clock_gettime(CLOCK_MONOTONIC, &now))
 		return 0;
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* sd_notify(3) without the library: one datagram. */
-static void notify(const char *text)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	size_t len = path ? strlen(path) : 0;
-	int sock;
-
-	if (!len || len >= sizeof(un.sun_path))
-		return;
-	memcpy(un.sun_path, path, len);
-	if (un.sun_path[0] == '@')
-		un.sun_path[0] = '\0';
-	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sock < 0)
-		return;
-	(void)sendto(sock, text, strlen(text), MSG_NOSIGNAL,
-		(struct sockaddr *)&un,
-		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
-	close(sock);
 }
 
 static enum sgb_err open_signals(struct daemon *d)
@@ -185,7 +161,7 @@ static int run(struct daemon *d)
 			status = EX_OSERR;
 			break;
 		}
-		if (poll(slots.fds, slots.count, -1) < 0) {
+		if (poll(slots.fds, slots.count, systemd_watchdog()) < 0) {
 			if (errno == EINTR)
 				continue;
 			status = EX_OSERR;
@@ -277,9 +253,9 @@ static int serve(struct daemon *d, bool test)
 	if (status)
 		return status;
 	daemon_event(d, NULL, true, EVENT_SERVICE_START, "sgbridged", NULL);
-	notify("READY=1");
+	systemd_notify("READY=1");
 	status = run(d);
-	notify("STOPPING=1");
+	systemd_notify("STOPPING=1");
 	daemon_event(d, NULL, true, EVENT_SERVICE_STOP, "sgbridged", NULL);
 	(void)unlink(d->conf->control_socket);
 	return status;
@@ -317,7 +293,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sgbridged: must be started by root\n");
 		return EX_NOPERM;
 	}
-	if (priv_harden() || priv_keep_caps(start_caps, RUN_CAPS + 1) ||
+	/* The unit leaves ports below 1024 to its socket. */
+	if (priv_harden() ||
+		(priv_keep_caps(start_caps, RUN_CAPS + 1) &&
+			priv_keep_caps(start_caps, RUN_CAPS)) ||
 		sources_new(&d.sources)) {
 		fprintf(stderr, "sgbridged: %s\n", strerror(errno));
 		return EX_OSERR;

@@ -40,5 +40,41 @@ offers verify keygen writer-keygen -- sgbridge-audit ''
 offers verify -- sgbridge-audit -c /etc/hosts ver
 offers conf/completion/sgbridge.bash -- sgbridge -c conf/completion/sg
 offers --identity -- sgbridge-audit play --ident
+# The other shells: the same questions, asked of their own completion.
+same() {
+	local shell=$1 name="$1: \"$3\" completes to $2" got
+	got=$(case $shell in
+	fish) fish --no-config -c "source conf/completion/sgbridge.fish
+		complete -C '$3'" ;;
+	zsh) zsh -fc "
+		compadd() { shift; print -l -- \${(P)1} }
+		_describe() { print -l \${(P)2%%:*} }
+		_files() { : }
+		words=($3 ${4:-}) CURRENT=\$#words
+		[ -z '${4:-}' ] || words[CURRENT]=${4:-}
+		. conf/completion/sgbridge.zsh" ;;
+	esac 2>&1 | cut -f1)
+	if grep -qxe "$2" <<<"$got"; then
+		passed=$((passed + 1))
+		echo "ok $name"
+	else
+		failed=$((failed + 1))
+		echo "not ok $name: $got"
+	fi
+}
+if command -v fish >/dev/null; then
+	same fish explain 'sgbridge ex'
+	same fish --policy 'sgbridge check --po'
+	same fish rotate-key 'sgbridge-otp ro'
+	same fish verify 'sgbridge-audit ver'
+	same fish from 'sgbridge explain alice f'
+fi
+if command -v zsh >/dev/null; then
+	same zsh explain 'sgbridge ex'
+	same zsh --policy 'sgbridge check --po'
+	same zsh rotate-key 'sgbridge-otp ro'
+	same zsh verify 'sgbridge-audit ver'
+	same zsh from 'sgbridge explain alice f'
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -1,0 +1,44 @@
+#compdef sgbridge sgbridge-otp sgbridge-audit
+# zsh completion for sgbridge, sgbridge-otp and sgbridge-audit. What there is
+# to complete is asked of the programs themselves, so that it is never old.
+
+_sgbridge() {
+	local program=${words[1]} command=${words[2]} line
+	local -a found
+	if (( CURRENT == 2 )); then
+		for line in ${(f)"$($program --help 2>&1)"}; do
+			[[ $line == (#b)'  '([a-z][a-z-]#)'  '[[:space:]]#(*) ]] &&
+				found+=("${match[1]}:${match[2]}")
+		done
+		_describe command found
+		return
+	fi
+	if [[ ${words[CURRENT]} == -* ]]; then
+		found=(${(f)"$({ $program --help; $program $command --help
+			} 2>&1 </dev/null | grep -oE -- '--[a-z][a-z-]+' |
+			sort -u)"})
+		compadd -a found
+		return
+	fi
+	case ${program:t}:$command in
+	sgbridge:explain) found=(from to at via for) ;;
+	sgbridge:end)
+		found=(${(f)"$(sgbridge sessions --json 2>/dev/null |
+			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4)"})
+		;;
+	sgbridge-otp:(master-key|rotate-key|list)) ;;
+	sgbridge-otp:*)
+		found=(${(f)"$(command ls /etc/sgbridge/authorized_keys \
+			2>/dev/null)"})
+		;;
+	sgbridge-audit:(show|play|text|export|verify|commands|recover))
+		found=(${(f)"$(sgbridge-audit ls --json 2>/dev/null |
+			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4)"})
+		;;
+	esac
+	compadd -a found
+	_files
+}
+
+setopt localoptions extendedglob
+_sgbridge "$@"
