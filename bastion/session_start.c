@@ -11,7 +11,9 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/log.h"
 #include "core/secret.h"
@@ -98,6 +100,23 @@ int session_nobody(uid_t uid, struct passwd *entry, char *text, size_t len,
 	(void)len;
 	*ret = NULL;
 	return 0;
+}
+
+/*
+ * OpenSSL's random generator asks for the process's number at each use, in
+ * case it was forked meanwhile; a session process never forks. libssh pads
+ * each packet with random bytes: under the filter these calls were a tenth of
+ * what a relayed byte cost.
+ */
+static pid_t own_pid;
+
+SGB_EXPORT pid_t session_pid(void) __asm__("getpid");
+
+pid_t session_pid(void)
+{
+	if (!own_pid)
+		own_pid = (pid_t)syscall(SYS_getpid);
+	return own_pid;
 }
 
 /*
