@@ -60,7 +60,7 @@ all:
 # ---------------------------------------------------------------- core
 # What two or more parts need. Archives hold only what a program refers to,
 # so a program that sends no audit record does not link libaudit.
-CORE_OBJS := err.o buf.o addr.o msg.o record.o diag.o event.o file.o secret.o log.o priv.o conf.o sshkey.o kaudit.o userlock.o
+CORE_OBJS := err.o buf.o addr.o msg.o record.o diag.o event.o file.o secret.o log.o priv.o conf.o sshkey.o kaudit.o userlock.o plain.o
 POLICY_OBJS := policy.o policy_sealed.o policy_names.o policy_lex.o policy_source.o \
 	policy_zone.o policy_hours.o policy_parse.o policy_value.o \
 	policy_parse_names.o policy_parse_group.o policy_parse_rule.o \
@@ -74,13 +74,13 @@ SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_listen.o bastion/daemon_connections.o \
 	bastion/daemon_control.o bastion/daemon_event.o \
 	bastion/daemon_nursery.o bastion/daemon_systemd.o \
-	bastion/daemon_metrics.o bastion/sources.o \
+	bastion/daemon_metrics.o bastion/daemon_requests.o bastion/sources.o \
 	bastion/cert.o
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_auth.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_forward.o \
-	bastion/monitor_gate.o bastion/monitor_approval.o \
+	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/authkeys.o bastion/cert.o
@@ -179,7 +179,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core bastion diag policy policy_naive policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
+UNIT := core userlock bastion diag policy policy_naive policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_bastion_OBJS := bastion/authkeys.o bastion/cert.o bastion/monitor_name.o \

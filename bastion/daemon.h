@@ -15,10 +15,10 @@
 #include "core/conf.h"
 #include "core/msg.h"
 #include "core/policy.h"
+#include "daemon_requests.h"
 #include "sources.h"
 
-#define LISTEN_MAX  16
-#define CONN_ID_MAX 40
+#define LISTEN_MAX 16
 
 /* One live connection: its monitor and what that said last. */
 struct connection {
@@ -32,6 +32,9 @@ struct connection {
 	bool counted; /* as unauthenticated, in sources */
 	char *user, *target, *login, *rec_id, *parent;
 	char *approval; /* group that must approve, or NULL */
+	char *access;	/* what for: "ops@web1:22" */
+	uint64_t approval_seconds;
+	bool let_in; /* by a yes that holds for a time */
 };
 TAILQ_HEAD(connections, connection);
 
@@ -56,11 +59,16 @@ struct daemon {
 	int nursery; /* forks monitors; -1: none just now */
 	struct sources *sources;
 	struct connections connections;
+	struct access_requests requests;
+	size_t request_count;
 	size_t total, pending;
 	struct counters counters;
 	uint64_t refused; /* since the last summary */
 	uint64_t refused_ms;
 	bool stopping;
+	/* while a request of the control socket is served */
+	pid_t peer;
+	uid_t operator; /* who logged on as; 0: nobody knows */
 };
 
 /* daemon_load.c: settings and policy from disk, both or none. Prints what is
@@ -80,6 +88,8 @@ enum sgb_err daemon_listen(struct daemon *d) SGB_MUST_CHECK;
 void daemon_accept(struct daemon *d, int listener);
 
 /* daemon_connections.c */
+/* A fresh name: sorts by time, unique by chance within a second. */
+enum sgb_err connection_make_id(char id[CONN_ID_MAX]) SGB_MUST_CHECK;
 struct connection *connection_new(struct daemon *d, const char *id);
 void connection_close(struct daemon *d, struct connection *conn);
 /* A message of its monitor, or its end. */
@@ -90,6 +100,10 @@ enum sgb_err connection_adopt(
 	struct daemon *d, int sock, struct msg *msg) SGB_MUST_CHECK;
 struct connection *connection_find(struct daemon *d, const char *id);
 enum sgb_err connection_end(struct connection *conn, const char *reason);
+/* Somebody judged a request, filed or of a connection that waits. Returns
+ * what requests_judge does. */
+enum sgb_err connection_verdict(struct daemon *d, const char *id,
+	const char *judge, bool yes, const char *word) SGB_MUST_CHECK;
 /* Has its monitor ask whether it may go on; false if it does not listen. */
 bool connection_judge(struct connection *conn);
 /* Makes room by ending the oldest connection that has not exchanged keys yet,

@@ -60,6 +60,7 @@ void connection_close(struct daemon *d, struct connection *conn)
 	free(conn->rec_id);
 	free(conn->parent);
 	free(conn->approval);
+	free(conn->access);
 	free(conn);
 }
 
@@ -132,18 +133,104 @@ static enum sgb_err on_child(
 	return SGB_OK;
 }
 
+static enum sgb_err send_approval(struct connection *conn, const char *judge,
+	bool yes, const char *word, uint64_t seconds)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_MON_APPROVAL);
+	buf_put_cstring(&msg.body, judge);
+	buf_put_u32(&msg.body, yes);
+	buf_put_cstring(&msg.body, word);
+	buf_put_u64(&msg.body, seconds);
+	err = msg_send(conn->control, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+/* A yes that was given before lets it in. */
+static enum sgb_err let_in(struct daemon *d, struct connection *conn)
+{
+	struct access_request *request = requests_granted(d, conn);
+	char word[400];
+	char *judge;
+	enum sgb_err err;
+
+	judge = request ? strdup(request->judge) : NULL;
+	if (!judge)
+		return SGB_ERR_NOTFOUND;
+	snprintf(word, sizeof(word), "request %s: %s", request->id,
+		*request->reason ? request->reason : request->word);
+	conn->let_in = request->seconds != 0;
+	err = send_approval(conn, judge, true, word, requests_use(d, request));
+	free(judge);
+	return err;
+}
+
 static enum sgb_err on_ask(
 	struct daemon *d, struct connection *conn, struct msg *msg)
 {
 	char *group = reader_cstring(&msg->reader, 256);
+	uint64_t seconds = reader_u64(&msg->reader);
+	char *access = reader_cstring(&msg->reader, 512);
+	enum sgb_err err = reader_end(&msg->reader);
+	struct msg out;
 
-	(void)d;
 	if (group && !*group) {
 		free(group);
-		group = NULL;
+		free(access);
+		take_text(&conn->approval, NULL);
+		return err;
 	}
 	take_text(&conn->approval, group);
-	return reader_end(&msg->reader);
+	take_text(&conn->access, access);
+	conn->approval_seconds = seconds;
+	if (err || !let_in(d, conn))
+		return err;
+	msg_init(&out, MSG_MON_PENDING);
+	err = msg_send(conn->control, &out);
+	msg_done(&out);
+	return err;
+}
+
+static enum sgb_err on_file(
+	struct daemon *d, struct connection *conn, struct msg *msg)
+{
+	return requests_file(d, conn, msg);
+}
+
+/* Those that wait for what was granted just now. */
+static void wake_waiting(struct daemon *d)
+{
+	struct connection *conn;
+
+	TAILQ_FOREACH (conn, &d->connections, link)
+		if (conn->approval && conn->user && conn->access &&
+			requests_granted(d, conn) && let_in(d, conn))
+			log_put(LOG_WARNING, "%s: verdict not delivered",
+				conn->id);
+}
+
+enum sgb_err connection_verdict(struct daemon *d, const char *id,
+	const char *judge, bool yes, const char *word)
+{
+	struct connection *conn = connection_find(d, id);
+	enum sgb_err err;
+
+	if (conn && conn->approval) {
+		if (yes && conn->user && !strcmp(conn->user, judge))
+			return SGB_ERR_DENIED;
+		if (yes)
+			requests_keep(d, conn, judge, word);
+		conn->let_in = yes && conn->approval_seconds;
+		return send_approval(
+			conn, judge, yes, word, conn->approval_seconds);
+	}
+	err = requests_judge(d, id, judge, yes, word);
+	if (!err && yes)
+		wake_waiting(d);
+	return err;
 }
 
 /* Who judges is the sender's user, as its monitor proved it; whether he may is
@@ -155,18 +242,10 @@ static enum sgb_err on_verdict(
 	uint32_t yes = reader_u32(&msg->reader);
 	char *reason = reader_cstring(&msg->reader, 256);
 	enum sgb_err err = reader_end(&msg->reader);
-	struct connection *other = err ? NULL : connection_find(d, id);
-	struct msg out;
 
-	if (other && other->approval && conn->user) {
-		msg_init(&out, MSG_MON_APPROVAL);
-		buf_put_cstring(&out.body, conn->user);
-		buf_put_u32(&out.body, yes);
-		buf_put_cstring(&out.body, reason);
-		if (msg_send(other->control, &out))
-			log_put(LOG_WARNING, "%s: verdict not delivered", id);
-		msg_done(&out);
-	}
+	if (!err && conn->user &&
+		connection_verdict(d, id, conn->user, yes == 1, reason))
+		log_put(LOG_WARNING, "%s: verdict not delivered", id);
 	free(id);
 	free(reason);
 	return err;
@@ -190,41 +269,77 @@ static enum sgb_err on_stop(
 	return err;
 }
 
-static void put_row(struct buf *out, const struct connection *conn)
+static void put_connection(struct buf *out, const struct connection *conn)
 {
 	char source[ADDR_TEXT_MAX];
 
+	buf_put_u32(out, MONITOR_ROW_CONNECTION);
 	buf_put_cstring(out, conn->id);
 	buf_put_cstring(out, conn->user);
 	buf_put_cstring(out, addr_text(&conn->source, source));
 	buf_put_cstring(out, conn->login);
 	buf_put_cstring(out, conn->target);
 	buf_put_cstring(out, conn->approval);
+	buf_put_cstring(out, "");
+	buf_put_cstring(out, "");
 	buf_put_u32(out, conn->phase);
 	buf_put_u64(out, (uint64_t)conn->since);
+	buf_put_u64(out, 0);
+}
+
+static void put_request(struct buf *out, const struct access_request *request)
+{
+	char source[ADDR_TEXT_MAX];
+
+	buf_put_u32(out, request->state);
+	buf_put_cstring(out, request->id);
+	buf_put_cstring(out, request->user);
+	buf_put_cstring(out, addr_text(&request->source, source));
+	buf_put_cstring(out, "");
+	buf_put_cstring(out, request->access);
+	buf_put_cstring(out, request->group);
+	buf_put_cstring(out, request->reason);
+	buf_put_cstring(out, request->judge);
+	buf_put_u32(out, MONITOR_PHASE_WAITING);
+	buf_put_u64(out, (uint64_t)request->since);
+	buf_put_u64(out, (uint64_t)request->until);
+}
+
+/* Well below 4 KiB each; what does not fit into a message is left out. */
+static uint32_t put_rows(struct daemon *d, struct buf *rows)
+{
+	const struct connection *conn;
+	const struct access_request *request;
+	uint32_t count = 0;
+
+	requests_expire(d);
+	TAILQ_FOREACH (request, &d->requests, link) {
+		if (rows->len > MSG_MAX_BYTES / 2)
+			break;
+		put_request(rows, request);
+		count++;
+	}
+	TAILQ_FOREACH (conn, &d->connections, link) {
+		if (!conn->user || rows->len > MSG_MAX_BYTES - 4096)
+			continue;
+		put_connection(rows, conn);
+		count++;
+	}
+	return count;
 }
 
 static enum sgb_err on_query(
 	struct daemon *d, struct connection *conn, struct msg *msg)
 {
 	enum sgb_err err = reader_end(&msg->reader);
-	const struct connection *row;
 	struct buf rows;
 	struct msg out;
-	uint32_t count = 0;
 
 	if (err)
 		return err;
 	buf_init(&rows, MSG_MAX_BYTES);
-	TAILQ_FOREACH (row, &d->connections, link) {
-		/* A row is well below 1 KiB; what does not fit is left out. */
-		if (!row->user || rows.len > MSG_MAX_BYTES - 4096)
-			continue;
-		put_row(&rows, row);
-		count++;
-	}
 	msg_init(&out, MSG_MON_LIST);
-	buf_put_u32(&out.body, count);
+	buf_put_u32(&out.body, put_rows(d, &rows));
 	buf_put(&out.body, rows.data, rows.len);
 	if (msg_send(conn->control, &out))
 		log_put(LOG_WARNING, "%s: list not delivered", conn->id);
@@ -243,6 +358,7 @@ static const struct report_row {
 	{MSG_MON_CHILD, on_child},
 	{MSG_MON_ASK, on_ask},
 	{MSG_MON_VERDICT, on_verdict},
+	{MSG_MON_FILE, on_file},
 	{MSG_MON_QUERY, on_query},
 	{MSG_MON_STOP, on_stop},
 };
@@ -356,22 +472,28 @@ bool connection_evict(struct daemon *d)
 	return true;
 }
 
+enum sgb_err connection_make_id(char id[CONN_ID_MAX])
+{
+	uint32_t random;
+	enum sgb_err err = secret_random(&random, sizeof(random));
+
+	if (!err)
+		snprintf(id, CONN_ID_MAX, "%08lx%08x",
+			(unsigned long)time(NULL), random);
+	return err;
+}
+
 enum sgb_err connection_start(struct daemon *d, int client,
 	const struct addr *source, uint16_t port, const char *local)
 {
 	struct connection *conn;
 	char id[CONN_ID_MAX];
-	uint32_t random;
 	int pair[2];
 	enum sgb_err err;
 
-	err = secret_random(&random, sizeof(random));
-	if (err)
-		return err;
-	/* Sorts by time; unique by chance within a second. */
-	snprintf(
-		id, sizeof(id), "%08lx%08x", (unsigned long)time(NULL), random);
-	err = msg_pair(pair);
+	err = connection_make_id(id);
+	if (!err)
+		err = msg_pair(pair);
 	if (err)
 		return err;
 	conn = connection_new(d, id);

@@ -4,6 +4,7 @@
  */
 #include "daemon.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,13 @@ static void put_field(struct buf *out, const char *name, const char *value)
 {
 	buf_printf(out, ",\"%s\":", name);
 	json_put_string(out, value ? value : "", value ? strlen(value) : 0);
+}
+
+static void put_result(struct buf *out, const char *text)
+{
+	buf_printf(out, "{\"result\":");
+	json_put_string(out, text, strlen(text));
+	buf_put_u8(out, '}');
 }
 
 static const char *phase_name(enum monitor_phase phase)
@@ -56,17 +64,60 @@ static void put_connection(struct buf *out, const struct connection *conn)
 	buf_put_u8(out, '}');
 }
 
+static const char *state_name(enum monitor_row state)
+{
+	switch (state) {
+	case MONITOR_ROW_REQUEST: return "asked";
+	case MONITOR_ROW_DENIED: return "denied";
+	case MONITOR_ROW_GRANTED: return "granted";
+	default: return "?";
+	}
+}
+
+static void put_requests(struct daemon *d, struct buf *out)
+{
+	const struct access_request *request;
+	const char *comma = "";
+
+	requests_expire(d);
+	buf_printf(out, ",\"requests\":[");
+	TAILQ_FOREACH (request, &d->requests, link) {
+		if (out->len > MSG_MAX_BYTES - 8192)
+			break;
+		buf_printf(out, "%s{\"since\":%lld,\"until\":%lld", comma,
+			(long long)request->since, (long long)request->until);
+		put_field(out, "id", request->id);
+		put_field(out, "user", request->user);
+		put_field(out, "access", request->access);
+		put_field(out, "state", state_name(request->state));
+		put_field(out, "approval", request->group);
+		put_field(out, "reason", request->reason);
+		put_field(out, "judge", request->judge);
+		buf_put_u8(out, '}');
+		comma = ",";
+	}
+	buf_put_u8(out, ']');
+}
+
 /* As many as fit into one message; "more" says how many did not. */
 static uint32_t do_list(struct daemon *d, struct msg *msg, struct buf *out)
 {
+	uint32_t skip = reader_u32(&msg->reader);
 	const struct connection *conn;
 	const char *comma = "";
 	size_t more = 0;
 
-	(void)msg;
+	if (reader_end(&msg->reader)) {
+		put_result(out, "malformed");
+		return EX_USAGE;
+	}
 	buf_printf(out, "{\"sessions\":[");
 	TAILQ_FOREACH (conn, &d->connections, link) {
-		if (out->len > MSG_MAX_BYTES - 8192) {
+		if (skip) {
+			skip--;
+			continue;
+		}
+		if (out->len > MSG_MAX_BYTES / 2) {
 			more++;
 			continue;
 		}
@@ -74,7 +125,9 @@ static uint32_t do_list(struct daemon *d, struct msg *msg, struct buf *out)
 		put_connection(out, conn);
 		comma = ",";
 	}
-	buf_printf(out, "],\"more\":%zu}", more);
+	buf_printf(out, "],\"more\":%zu", more);
+	put_requests(d, out);
+	buf_printf(out, "}");
 	return 0;
 }
 
@@ -89,13 +142,6 @@ static uint32_t do_status(struct daemon *d, struct msg *msg, struct buf *out)
 		sources_penalised(d->sources, daemon_now_ms()),
 		d->recorder >= 0 ? "true" : "false");
 	return 0;
-}
-
-static void put_result(struct buf *out, const char *text)
-{
-	buf_printf(out, "{\"result\":");
-	json_put_string(out, text, strlen(text));
-	buf_put_u8(out, '}');
 }
 
 static uint32_t do_end(struct daemon *d, struct msg *msg, struct buf *out)
@@ -120,6 +166,45 @@ static uint32_t do_end(struct daemon *d, struct msg *msg, struct buf *out)
 	free(id);
 	free(reason);
 	return status;
+}
+
+/* The one place where the daemon may wait, for the host's user database. */
+static const char *operator_name(const struct daemon *d)
+{
+	const struct passwd *pw = d->operator? getpwuid(d->operator) : NULL;
+
+	return pw && policy_name_valid(pw->pw_name) ? pw->pw_name : NULL;
+}
+
+/* Whoever is at the console, and not root as such, judges: four eyes must be
+ * four. The monitor of who wants in asks the policy about that person. */
+static uint32_t do_verdict(struct daemon *d, struct msg *msg, struct buf *out)
+{
+	char *id = reader_cstring(&msg->reader, CONN_ID_MAX - 1);
+	uint32_t yes = reader_u32(&msg->reader);
+	char *word = reader_cstring(&msg->reader, 256);
+	enum sgb_err err = reader_end(&msg->reader);
+	const char *judge = err ? NULL : operator_name(d);
+	char text[CONN_ID_MAX + 80];
+
+	if (!err && !judge) {
+		put_result(out, "who judges? log on as yourself and use sudo");
+		err = SGB_ERR_DENIED;
+	} else if (!err) {
+		err = connection_verdict(d, id, judge, yes == 1, word);
+		snprintf(text, sizeof(text), "%s %s", id,
+			err == SGB_ERR_DENIED
+				? "is your own: nobody approves that"
+			: err ? "is no request that waits"
+			: yes ? "approved"
+			      : "denied");
+		put_result(out, text);
+		daemon_event(d, NULL, !err, EVENT_CONFIG,
+			yes ? "approve" : "deny", text);
+	}
+	free(id);
+	free(word);
+	return err ? EX_NOHOST : 0;
 }
 
 static uint32_t do_reload(struct daemon *d, struct msg *msg, struct buf *out)
@@ -177,7 +262,25 @@ static const struct control_row {
 	{MSG_CTL_END, do_end},
 	{MSG_CTL_RELOAD, do_reload},
 	{MSG_CTL_LOCK, do_lock},
+	{MSG_CTL_VERDICT, do_verdict},
 };
+
+/* The person behind root, as the kernel has known since he logged on. */
+static void find_operator(struct daemon *d)
+{
+	unsigned int uid = 0;
+	char path[64];
+	FILE *file;
+
+	d->operator= 0;
+	snprintf(path, sizeof(path), "/proc/%ld/loginuid", (long)d->peer);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fscanf(file, "%u", &uid) == 1 && uid != (unsigned int)-1)
+		d->operator= uid;
+	fclose(file);
+}
 
 static void answer(struct daemon *d, int sock, struct msg *msg)
 {
@@ -187,6 +290,7 @@ static void answer(struct daemon *d, int sock, struct msg *msg)
 	size_t i;
 
 	buf_init(&out, MSG_MAX_BYTES - 64);
+	find_operator(d);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].type == msg->type)
 			status = rows[i].run(d, msg, &out);
@@ -197,18 +301,22 @@ static void answer(struct daemon *d, int sock, struct msg *msg)
 		log_put(LOG_WARNING, "control: answer not delivered");
 	msg_done(&reply);
 	buf_done(&out);
+	d->operator= 0;
 }
 
-static bool is_root(int sock)
+static bool is_root(struct daemon *d, int sock)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
-	if (!getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
-		peer.uid == 0)
-		return true;
-	log_put(LOG_WARNING, "control: refused a peer that is not root");
-	return false;
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) ||
+		peer.uid != 0) {
+		log_put(LOG_WARNING,
+			"control: refused a peer that is not root");
+		return false;
+	}
+	d->peer = peer.pid;
+	return true;
 }
 
 /* One request, within a second; or a monitor that stays. */
@@ -238,6 +346,6 @@ void daemon_control(struct daemon *d)
 {
 	int sock = accept4(d->control, NULL, NULL, SOCK_CLOEXEC);
 
-	if (sock >= 0 && (!is_root(sock) || !serve(d, sock)))
+	if (sock >= 0 && (!is_root(d, sock) || !serve(d, sock)))
 		close(sock);
 }

@@ -6,6 +6,7 @@
 #include "daemon.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,15 +48,18 @@ static enum sgb_err send_event(struct daemon *d, const struct event *event)
 void daemon_event(struct daemon *d, const struct addr *source, bool ok,
 	int kind, const char *what, const char *reason)
 {
+	char who[32];
 	struct event event = {
 		.kind = (enum event_kind)kind,
 		.ok = ok,
 		.what = what,
 		.reason = reason,
+		.user = d->operator? who : NULL,
 	};
 	char text[ADDR_TEXT_MAX] = "-";
 	enum sgb_err err;
 
+	snprintf(who, sizeof(who), "uid %u", (unsigned int)d->operator);
 	if (source) {
 		event.source = *source;
 		addr_text(source, text);

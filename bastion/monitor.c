@@ -197,8 +197,12 @@ enum sgb_err monitor_control(struct monitor *m, struct msg *msg)
 		(void)judge_again(m);
 		return reader_end(&msg->reader);
 	case MSG_MON_APPROVAL: return monitor_approval_verdict(m, msg);
-	/* A list that came too late for whoever asked. */
-	case MSG_MON_LIST: return SGB_OK;
+	case MSG_MON_PENDING:
+		return reader_end(&msg->reader) ? SGB_ERR_FORMAT
+						: monitor_approval_pending(m);
+	/* What came too late for whoever asked. */
+	case MSG_MON_LIST:
+	case MSG_MON_FILED: return SGB_OK;
 	default: return SGB_ERR_PHASE;
 	}
 }

@@ -27,9 +27,12 @@
 #define MONITOR_SESSION_ACTIONS \
 	(POLICY_SHELL | POLICY_EXEC | POLICY_EXEC_PATTERN | POLICY_SFTP_READ | \
 		POLICY_SFTP_WRITE | POLICY_SCP | POLICY_RSYNC)
-#define CONN_ID_MAX	40
-#define MONITOR_REF_MAX 8
-#define MONITOR_MFA_MAX 16
+#define CONN_ID_MAX	   40
+#define MONITOR_REF_MAX	   8
+#define MONITOR_MFA_MAX	   16
+#define MONITOR_ACCESS_MAX 420
+/* Seconds; keeps sums of milliseconds small. */
+#define MONITOR_APPROVED_MAX (366u * 86400)
 
 struct pam_handle;
 
@@ -77,6 +80,7 @@ struct monitor {
 	size_t key_blob_len;
 	struct authkeys_limits limits; /* of that key */
 	char *approver;		       /* who approved this target, or NULL */
+	uint64_t approved_until_ms;    /* monotonic; 0: to the end */
 	char mfa[MONITOR_MFA_MAX];     /* factor used: "totp", ..., or "" */
 	struct pam_handle *pam;
 	bool pam_session;
@@ -165,16 +169,57 @@ enum sgb_err monitor_approval_ask(
 	struct monitor *m, bool *ret_waiting) SGB_MUST_CHECK;
 enum sgb_err monitor_approval_verdict(
 	struct monitor *m, struct msg *msg) SGB_MUST_CHECK;
-/* Commands: requests, approve ID, deny ID, sessions, end ID. The answer is
- * appended to out; returns its exit status. */
-uint32_t monitor_cmd_requests(
-	struct monitor *m, const char *arg, struct buf *out);
-uint32_t monitor_cmd_approve(
-	struct monitor *m, const char *arg, struct buf *out);
-uint32_t monitor_cmd_deny(struct monitor *m, const char *arg, struct buf *out);
+/* MON_PENDING: tells the user, who waits. */
+enum sgb_err monitor_approval_pending(struct monitor *m) SGB_MUST_CHECK;
+/* Writes "login@instance:port" into out[MONITOR_ACCESS_MAX]. */
+void monitor_access_name(const struct policy_decision *decision, char *out);
+
+/* monitor_list.c: what sgbridged knows of everybody, and words to others.
+ * Commands of the bastion; the answer is appended to out; each returns its
+ * exit status. */
+struct monitor_order {
+	const char *arg; /* "" if there is none */
+	bool json;
+};
 uint32_t monitor_cmd_sessions(
-	struct monitor *m, const char *arg, struct buf *out);
-uint32_t monitor_cmd_end(struct monitor *m, const char *arg, struct buf *out);
+	struct monitor *m, const struct monitor_order *order, struct buf *out);
+uint32_t monitor_cmd_requests(
+	struct monitor *m, const struct monitor_order *order, struct buf *out);
+uint32_t monitor_cmd_approve(
+	struct monitor *m, const struct monitor_order *order, struct buf *out);
+uint32_t monitor_cmd_deny(
+	struct monitor *m, const struct monitor_order *order, struct buf *out);
+uint32_t monitor_cmd_end(
+	struct monitor *m, const struct monitor_order *order, struct buf *out);
+/* Asks sgbridged; what else it says meanwhile is obeyed. Frees question;
+ * answer, which msg_init made, is the caller's to free. */
+enum sgb_err monitor_query(struct monitor *m, struct msg *question,
+	enum msg_type type, struct msg *answer) SGB_MUST_CHECK;
+/* A word, and a reason behind a blank, as copies; false if there is anything
+ * in it that no terminal should see, or too much. */
+#define MONITOR_REASON_MAX 250
+#define MONITOR_REASON_HELP \
+	"expected at most 250 bytes of plain text, in UTF-8, as a reason"
+bool monitor_split(const char *arg, char *copy, size_t len, const char **word,
+	const char **reason);
+
+/* monitor_ask.c */
+uint32_t monitor_cmd_request(
+	struct monitor *m, const struct monitor_order *order, struct buf *out);
+/* Appends the names of enum policy_action, with commas between. */
+void monitor_put_actions(
+	struct buf *out, unsigned int allow, const char *quote);
+/* monitor_explain.c */
+uint32_t monitor_cmd_explain(
+	struct monitor *m, const struct monitor_order *order, struct buf *out);
+/* "[LOGIN@]TARGET[:PORT]"; *ret_login may be NULL; the caller frees both. */
+bool monitor_read_target(struct monitor *m, const char *text, char **ret_login,
+	char **ret_target, uint16_t *ret_port);
+/* Appends {"result":"..."} or the text and a newline. */
+void monitor_put_result(
+	const struct monitor_order *order, const char *text, struct buf *out);
+/* Appends ,"name":"value". */
+void monitor_put_member(struct buf *out, const char *name, const char *value);
 
 /* monitor_pam.c: the second factor. One PAM transaction a connection.
  * Returns SGB_OK only if authenticate, acct_mgmt and open_session all did;

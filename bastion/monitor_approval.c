@@ -1,12 +1,12 @@
 /*
- * Four eyes, and looking at sessions: an access whose rule says `approval by
- * GROUP` waits, with a notice, until somebody of that group who is not the
- * same person lets it begin. sgbridged passes the words on; whether the
- * approver may is decided here, by the monitor of the connection that waits.
+ * Four eyes: an access whose rule says `approval by GROUP` waits, with a
+ * notice, until somebody of that group who is not the same person lets it
+ * begin, or goes by a yes that was given before. sgbridged passes the words
+ * on; whether the approver may is decided here, by the monitor of the
+ * connection that waits, each time.
  */
 #include "monitor.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,46 +14,27 @@
 
 #include "core/log.h"
 
-#define QUERY_PATIENCE_MS 3000
-
-/* One row of MON_LIST. */
-struct row {
-	char *id, *user, *source, *login, *target, *approval;
-	uint32_t phase;
-	uint64_t since;
-};
-
-static void row_done(struct row *row)
+/* One spelling for the same access, whatever the user typed. */
+void monitor_access_name(const struct policy_decision *decision, char *out)
 {
-	free(row->id);
-	free(row->user);
-	free(row->source);
-	free(row->login);
-	free(row->target);
-	free(row->approval);
-	memset(row, 0, sizeof(*row));
+	snprintf(out, MONITOR_ACCESS_MAX, "%.200s@%.200s:%u", decision->login,
+		decision->instance, decision->target_port);
 }
 
-static bool row_read(struct row *row, struct reader *rd)
+/* decision NULL: no longer. */
+static enum sgb_err send_ask(
+	struct monitor *m, const struct policy_decision *decision)
 {
-	row->id = reader_cstring(rd, CONN_ID_MAX);
-	row->user = reader_cstring(rd, 256);
-	row->source = reader_cstring(rd, 64);
-	row->login = reader_cstring(rd, 256);
-	row->target = reader_cstring(rd, 256);
-	row->approval = reader_cstring(rd, 256);
-	row->phase = reader_u32(rd);
-	row->since = reader_u64(rd);
-	return !rd->err;
-}
-
-static enum sgb_err send_ask(struct monitor *m, const char *group)
-{
+	char access[MONITOR_ACCESS_MAX] = "";
 	struct msg msg;
 	enum sgb_err err;
 
+	if (decision)
+		monitor_access_name(decision, access);
 	msg_init(&msg, MSG_MON_ASK);
-	buf_put_cstring(&msg.body, group);
+	buf_put_cstring(&msg.body, decision ? decision->approval : "");
+	buf_put_u64(&msg.body, decision ? decision->approval_seconds : 0);
+	buf_put_cstring(&msg.body, access);
 	err = msg_send(m->control, &msg);
 	msg_done(&msg);
 	return err;
@@ -96,11 +77,22 @@ enum sgb_err monitor_approval_ask(struct monitor *m, bool *ret_waiting)
 	m->deadline_ms = monitor_now_ms() + m->conf->approval_timeout * 1000;
 	m->deadline_text = "Nobody approved this access in time.";
 	monitor_report_state(m);
-	err = send_ask(m, decision.approval);
-	if (!err)
-		err = send_notice(m, decision.approval);
+	err = send_ask(m, &decision);
 	*ret_waiting = !err;
 	return err;
+}
+
+/* Nobody has said yes before: the user is told what he waits for. */
+enum sgb_err monitor_approval_pending(struct monitor *m)
+{
+	struct policy_request request;
+	struct policy_decision decision;
+
+	if (m->phase != MONITOR_PHASE_WAITING || m->ending)
+		return SGB_OK;
+	monitor_policy_request(m, m->target, m->port, m->login, &request);
+	policy_decide(m->policy, &request, &decision);
+	return decision.approval ? send_notice(m, decision.approval) : SGB_OK;
 }
 
 /* Somebody else, of the group that the rule names now. */
@@ -125,8 +117,8 @@ static const char *may_approve(struct monitor *m, const char *approver)
 	return member ? NULL : "the approver is not of that group";
 }
 
-static enum sgb_err judged(
-	struct monitor *m, const char *approver, bool yes, const char *reason)
+static enum sgb_err judged(struct monitor *m, const char *approver, bool yes,
+	const char *reason, uint64_t seconds)
 {
 	const char *why = may_approve(m, approver);
 	char what[320];
@@ -143,8 +135,8 @@ static enum sgb_err judged(
 		return SGB_ERR_DENIED;
 	/* A stranger's word neither lets in nor throws out. */
 	if (why)
-		return SGB_OK;
-	if (send_ask(m, ""))
+		return monitor_approval_pending(m);
+	if (send_ask(m, NULL))
 		log_put(LOG_WARNING, "%s: request not withdrawn", m->conn_id);
 	if (!yes) {
 		monitor_end(m, RECORDER_CLOSE_POLICY,
@@ -154,6 +146,8 @@ static enum sgb_err judged(
 	m->approver = strdup(approver);
 	if (!m->approver)
 		return SGB_ERR_NOMEM;
+	if (seconds)
+		m->approved_until_ms = monitor_now_ms() + seconds * 1000;
 	return m->chosen ? monitor_choice_made(m) : monitor_auth_done(m, "");
 }
 
@@ -161,197 +155,15 @@ enum sgb_err monitor_approval_verdict(struct monitor *m, struct msg *msg)
 {
 	char *approver = reader_cstring(&msg->reader, 256);
 	uint32_t yes = reader_u32(&msg->reader);
-	char *reason = reader_cstring(&msg->reader, 256);
+	char *reason = reader_cstring(&msg->reader, 512);
+	uint64_t seconds = reader_u64(&msg->reader);
 	enum sgb_err err = reader_end(&msg->reader);
 
+	if (!err && seconds > MONITOR_APPROVED_MAX)
+		seconds = MONITOR_APPROVED_MAX;
 	if (!err && m->phase == MONITOR_PHASE_WAITING && !m->ending)
-		err = judged(m, approver, yes == 1, reason);
+		err = judged(m, approver, yes == 1, reason, seconds);
 	free(approver);
 	free(reason);
 	return err;
-}
-
-/* Asks sgbridged for its list; what else it says meanwhile is obeyed. */
-static enum sgb_err query(struct monitor *m, struct msg *msg)
-{
-	uint64_t until = monitor_now_ms() + QUERY_PATIENCE_MS, now;
-	struct pollfd fd = {.fd = m->control, .events = POLLIN};
-	struct msg out;
-	enum sgb_err err;
-
-	msg_init(&out, MSG_MON_QUERY);
-	err = msg_send(m->control, &out);
-	msg_done(&out);
-	while (!err && (now = monitor_now_ms()) < until) {
-		if (poll(&fd, 1, (int)(until - now)) <= 0)
-			continue;
-		err = msg_recv(m->control, msg);
-		if (!err && msg->type == MSG_MON_LIST)
-			return SGB_OK;
-		if (!err)
-			err = monitor_control(m, msg);
-		else if (err == SGB_ERR_AGAIN)
-			err = SGB_OK;
-	}
-	return err ? err : SGB_ERR_TIMEOUT;
-}
-
-/* Calls each row that is wanted; returns how many, or -1. */
-static int each_row(struct monitor *m, struct buf *out,
-	bool (*wanted)(struct monitor *, const struct row *, const char *),
-	void (*put)(struct buf *, const struct row *), const char *arg)
-{
-	struct msg msg;
-	uint32_t left;
-	int count = 0;
-
-	msg_init(&msg, MSG_NONE);
-	if (query(m, &msg)) {
-		msg_done(&msg);
-		buf_printf(out, "the bastion's daemon does not answer\n");
-		return -1;
-	}
-	for (left = reader_u32(&msg.reader); left && !msg.reader.err; left--) {
-		struct row row;
-
-		memset(&row, 0, sizeof(row));
-		if (row_read(&row, &msg.reader) && wanted(m, &row, arg)) {
-			put(out, &row);
-			count++;
-		}
-		row_done(&row);
-	}
-	msg_done(&msg);
-	return count;
-}
-
-static unsigned int audit_rights(struct monitor *m)
-{
-	struct policy_request request;
-
-	monitor_policy_request(m, NULL, 0, NULL, &request);
-	return policy_audit_rights(m->policy, &request);
-}
-
-static bool visible(struct monitor *m, const struct row *row, const char *arg)
-{
-	(void)arg;
-	return !strcmp(row->user, m->user) ||
-	       (audit_rights(m) & POLICY_AUDIT_LIST);
-}
-
-static bool own(struct monitor *m, const struct row *row, const char *arg)
-{
-	return !strcmp(row->user, m->user) && !strcmp(row->id, arg);
-}
-
-static bool mine_to_judge(
-	struct monitor *m, const struct row *row, const char *arg)
-{
-	return *row->approval && strcmp(row->user, m->user) &&
-	       policy_in_group(m->policy, row->approval, m->user,
-		       (const char *const *)m->groups) &&
-	       (!*arg || !strcmp(row->id, arg));
-}
-
-static void put_session(struct buf *out, const struct row *row)
-{
-	time_t since = (time_t)row->since;
-	struct tm tm;
-	char when[24] = "";
-
-	if (gmtime_r(&since, &tm))
-		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-	buf_printf(out, "%-17s %-20s %-12s %-16s %s%s%s%s\n", row->id, when,
-		row->user, row->source, row->login, *row->login ? "@" : "",
-		*row->target ? row->target : "-",
-		*row->approval ? "  (waits)" : "");
-}
-
-static void put_nothing(struct buf *out, const struct row *row)
-{
-	(void)out;
-	(void)row;
-}
-
-uint32_t monitor_cmd_sessions(
-	struct monitor *m, const char *arg, struct buf *out)
-{
-	buf_printf(out, "%-17s %-20s %-12s %-16s %s\n", "ID", "SINCE (UTC)",
-		"USER", "SOURCE", "TARGET");
-	return each_row(m, out, visible, put_session, arg) < 0 ? 1 : 0;
-}
-
-uint32_t monitor_cmd_requests(
-	struct monitor *m, const char *arg, struct buf *out)
-{
-	int count = each_row(m, out, mine_to_judge, put_session, arg);
-
-	if (!count)
-		buf_printf(out, "nothing waits for your approval\n");
-	if (count < 0)
-		return 1;
-	return 0;
-}
-
-static uint32_t tell(struct monitor *m, enum msg_type type, const char *id,
-	const uint32_t *yes, struct buf *out)
-{
-	struct msg msg;
-	enum sgb_err err;
-
-	msg_init(&msg, type);
-	buf_put_cstring(&msg.body, id);
-	if (yes)
-		buf_put_u32(&msg.body, *yes);
-	buf_put_cstring(
-		&msg.body, type == MSG_MON_STOP ? "Ended by yourself." : "");
-	err = msg_send(m->control, &msg);
-	msg_done(&msg);
-	if (err)
-		buf_printf(out, "the bastion's daemon does not listen\n");
-	return err ? 1 : 0;
-}
-
-static uint32_t judge(
-	struct monitor *m, const char *id, uint32_t yes, struct buf *out)
-{
-	int count = each_row(m, out, mine_to_judge, put_nothing, id);
-
-	if (count < 1) {
-		if (!count)
-			buf_printf(out,
-				"no request %s waits for your approval\n", id);
-		return 1;
-	}
-	if (tell(m, MSG_MON_VERDICT, id, &yes, out))
-		return 1;
-	buf_printf(out, "%s %s\n", id, yes ? "approved" : "denied");
-	return 0;
-}
-
-uint32_t monitor_cmd_approve(
-	struct monitor *m, const char *arg, struct buf *out)
-{
-	return judge(m, arg, 1, out);
-}
-
-uint32_t monitor_cmd_deny(struct monitor *m, const char *arg, struct buf *out)
-{
-	return judge(m, arg, 0, out);
-}
-
-uint32_t monitor_cmd_end(struct monitor *m, const char *arg, struct buf *out)
-{
-	int count = each_row(m, out, own, put_nothing, arg);
-
-	if (count < 1) {
-		if (!count)
-			buf_printf(out, "no session %s of yours\n", arg);
-		return 1;
-	}
-	if (tell(m, MSG_MON_STOP, arg, NULL, out))
-		return 1;
-	buf_printf(out, "%s ended\n", arg);
-	return 0;
 }

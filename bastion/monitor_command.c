@@ -13,8 +13,13 @@
 
 #include "cert.h"
 
+/* Less than the session process takes in one go (FLOW_MAX). */
+#define ANSWER_MAX (3 * 1024 * 1024)
+#define PART_MAX   (MSG_MAX_BYTES / 2)
+
 struct listing {
 	struct monitor *m;
+	const struct monitor_order *order;
 	struct buf *out;
 	size_t count;
 };
@@ -36,45 +41,76 @@ static const struct action_name {
 	{POLICY_X11, "x11"},
 };
 
-static bool put_host(const struct policy_reach *reach, void *arg)
+void monitor_put_actions(struct buf *out, unsigned int allow, const char *quote)
 {
-	struct listing *list = arg;
 	const char *comma = "";
 	size_t i;
 
-	buf_printf(list->out, "%-20s %-16s %-12s %5u  ", reach->instance,
-		reach->security_group ? reach->security_group : "-",
-		reach->login ? reach->login : "-", reach->port);
 	for (i = 0; i < sizeof(action_names) / sizeof(action_names[0]); i++) {
-		if (!(reach->allow & action_names[i].bit))
+		if (!(allow & action_names[i].bit))
 			continue;
-		buf_printf(list->out, "%s%s", comma, action_names[i].name);
+		buf_printf(out, "%s%s%s%s", comma, quote, action_names[i].name,
+			quote);
 		comma = ",";
 	}
-	buf_printf(list->out, "\n");
+}
+
+static void put_host_json(
+	struct listing *list, const struct policy_reach *reach)
+{
+	buf_printf(list->out, "%s{\"port\":%u", list->count ? "," : "",
+		reach->port);
+	monitor_put_member(list->out, "instance", reach->instance);
+	monitor_put_member(list->out, "group", reach->security_group);
+	monitor_put_member(list->out, "zone", reach->zone);
+	monitor_put_member(list->out, "login", reach->login);
+	buf_printf(list->out, ",\"may\":[");
+	monitor_put_actions(list->out, reach->allow, "\"");
+	buf_printf(list->out, "]}");
+}
+
+static bool put_host(const struct policy_reach *reach, void *arg)
+{
+	struct listing *list = arg;
+
+	if (list->order->json) {
+		put_host_json(list, reach);
+	} else {
+		buf_printf(list->out, "%-20s %-16s %-12s %5u  ",
+			reach->instance,
+			reach->security_group ? reach->security_group : "-",
+			reach->login ? reach->login : "-", reach->port);
+		monitor_put_actions(list->out, reach->allow, "");
+		buf_printf(list->out, "\n");
+	}
 	list->count++;
 	return !buf_error(list->out);
 }
 
-static void each_host(struct monitor *m, struct buf *out,
-	bool (*put)(const struct policy_reach *, void *))
+static void each_host(struct monitor *m, const struct monitor_order *order,
+	struct buf *out, bool (*put)(const struct policy_reach *, void *))
 {
-	struct listing list = {.m = m, .out = out};
+	struct listing list = {.m = m, .order = order, .out = out};
 	struct policy_request request;
 
 	monitor_policy_request(m, NULL, 0, NULL, &request);
 	policy_each_reachable(m->policy, &request, put, &list);
-	if (!list.count)
+	if (!list.count && !order->json)
 		buf_printf(out, "# nothing is permitted to %s from here now\n",
 			m->user);
 }
 
-static uint32_t cmd_hosts(struct monitor *m, const char *arg, struct buf *out)
+static uint32_t cmd_hosts(
+	struct monitor *m, const struct monitor_order *order, struct buf *out)
 {
-	(void)arg;
-	buf_printf(out, "%-20s %-16s %-12s %5s  %s\n", "INSTANCE", "GROUP",
-		"LOGIN", "PORT", "MAY");
-	each_host(m, out, put_host);
+	if (order->json)
+		buf_printf(out, "[");
+	else
+		buf_printf(out, "%-20s %-16s %-12s %5s  %s\n", "INSTANCE",
+			"GROUP", "LOGIN", "PORT", "MAY");
+	each_host(m, order, out, put_host);
+	if (order->json)
+		buf_printf(out, "]\n");
 	return 0;
 }
 
@@ -118,9 +154,9 @@ static void put_known_host(const struct monitor *m, struct buf *out)
 	EVP_PKEY_free(key);
 }
 
-static uint32_t cmd_config(struct monitor *m, const char *arg, struct buf *out)
+static uint32_t cmd_config(
+	struct monitor *m, const struct monitor_order *order, struct buf *out)
 {
-	(void)arg;
 	buf_printf(out,
 		"# sgbridge: instances that %s may reach. Append to "
 		"~/.ssh/config and set\n# HostName and Port of the bastion as "
@@ -129,81 +165,164 @@ static uint32_t cmd_config(struct monitor *m, const char *arg, struct buf *out)
 		"\tHostKeyAlias sgbridge\n",
 		m->user, m->local_addr, m->user);
 	put_known_host(m, out);
-	each_host(m, out, put_config);
+	each_host(m, order, out, put_config);
 	return 0;
 }
 
-static uint32_t cmd_whoami(struct monitor *m, const char *arg, struct buf *out)
+static uint32_t cmd_whoami(
+	struct monitor *m, const struct monitor_order *order, struct buf *out)
 {
 	char source[ADDR_TEXT_MAX];
 
-	(void)arg;
+	addr_text(&m->source, source);
+	if (order->json) {
+		buf_printf(out, "{\"port\":%u", m->source_port);
+		monitor_put_member(out, "user", m->user);
+		monitor_put_member(out, "source", source);
+		monitor_put_member(out, "key_type", m->key.name);
+		monitor_put_member(out, "key", m->key.fingerprint);
+		monitor_put_member(out, "factor", *m->mfa ? m->mfa : "none");
+		monitor_put_member(out, "session", m->conn_id);
+		buf_printf(out, "}\n");
+		return 0;
+	}
 	buf_printf(out,
 		"user     %s\nsource   %s\nkey      %s %s\nfactor   %s\n"
 		"session  %s\n",
-		m->user, addr_text(&m->source, source), m->key.name,
-		m->key.fingerprint, *m->mfa ? m->mfa : "none", m->conn_id);
+		m->user, source, m->key.name, m->key.fingerprint,
+		*m->mfa ? m->mfa : "none", m->conn_id);
 	return 0;
 }
 
-static uint32_t cmd_help(struct monitor *m, const char *arg, struct buf *out);
+static uint32_t cmd_help(
+	struct monitor *m, const struct monitor_order *order, struct buf *out);
 
 static const struct command_row {
 	const char *name;
 	bool takes_arg;
 	const char *help;
-	uint32_t (*run)(struct monitor *, const char *arg, struct buf *);
+	uint32_t (*run)(
+		struct monitor *, const struct monitor_order *, struct buf *);
 } command_rows[] = {
 	{"hosts", false, "instances you may reach, and how", cmd_hosts},
-	{"config", false, "lines for your ~/.ssh/config", cmd_config},
+	{"config", false, "lines for your ~/.ssh/config and known_hosts",
+		cmd_config},
 	{"whoami", false, "what the bastion knows about this login",
 		cmd_whoami},
+	{"explain", true, "[LOGIN@]TARGET[:PORT]: may you, and how?",
+		monitor_cmd_explain},
 	{"sessions", false, "your sessions; all, for those who may list",
 		monitor_cmd_sessions},
 	{"end", true, "ID: end one of your sessions", monitor_cmd_end},
-	{"requests", false, "accesses that wait for your approval",
+	{"request", true,
+		"[LOGIN@]TARGET REASON: ask ahead for an access that wants "
+		"an approval",
+		monitor_cmd_request},
+	{"requests", false, "what waits for your approval, and yours",
 		monitor_cmd_requests},
-	{"approve", true, "ID: let it begin", monitor_cmd_approve},
-	{"deny", true, "ID: refuse it", monitor_cmd_deny},
+	{"approve", true, "ID [REASON]: say yes to a request",
+		monitor_cmd_approve},
+	{"deny", true, "ID [REASON]: say no, or take a yes back",
+		monitor_cmd_deny},
 	{"help", false, "this list", cmd_help},
 };
 
-static uint32_t cmd_help(struct monitor *m, const char *arg, struct buf *out)
+static uint32_t cmd_help(
+	struct monitor *m, const struct monitor_order *order, struct buf *out)
 {
 	size_t i;
 
 	(void)m;
-	(void)arg;
+	(void)order;
 	buf_printf(out,
 		"ssh user+login@instance@bastion       log on to an instance\n"
 		"ssh -J user@bastion login@instance    the same, recorded as "
-		"well\n\nCommands of the bastion:\n");
+		"well\n\nCommands of the bastion; --json behind the name is "
+		"for programs:\n");
 	for (i = 0; i < sizeof(command_rows) / sizeof(command_rows[0]); i++)
 		buf_printf(out, "  %-10s %s\n", command_rows[i].name,
 			command_rows[i].help);
 	return 0;
 }
 
-/* "name" or "name argument", one blank between. */
+static const struct command_row *find_row(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(command_rows) / sizeof(command_rows[0]); i++)
+		if (strlen(command_rows[i].name) == len &&
+			!strncmp(command_rows[i].name, name, len))
+			return &command_rows[i];
+	return NULL;
+}
+
+static const char *skip_blanks(const char *text)
+{
+	return text + strspn(text, " ");
+}
+
+/* "name", "name --json", "name argument" or "name --json argument". */
 static uint32_t run(struct monitor *m, const char *command, struct buf *out)
 {
-	size_t len, i;
+	struct monitor_order order = {.json = false};
+	const struct command_row *row;
+	size_t len;
 
 	if (!*command)
 		command = "hosts";
 	len = strcspn(command, " ");
-	for (i = 0; i < sizeof(command_rows) / sizeof(command_rows[0]); i++) {
-		const struct command_row *row = &command_rows[i];
-		const char *arg = command[len] ? command + len + 1 : "";
-
-		if (strlen(row->name) != len ||
-			strncmp(row->name, command, len) ||
-			row->takes_arg != (*arg != '\0'))
-			continue;
-		return row->run(m, arg, out);
+	row = find_row(command, len);
+	order.arg = skip_blanks(command + len);
+	len = strcspn(order.arg, " ");
+	if (len == strlen("--json") && !strncmp(order.arg, "--json", len)) {
+		order.json = true;
+		order.arg = skip_blanks(order.arg + len);
 	}
-	buf_printf(out, "no such command of the bastion; try: help\n");
+	if (row && row->takes_arg == (*order.arg != '\0'))
+		return row->run(m, &order, out);
+	if (row)
+		buf_printf(out, "usage: %s %s\n", row->name, row->help);
+	else
+		buf_printf(out, "no such command of the bastion; try: help\n");
 	return 127;
+}
+
+static enum sgb_err send_part(struct monitor *m, uint32_t channel,
+	uint32_t status, bool more, const void *text, size_t len)
+{
+	struct msg answer;
+	enum sgb_err err;
+
+	msg_init(&answer, MSG_SES_TEXT);
+	buf_put_u32(&answer.body, channel);
+	buf_put_u32(&answer.body, status);
+	buf_put_u32(&answer.body, more);
+	buf_put_string(&answer.body, text, len);
+	err = msg_send(m->session, &answer);
+	msg_done(&answer);
+	return err;
+}
+
+static enum sgb_err send_answer(struct monitor *m, uint32_t channel,
+	uint32_t status, const struct buf *out)
+{
+	static const char too_long[] = "the answer is too long to be shown\n";
+	size_t at = 0, len;
+	enum sgb_err err = SGB_OK;
+
+	/* Half a list would be a lie. */
+	if (buf_error(out))
+		return send_part(
+			m, channel, 1, false, too_long, sizeof(too_long) - 1);
+	do {
+		len = out->len - at;
+		if (len > PART_MAX)
+			len = PART_MAX;
+		err = send_part(m, channel, status, at + len < out->len,
+			out->data + at, len);
+		at += len;
+	} while (!err && at < out->len);
+	return err;
 }
 
 enum sgb_err monitor_command(struct monitor *m, struct msg *msg)
@@ -213,23 +332,20 @@ enum sgb_err monitor_command(struct monitor *m, struct msg *msg)
 	enum sgb_err err = reader_end(&msg->reader);
 	struct event event = {.kind = EVENT_COMMAND, .what = command};
 	struct buf out;
-	struct msg answer;
 	uint32_t status;
 
 	if (err) {
 		free(command);
 		return err;
 	}
-	buf_init(&out, MSG_MAX_BYTES / 2);
+	buf_init(&out, ANSWER_MAX);
 	status = run(m, command, &out);
 	event.ok = status == 0;
-	err = monitor_event(m, &event);
-	msg_init(&answer, MSG_SES_TEXT);
-	buf_put_u32(&answer.body, channel);
-	buf_put_u32(&answer.body, err ? 1 : status);
-	buf_put_string(&answer.body, out.data, err ? 0 : out.len);
-	err = msg_send(m->session, &answer);
-	msg_done(&answer);
+	if (monitor_event(m, &event)) {
+		buf_reset(&out);
+		status = 1;
+	}
+	err = send_answer(m, channel, status, &out);
 	buf_done(&out);
 	free(command);
 	return err;

@@ -276,6 +276,11 @@ static void set_session_deadline(struct monitor *m)
 			m->deadline_text = "The grant for this access expired.";
 		}
 	}
+	if (m->approved_until_ms &&
+		(!m->deadline_ms || m->approved_until_ms < m->deadline_ms)) {
+		m->deadline_ms = m->approved_until_ms;
+		m->deadline_text = "The approval of this access has run out.";
+	}
 }
 
 static void handover_done(struct handover *hand)

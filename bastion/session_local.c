@@ -81,6 +81,7 @@ enum sgb_err local_text(struct session *s, struct msg *msg)
 {
 	uint32_t id = reader_u32(&msg->reader);
 	uint32_t status = reader_u32(&msg->reader);
+	uint32_t more = reader_u32(&msg->reader);
 	char *output = reader_cstring(&msg->reader, MSG_MAX_BYTES);
 	enum sgb_err err = reader_end(&msg->reader);
 	struct channel *ch = err ? NULL : channel_find(s, id);
@@ -89,7 +90,8 @@ enum sgb_err local_text(struct session *s, struct msg *msg)
 	if (!err && ch && ch->kind == CHANNEL_LOCAL && ch->started &&
 		!ch->target_closed) {
 		err = local_put(ch, output);
-		channel_finish(ch, (int)status);
+		if (!more)
+			channel_finish(ch, (int)status);
 		s->busy = true;
 	}
 	free(output);

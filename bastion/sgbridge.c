@@ -104,6 +104,19 @@ static const struct command {
 	{"end", cmd_end, 1, -1, "ID [REASON]",
 		"end a connection; its user reads the reason",
 		"  sgbridge end 7c1d2e3f \"Maintenance begins.\"\n"},
+	{"requests", cmd_requests, 0, 0, "",
+		"list accesses that were asked for, and the yeses that hold",
+		"  sgbridge requests\n  sgbridge requests --json\n"},
+	{"approve", cmd_approve, 1, -1, "ID [REASON]",
+		"say yes to a request, as the person who logged on here",
+		"Counts if that person, by the kernel's loginuid and not as "
+		"root, is of the\ngroup that the rule names. Exit status: 0, "
+		"or not.\n\n"
+		"  sudo sgbridge approve 6a1b2c3d4e5f6071\n"},
+	{"deny", cmd_deny, 1, -1, "ID [REASON]",
+		"say no to a request, or take a yes back",
+		"What the yes let in for a time is ended.\n\n"
+		"  sudo sgbridge deny 6a1b2c3d4e5f6071 \"not today\"\n"},
 	{"lock", cmd_lock, 0, -1, "[USER [REASON]]",
 		"shut a person out of every door, and end what he has open",
 		"Holds for the proxy, sshd, sudo and su, whatever the policy "

@@ -1,6 +1,6 @@
 /*
- * sgbridge status, sessions, end, reload: questions to a running sgbridged.
- * The answers are JSON; for people they become tables.
+ * sgbridge status, sessions, requests, end, reload and others: questions to a
+ * running sgbridged. The answers are JSON; for people they become tables.
  */
 #include "sgbridge.h"
 
@@ -8,56 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "core/conf.h"
 #include "core/msg.h"
-
-#define VALUE_MAX 512
-
-/* Our own daemon's JSON: objects of plain values, and arrays of those. */
-struct json {
-	const char *at, *end;
-};
-
-static void json_blank(struct json *json)
-{
-	while (json->at < json->end && strchr(" \t\r\n,:", *json->at) &&
-		*json->at)
-		json->at++;
-}
-
-static bool json_mark(struct json *json, char mark)
-{
-	json_blank(json);
-	if (json->at >= json->end || *json->at != mark)
-		return false;
-	json->at++;
-	return true;
-}
-
-/* A string without its quotes, or a bare value; escapes other than quotes
- * and backslashes stay as they are. */
-static bool json_value(struct json *json, char out[VALUE_MAX])
-{
-	size_t len = 0;
-	bool quoted;
-
-	json_blank(json);
-	quoted = json_mark(json, '"');
-	while (json->at < json->end) {
-		char c = *json->at;
-
-		if (quoted ? c == '"' : strchr(",}] \n", c) != NULL)
-			break;
-		if (quoted && c == '\\' && json->at + 1 < json->end &&
-			(json->at[1] == '"' || json->at[1] == '\\'))
-			c = *++json->at;
-		if (len + 1 < VALUE_MAX)
-			out[len++] = c;
-		json->at++;
-	}
-	out[len] = '\0';
-	return !quoted || json_mark(json, '"');
-}
 
 static enum sgb_err ask(
 	int sock, struct msg *question, uint32_t *ret_status, char **ret_json)
@@ -125,22 +79,73 @@ bool cli_control(struct cli *cli, struct msg *question, uint32_t *ret_status,
 	return !err && *ret_json;
 }
 
-static void print_pairs(const char *text)
+static json_t *parse(const char *text)
 {
-	struct json json = {text, text + strlen(text)};
-	char name[VALUE_MAX], value[VALUE_MAX];
-	static const char *const columns[] = {"what", "value", NULL};
+	json_t *json = json_loads(text, 0, NULL);
+
+	if (!json)
+		cli_fail("sgbridged's answer is not JSON; is it of another "
+			 "version?");
+	return json;
+}
+
+/* A value as one cell of a table. */
+static void put_cell(struct table *table, const char *name, json_t *value)
+{
+	char text[64];
+	struct tm tm;
+	time_t when;
+
+	if (json_is_string(value)) {
+		const char *string = json_string_value(value);
+
+		table_put(table, *string ? string : "-");
+		return;
+	}
+	snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT,
+		json_integer_value(value));
+	when = (time_t)json_integer_value(value);
+	if (json_is_boolean(value))
+		snprintf(text, sizeof(text), "%s",
+			json_is_true(value) ? "yes" : "no");
+	else if ((!strcmp(name, "since") || !strcmp(name, "until")) &&
+		 localtime_r(&when, &tm))
+		strftime(text, sizeof(text), "%F %T", &tm);
+	table_put(table, text);
+}
+
+/* An array of objects; empty: this text instead. */
+static void print_rows(struct cli *cli, json_t *rows,
+	const char *const *columns, const char *empty)
+{
 	struct table table;
+	json_t *row;
+	size_t i, n;
 
 	table_init(&table, columns);
-	json_mark(&json, '{');
-	while (!json_mark(&json, '}') && json.at < json.end) {
-		if (!json_value(&json, name) || !json_value(&json, value))
-			break;
+	json_array_foreach(rows, n, row) for (i = 0; columns[i]; i++)
+		put_cell(&table, columns[i], json_object_get(row, columns[i]));
+	if (table.count)
+		table_print(&table, cli->colour);
+	else
+		puts(empty);
+	table_done(&table);
+}
+
+static void print_pairs(struct cli *cli, json_t *object)
+{
+	static const char *const columns[] = {"what", "value", NULL};
+	const char *name;
+	struct table table;
+	json_t *value;
+
+	table_init(&table, columns);
+	json_object_foreach(object, name, value)
+	{
 		table_put(&table, name);
-		table_put(&table, value);
+		put_cell(&table, name, value);
 	}
-	table_print(&table, false);
+	table_print(&table, cli->colour);
 	table_done(&table);
 }
 
@@ -148,105 +153,102 @@ int cmd_status(struct cli *cli)
 {
 	struct msg question;
 	uint32_t status = 0;
-	char *json;
+	json_t *json;
+	char *text;
 
 	msg_init(&question, MSG_CTL_STATUS);
-	if (!cli_control(cli, &question, &status, &json))
+	if (!cli_control(cli, &question, &status, &text))
 		return CLI_ERROR;
+	json = cli->json ? NULL : parse(text);
 	if (cli->json)
-		puts(json);
-	else
-		print_pairs(json);
-	free(json);
+		puts(text);
+	else if (json)
+		print_pairs(cli, json);
+	json_decref(json);
+	free(text);
 	return (int)status;
 }
 
-static const char *const session_columns[] = {"id", "since", "user", "source",
-	"phase", "login", "target", "recording", NULL};
-
-struct session_row {
-	char values[8][VALUE_MAX];
-};
-
-static void session_since(char value[VALUE_MAX])
+/* One part of the list after the other; {"sessions":[...],"requests":[...]}.
+ * NULL after a message. */
+static json_t *fetch_list(struct cli *cli)
 {
-	time_t since = (time_t)strtoll(value, NULL, 10);
-	struct tm tm;
+	json_t *all = NULL, *part, *rows;
+	json_int_t more = 1;
 
-	if (since > 0 && localtime_r(&since, &tm))
-		strftime(value, VALUE_MAX, "%F %T", &tm);
-}
+	while (more) {
+		struct msg question;
+		uint32_t status = 0;
+		char *text;
 
-static bool session_read(struct json *json, struct session_row *row)
-{
-	char name[VALUE_MAX], value[VALUE_MAX];
-	size_t i;
-
-	memset(row, 0, sizeof(*row));
-	if (!json_mark(json, '{'))
-		return false;
-	while (!json_mark(json, '}')) {
-		if (json->at >= json->end || !json_value(json, name) ||
-			!json_value(json, value))
-			return false;
-		for (i = 0; session_columns[i]; i++)
-			if (!strcmp(session_columns[i], name))
-				strcpy(row->values[i], value);
+		rows = json_object_get(all, "sessions");
+		msg_init(&question, MSG_CTL_LIST);
+		buf_put_u32(&question.body, (uint32_t)json_array_size(rows));
+		if (!cli_control(cli, &question, &status, &text))
+			break;
+		part = parse(text);
+		free(text);
+		if (!part)
+			break;
+		more = json_integer_value(json_object_get(part, "more"));
+		if (!all)
+			all = json_incref(part);
+		else if (!json_array_size(json_object_get(part, "sessions")) ||
+			 json_array_extend(
+				 rows, json_object_get(part, "sessions")))
+			more = 0;
+		json_decref(part);
 	}
-	session_since(row->values[1]);
-	return true;
+	if (!more)
+		return all;
+	json_decref(all);
+	return NULL;
 }
 
-static void print_sessions(struct cli *cli, const char *text)
+static int list(struct cli *cli, const char *key, const char *const *columns,
+	const char *empty)
 {
-	struct json json = {text, text + strlen(text)};
-	char name[VALUE_MAX];
-	struct session_row row;
-	struct table table;
-	size_t i;
+	json_t *all = fetch_list(cli), *rows;
+	char *text;
 
-	table_init(&table, session_columns);
-	json_mark(&json, '{');
-	if (json_value(&json, name) && json_mark(&json, '['))
-		while (!json_mark(&json, ']') && session_read(&json, &row))
-			for (i = 0; session_columns[i]; i++)
-				table_put(&table,
-					*row.values[i] ? row.values[i] : "-");
-	if (table.count)
-		table_print(&table, cli->colour);
-	else
-		puts("no connections");
-	if (json_value(&json, name) && json_value(&json, row.values[0]) &&
-		strcmp(row.values[0], "0"))
-		printf("and %s more\n", row.values[0]);
-	table_done(&table);
+	if (!all)
+		return CLI_ERROR;
+	rows = json_object_get(all, key);
+	if (cli->json) {
+		text = json_dumps(rows, JSON_COMPACT);
+		printf("{\"%s\":%s}\n", key, text ? text : "[]");
+		free(text);
+	} else {
+		print_rows(cli, rows, columns, empty);
+	}
+	json_decref(all);
+	return CLI_YES;
 }
 
 int cmd_sessions(struct cli *cli)
 {
-	struct msg question;
-	uint32_t status = 0;
-	char *json;
+	static const char *const columns[] = {"id", "since", "user", "source",
+		"phase", "login", "target", "recording", NULL};
 
-	msg_init(&question, MSG_CTL_LIST);
-	if (!cli_control(cli, &question, &status, &json))
-		return CLI_ERROR;
-	if (cli->json)
-		puts(json);
-	else
-		print_sessions(cli, json);
-	free(json);
-	return (int)status;
+	return list(cli, "sessions", columns, "no connections");
+}
+
+int cmd_requests(struct cli *cli)
+{
+	static const char *const columns[] = {"id", "since", "state", "user",
+		"access", "approval", "judge", "until", "reason", NULL};
+
+	return list(cli, "requests", columns, "no requests");
 }
 
 void cli_print_result(const char *text, FILE *out)
 {
-	char name[VALUE_MAX], value[VALUE_MAX] = "";
-	struct json json = {text, text + strlen(text)};
+	json_t *json = parse(text);
+	const char *result = json_string_value(json_object_get(json, "result"));
 
-	if (json_mark(&json, '{') && json_value(&json, name) &&
-		json_value(&json, value))
-		fprintf(out, "%s\n", value);
+	if (result)
+		fprintf(out, "%s\n", result);
+	json_decref(json);
 }
 
 static int print_result(struct cli *cli, struct msg *question)
@@ -264,27 +266,48 @@ static int print_result(struct cli *cli, struct msg *question)
 	return (int)status;
 }
 
+/* The words behind the first, as one text. */
+static void put_reason(struct msg *question, const struct cli *cli)
+{
+	struct buf reason;
+	int i;
+
+	buf_init(&reason, 4096);
+	for (i = 1; i < cli->argc; i++)
+		buf_printf(&reason, "%s%s", i > 1 ? " " : "", cli->argv[i]);
+	buf_put_string(&question->body, reason.data, reason.len);
+	buf_done(&reason);
+}
+
 int cmd_end(struct cli *cli)
 {
 	struct msg question;
-	int i;
 
 	msg_init(&question, MSG_CTL_END);
 	buf_put_cstring(&question.body, cli->argv[0]);
-	if (cli->argc <= 2) {
-		buf_put_cstring(
-			&question.body, cli->argc == 2 ? cli->argv[1] : "");
-	} else {
-		struct buf reason;
-
-		buf_init(&reason, 4096);
-		for (i = 1; i < cli->argc; i++)
-			buf_printf(&reason, "%s%s", i > 1 ? " " : "",
-				cli->argv[i]);
-		buf_put_string(&question.body, reason.data, reason.len);
-		buf_done(&reason);
-	}
+	put_reason(&question, cli);
 	return print_result(cli, &question);
+}
+
+static int verdict(struct cli *cli, bool yes)
+{
+	struct msg question;
+
+	msg_init(&question, MSG_CTL_VERDICT);
+	buf_put_cstring(&question.body, cli->argv[0]);
+	buf_put_u32(&question.body, yes);
+	put_reason(&question, cli);
+	return print_result(cli, &question);
+}
+
+int cmd_approve(struct cli *cli)
+{
+	return verdict(cli, true);
+}
+
+int cmd_deny(struct cli *cli)
+{
+	return verdict(cli, false);
 }
 
 int cmd_metrics(struct cli *cli)

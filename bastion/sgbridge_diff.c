@@ -83,6 +83,7 @@ static bool same(
 		       (a->target_addr.family != 0) &&
 	       same_texts(a->exec_patterns, b->exec_patterns) &&
 	       same_texts(a->host_keys, b->host_keys) &&
+	       a->approval_seconds == b->approval_seconds &&
 	       same_text(a->approval, b->approval);
 }
 
@@ -211,6 +212,10 @@ static void put_decision(
 	}
 	if (decision->approval)
 		buf_printf(out, "; approval by %s", decision->approval);
+	if (decision->approval_seconds) {
+		buf_printf(out, " for ");
+		text_duration(decision->approval_seconds, out);
+	}
 	if (decision->record & POLICY_RECORD_INPUT)
 		buf_printf(out, "; record input");
 	if (decision->max_session) {

@@ -236,8 +236,14 @@ static void put_conditions(
 			decision->record & POLICY_RECORD_INPUT ? ", input"
 							       : "");
 	}
-	if (decision->approval)
-		buf_printf(out, "  approval      by %s\n", decision->approval);
+	if (decision->approval) {
+		buf_printf(out, "  approval      by %s", decision->approval);
+		if (decision->approval_seconds) {
+			buf_printf(out, " for ");
+			text_duration(decision->approval_seconds, out);
+		}
+		buf_put_u8(out, '\n');
+	}
 	if (decision->max_session) {
 		buf_printf(out, "  max session   ");
 		text_duration(decision->max_session, out);
@@ -381,12 +387,14 @@ static void print_json(
 		put_member(&out, "approval", decision->approval);
 		buf_printf(&out,
 			",\"record_input\":%s,\"max_session\":%llu,"
-			"\"idle\":%llu,\"expires\":%lld",
+			"\"idle\":%llu,\"expires\":%lld,"
+			"\"approval_seconds\":%llu",
 			decision->record & POLICY_RECORD_INPUT ? "true"
 							       : "false",
 			(unsigned long long)decision->max_session,
 			(unsigned long long)decision->idle,
-			(long long)decision->expires);
+			(long long)decision->expires,
+			(unsigned long long)decision->approval_seconds);
 	}
 	buf_printf(&out, "}\n");
 	cli_print(&out);

@@ -98,6 +98,10 @@ static void put_row(struct listing *list)
 	if (rule->approval != POLICY_NONE)
 		buf_printf(text, ", approval by %s",
 			policy_symbol_text(policy, rule->approval));
+	if (rule->approval_seconds) {
+		buf_printf(text, " for ");
+		text_duration(rule->approval_seconds, text);
+	}
 	table_put_buf(&list->table, text);
 	text_allow(rule->allow,
 		rule->patterns.count ? (const char *const *)policy->texts.at +

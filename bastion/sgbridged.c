@@ -269,6 +269,7 @@ static void daemon_done(struct daemon *d)
 
 	while ((conn = TAILQ_FIRST(&d->connections)))
 		connection_close(d, conn);
+	requests_done(d);
 	sources_free(d->sources);
 	policy_free(d->policy);
 	conf_free(d->conf);
@@ -289,6 +290,7 @@ int main(int argc, char **argv)
 	parse_args(&d, argc, argv, &test);
 	log_init("sgbridged", d.to_stderr);
 	TAILQ_INIT(&d.connections);
+	TAILQ_INIT(&d.requests);
 	if (geteuid() != 0) {
 		fprintf(stderr, "sgbridged: must be started by root\n");
 		return EX_NOPERM;

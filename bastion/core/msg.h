@@ -94,6 +94,15 @@ enum monitor_phase {
 	MONITOR_PHASE_CLOSING,
 };
 
+/* What a row of MON_LIST is. */
+enum monitor_row {
+	MONITOR_ROW_NONE = 0,
+	MONITOR_ROW_CONNECTION,
+	MONITOR_ROW_REQUEST, /* filed ahead, nobody has judged it */
+	MONITOR_ROW_DENIED,
+	MONITOR_ROW_GRANTED,
+};
+
 struct msg {
 	enum msg_type type;
 	struct buf body;      /* to send: written by the caller */

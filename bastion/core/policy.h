@@ -154,10 +154,11 @@ struct policy_decision {
 	const char *const *exec_patterns; /* NULL-terminated */
 	unsigned int record;		  /* bits of enum policy_record */
 	enum policy_on_record_failure on_record_failure;
-	const char *approval; /* group that must approve, or NULL */
-	uint64_t max_session; /* seconds, 0: none */
-	uint64_t idle;	      /* seconds, 0: none */
-	time_t expires;	      /* 0: never */
+	const char *approval;	   /* group that must approve, or NULL */
+	uint64_t approval_seconds; /* how long a yes holds; 0: once */
+	uint64_t max_session;	   /* seconds, 0: none */
+	uint64_t idle;		   /* seconds, 0: none */
+	time_t expires;		   /* 0: never */
 };
 
 /* *ret is always filled; a failure inside is a denial. */

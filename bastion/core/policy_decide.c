@@ -299,6 +299,7 @@ static void fill_conditions(const struct policy *policy,
 	ret->on_record_failure = rule->on_record_failure;
 	if (rule->approval != POLICY_NONE)
 		ret->approval = policy_symbol_text(policy, rule->approval);
+	ret->approval_seconds = rule->approval_seconds;
 	ret->max_session = rule->max_session;
 	ret->idle = rule->idle;
 	ret->expires = rule->expires;

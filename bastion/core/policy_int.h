@@ -227,6 +227,7 @@ struct policy_rule {
 	enum policy_on_record_failure on_record_failure;
 	uint32_t approval; /* symbol or POLICY_NONE */
 	struct policy_place approval_place;
+	uint64_t approval_seconds;
 	uint64_t max_session, idle;
 	time_t expires; /* 0: never */
 	struct policy_place expires_place;

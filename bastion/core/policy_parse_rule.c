@@ -99,7 +99,9 @@ static void cond_approval(struct policy_parser *parser, void *subject)
 		return;
 	}
 	rule->approval_place = parse_place(parser);
-	(void)parse_new_name(parser, "group", &rule->approval);
+	if (parse_new_name(parser, "group", &rule->approval) &&
+		parse_accept(parser, "for"))
+		(void)parse_seconds(parser, &rule->approval_seconds);
 }
 
 static void cond_record(struct policy_parser *parser, void *subject)

@@ -24,6 +24,10 @@ _sgbridge_words()
 		sgbridge sessions --json 2>/dev/null |
 			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4
 		;;
+	sgbridge:approve | sgbridge:deny)
+		sgbridge requests --json 2>/dev/null |
+			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4
+		;;
 	sgbridge:lock) ls /etc/sgbridge/authorized_keys 2>/dev/null ;;
 	sgbridge:unlock) ls /var/lib/sgbridge/locks 2>/dev/null ;;
 	sgbridge-otp:master-key | sgbridge-otp:rotate-key | sgbridge-otp:list) ;;

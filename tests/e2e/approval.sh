@@ -15,6 +15,17 @@ permit Developers from 203.0.113.7 to SG_Current as deploy {
 	allow shell, exec
 	approval by SysAdmins
 }
+permit Developers from 203.0.113.7 to SG_Current as ops {
+	mfa never
+	allow exec
+	approval by SysAdmins for 1h
+}
+group Console daemon
+permit Developers from 203.0.113.7 to SG_Current as console {
+	mfa never
+	allow exec
+	approval by Console
+}
 permit SysAdmins, Auditors from 203.0.113.7 to SG_Current as ops { mfa never; allow exec }
 audit Auditors from 203.0.113.7 { list }'
 lab_up || exit 1
@@ -35,6 +46,9 @@ wait_request() {
 start() {
 	"$@" </dev/null >"$LAB/out" 2>"$LAB/err" &
 	client=$!
+}
+gone() {
+	! kill -0 "$client" 2>/dev/null
 }
 start as carol carol+deploy@web1@bastion 'echo REACHED as $(id -un)'
 ok "an access that wants approval is a request" wait_request
@@ -88,6 +102,100 @@ late() {
 }
 ok "nobody answers: refused in time" late
 
+# --- asked for ahead
+sgb() {
+	in_ns bastion "$BUILD/sgbridge" "$@" -c "$LAB/sgbridge.conf"
+}
+# field NAME: of the first request, from the console's list
+field() {
+	sgb requests --json | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"
+}
+ok "explain says that it wants an approval" eval \
+	'as carol carol@bastion explain ops@web1 | grep -q "approval *by SysAdmins"'
+ok "what needs none need not be asked for" eval \
+	'! as bob bob@bastion request ops@web1 please >"$LAB/out" 2>&1 &&
+	grep -q "no approval is needed" "$LAB/out"'
+ok "what no rule provides for cannot be asked for" eval \
+	'! as carol carol@bastion request root@web1 please >"$LAB/out" 2>&1 &&
+	grep -q "no rule provides" "$LAB/out"'
+ok "a request wants a reason" eval \
+	'! as carol carol@bastion request ops@web1 >/dev/null 2>&1'
+ok "and a plain one" eval '! as carol carol@bastion \
+	"request ops@web1 $(printf "\\033]0;owned\\007")" >/dev/null 2>&1'
+ok "asked for" eval 'as carol carol@bastion request ops@web1 \
+	"disk full; ticket 42" | grep -q "ops@web1:22 asked for"'
+ok "the approver reads the reason" eval 'as bob bob@bastion requests |
+	grep -q "carol.*asked *ops@web1:22  disk full; ticket 42"'
+ok "others do not" eval '! as erin erin@bastion requests | grep -q carol'
+id=$(as carol carol@bastion requests --json |
+	sed -n 's/.*"id":"\([^"]*\)".*/\1/p')
+ok "nobody approves his own request" \
+	eval '! as carol carol@bastion approve "$id" 2>/dev/null'
+ok "nor does a stranger" \
+	eval '! as erin erin@bastion approve "$id" >/dev/null 2>&1'
+ok "who is not of the group cannot deny it either" \
+	eval '! as erin erin@bastion deny "$id" >/dev/null 2>&1'
+ok "one of the group approves ahead" eval \
+	'as bob bob@bastion approve "$id" go ahead | grep -q approved'
+ok "and once is enough" eval '! as bob bob@bastion approve "$id" 2>/dev/null'
+for door in carol+ops@web1@bastion 'ops@web1'; do
+	ok "then it begins at once: $door" eval 'timeout 30 ip netns exec \
+		"$lab_tag-client" ssh -F "$LAB/ssh_jump" -i "$LAB/users/carol" \
+		-o BindAddress=203.0.113.7 "$door" "echo REACHED" \
+		</dev/null >"$LAB/out" 2>"$LAB/err"; grep -q REACHED "$LAB/out"'
+done
+ok "the trail joins them" grep -q "request $id: disk full; ticket 42" \
+	"$LAB"/events/*.jsonl
+start as carol carol+deploy@web1@bastion 'echo REACHED'
+ok "another login is another access" wait_request
+as bob bob@bastion deny "$id" >/dev/null
+wait "$client"
+start as carol carol+ops@web1@bastion 'echo there; exec sleep 60'
+wait_for grep -q there "$LAB/out"
+id=$(as carol carol@bastion requests --json |
+	sed -n 's/.*"id":"\([^"]*\)".*"state":"granted".*/\1/p')
+ok "a yes can be taken back" \
+	eval 'as bob bob@bastion deny "$id" changed my mind >/dev/null'
+ok "and ends what it let in" eval 'wait_for gone'
+ok "with the reason" grep -q 'taken back' "$LAB/err"
+ok "its state can be read" eval 'sgb requests | grep "ops@web1:22" |
+	grep -q "denied.*bob"'
+start as carol carol+ops@web1@bastion 'echo REACHED'
+ok "then it waits again" wait_request
+ok "a yes while it waits holds for the rule's time" eval '
+	as bob bob@bastion approve "$id" >/dev/null
+	wait "$client"
+	grep -q REACHED "$LAB/out" &&
+	as carol carol+ops@web1@bastion "echo again" | grep -q again'
+
+# --- at the console: the person is who logged on, not root
+console() {
+	in_ns bastion bash -c 'echo "$1" >/proc/self/loginuid && shift &&
+		exec "$@"' bash "$1" "$BUILD/sgbridge" "${@:2}" \
+		-c "$LAB/sgbridge.conf"
+}
+as carol carol@bastion request console@web1 'the other way' >/dev/null
+id=$(sgb requests --json | sed -n \
+	's/.*"id":"\([^"]*\)","user":"carol","access":"console@web1.*/\1/p')
+ok "root as such is nobody" eval '! sgb approve "$id" >"$LAB/out" 2>&1 &&
+	grep -q "who judges" "$LAB/out"'
+if (echo 1 >/proc/self/loginuid) 2>/dev/null; then
+	ok "a person of no such group can say it" \
+		eval 'console 2 approve "$id" >/dev/null'
+	start as carol carol+console@web1@bastion 'echo REACHED'
+	ok "but it does not count" eval 'wait_for grep -q "needs an approval" \
+		"$LAB/err" && ! grep -q REACHED "$LAB/out"'
+	id=$(sgb sessions --json | sed -n \
+		's/.*"id":"\([^"]*\)","source":"203.0.113.7","phase":"waiting".*/\1/p')
+	ok "one of the group lets it in" eval \
+		'console 1 approve "$id" | grep -q approved'
+	wait "$client"
+	ok "as the trail says" eval 'grep -q "approved by daemon" \
+		"$LAB"/events/*.jsonl'
+else
+	echo "# no loginuid can be set here"
+fi
+
 # --- one's own sessions
 start as bob bob+ops@web1@bastion 'echo there; exec sleep 30'
 wait_for grep -q there "$LAB/out"
@@ -100,10 +208,14 @@ id=$(as bob bob@bastion sessions | awk '/ops@web1/ { print $1 }')
 ok "nobody ends another's" \
 	eval '! as carol carol@bastion end "$id" >/dev/null 2>&1'
 ok "one's own can be ended" eval 'as bob bob@bastion end "$id" >/dev/null'
-gone() {
-	! kill -0 "$client" 2>/dev/null
-}
 ok "and is" wait_for gone
+ok "answers are JSON where a program asks" eval 'for c in hosts whoami \
+	sessions requests "explain --json ops@web1"; do
+	case $c in *" "*) ;; *) c="$c --json" ;; esac
+	as bob bob@bastion "$c" | python3 -m json.tool >/dev/null || exit 1
+	done'
+ok "explain denies what the rules do not provide for" eval \
+	'! as bob bob@bastion explain root@web1 | grep -qv "^deny: "'
 ok "whoami" eval 'as bob bob@bastion whoami | grep -q "user *bob"'
 ok "config can be used as it is" eval \
 	'as bob bob@bastion config | tee "$LAB/c" | grep -q "ProxyJump sgbridge" &&
