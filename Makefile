@@ -76,6 +76,9 @@ SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_nursery.o bastion/daemon_systemd.o \
 	bastion/daemon_metrics.o bastion/daemon_requests.o bastion/sources.o \
 	bastion/cert.o
+# What keys and certificates people log on with.
+KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
+	usercert_sign.o revoked.o krl.o)
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_auth.o bastion/monitor_pam.o \
@@ -83,10 +86,11 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
-	bastion/monitor_spawn.o bastion/authkeys.o bastion/cert.o
+	bastion/monitor_spawn.o bastion/monitor_key.o bastion/authkeys_command.o \
+	bastion/cert.o $(KEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
 	_io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _pump.o _record.o _request.o _sandbox.o \
-	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o)
+	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o _touch.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o bastion/sgbridge_lock.o \
 	bastion/sgbridge_explain.o bastion/sgbridge_check.o \
@@ -179,10 +183,11 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core userlock bastion diag policy policy_naive policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
+UNIT := core userlock bastion keys diag policy policy_naive policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
-UNIT_bastion_OBJS := bastion/authkeys.o bastion/cert.o bastion/monitor_name.o \
+UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o
+UNIT_bastion_OBJS := bastion/cert.o bastion/monitor_name.o \
 	bastion/sources.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
 UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
@@ -267,12 +272,13 @@ lint:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf authkeys session_sftp sshkey authinfo otp container journal policy topology
+FUZZ := conf authkeys usercert session_sftp sshkey authinfo otp container journal policy topology
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
-FUZZ_authkeys_OBJS := bastion/authkeys.o bastion/monitor_name.o
+FUZZ_usercert_OBJS := $(KEY_OBJS)
+FUZZ_authkeys_OBJS := $(KEY_OBJS) bastion/monitor_name.o
 FUZZ_authinfo_OBJS := pam_module/authinfo.o
 FUZZ_otp_OBJS := $(OTP_STORE_OBJS) pam_module/otp_import.o pam_module/otp_uri.o
 FUZZ_otp_LIBS := -loath

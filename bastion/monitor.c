@@ -139,13 +139,13 @@ enum sgb_err monitor_take_sealed(struct monitor *m, struct msg *msg)
  * every half minute, since hours end, grants expire and keys are taken away
  * without one.
  */
-static bool judge_again(struct monitor *m)
+static bool judge_again(struct monitor *m, bool reloaded)
 {
 	char text[sizeof(m->close_text)];
 	const char *why = NULL;
 
 	m->judged_ms = monitor_now_ms();
-	if (m->ending || monitor_still_permitted(m, &why))
+	if (m->ending || monitor_still_permitted(m, reloaded, &why))
 		return true;
 	snprintf(text, sizeof(text), "This session is no longer permitted: %s.",
 		why);
@@ -169,7 +169,7 @@ static enum sgb_err reload(struct monitor *m, struct msg *msg)
 	err = monitor_take_sealed(m, msg);
 	if (err)
 		return err;
-	if (judge_again(m))
+	if (judge_again(m, true))
 		policy_free(old_policy);
 	else
 		m->spare_policy = old_policy;
@@ -194,7 +194,7 @@ enum sgb_err monitor_control(struct monitor *m, struct msg *msg)
 	case MSG_MON_RELOAD: return reload(m, msg);
 	case MSG_MON_END: return told_to_end(m, msg);
 	case MSG_MON_JUDGE:
-		(void)judge_again(m);
+		(void)judge_again(m, false);
 		return reader_end(&msg->reader);
 	case MSG_MON_APPROVAL: return monitor_approval_verdict(m, msg);
 	case MSG_MON_PENDING:
@@ -352,7 +352,7 @@ static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
 	if (!err && m->deadline_ms && monitor_now_ms() >= m->deadline_ms)
 		on_deadline(m);
 	if (!err && monitor_now_ms() - m->judged_ms >= JUDGE_EVERY)
-		(void)judge_again(m);
+		(void)judge_again(m, false);
 	if (!err && m->control < 0)
 		reattach(m);
 	reap(m);

@@ -33,6 +33,8 @@
 #define MONITOR_ACCESS_MAX 420
 /* Seconds; keeps sums of milliseconds small. */
 #define MONITOR_APPROVED_MAX (366u * 86400)
+/* A path and a sentence about it. */
+#define MONITOR_WHY_MAX (4096 + 200)
 
 struct pam_handle;
 
@@ -156,8 +158,31 @@ enum sgb_err monitor_name_parse(const char *text, char **ret_user,
 enum sgb_err monitor_auth_none(struct monitor *m, struct msg *msg);
 enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg);
 enum sgb_err monitor_auth_kbd(struct monitor *m, struct msg *msg);
-/* After a reload: may the key that was proved still be used? */
-bool monitor_key_permitted(struct monitor *m, const char **ret_reason);
+/* May the key that was proved still be used? reload: something changed. */
+bool monitor_key_permitted(
+	struct monitor *m, bool reload, const char **ret_reason);
+
+/* monitor_key.c: a key or certificate, as offered or as proved before. */
+struct monitor_key_offer {
+	const uint8_t *blob;
+	size_t blob_len;
+	bool proved;	    /* there is a signature */
+	unsigned int flags; /* SESSION_PROOF_* */
+	bool known;	    /* proved before: m->limits are its limits */
+	bool reload;	    /* ask also what is slow to ask */
+};
+/* May user use it from m's source now? Then ret_limits is what its options
+ * take away. ret_key is set whenever the blob is a key at all; why is for the
+ * log. */
+bool monitor_key_acceptable(struct monitor *m, const char *user,
+	const struct monitor_key_offer *offer, struct sshkey *ret_key,
+	struct authkeys_limits *ret_limits, char *why, size_t why_len);
+/* Appends the key that was proved as a plain blob, out of its certificate. */
+enum sgb_err monitor_key_plain(
+	const struct monitor *m, struct buf *out) SGB_MUST_CHECK;
+/* For events: the certificate's key id, serial and CA; "" for a plain key. */
+void monitor_key_describe(
+	const uint8_t *blob, size_t len, char *out, size_t out_len);
 
 /* The connection is logged on: tells the session, and the daemon. */
 enum sgb_err monitor_auth_done(
@@ -244,8 +269,9 @@ enum sgb_err monitor_connect(struct monitor *m,
 /* Opens a recording for m->decision. */
 enum sgb_err monitor_start_recording(struct monitor *m, int *ret_stream,
 	char *why, size_t why_len) SGB_MUST_CHECK;
-/* After a reload: does the policy still permit what is open? */
-bool monitor_still_permitted(struct monitor *m, const char **ret_reason);
+/* Does the policy still permit what is open? reload: files changed, too. */
+bool monitor_still_permitted(
+	struct monitor *m, bool reload, const char **ret_reason);
 
 /* monitor_forward.c: plain forwards, each with a recording of its own. On
  * failure *ret_why is a constant text. */

@@ -5,7 +5,6 @@
  */
 #include "monitor.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +19,7 @@ struct offer {
 	char *algorithm;
 	const uint8_t *blob;
 	size_t blob_len;
-	bool proved;
+	unsigned int proof; /* SESSION_PROOF_* */
 	char *user, *login, *target;
 	uint16_t port;
 	struct sshkey key;
@@ -68,44 +67,35 @@ static enum sgb_err offer_read(struct offer *offer, struct msg *msg)
 	offer->name = reader_cstring(rd, 1024);
 	offer->algorithm = reader_cstring(rd, 128);
 	offer->blob = reader_string(rd, &offer->blob_len);
-	offer->proved = reader_u8(rd) == 1;
+	offer->proof = reader_u8(rd);
+	if (offer->proof & ~(unsigned int)SESSION_PROOF_BITS)
+		return SGB_ERR_FORMAT;
 	return reader_end(rd);
-}
-
-static bool revoked(const struct monitor *m, const uint8_t *blob, size_t len,
-	const char *fingerprint, char *why, size_t why_len)
-{
-	return *m->conf->revoked_keys &&
-	       authkeys_revoked(m->conf->revoked_keys, blob, len, fingerprint,
-		       why, why_len);
 }
 
 /* Is this key, from this address, one that user may use at all? */
 static bool offer_acceptable(struct monitor *m, struct offer *offer,
 	struct authkeys_limits *limits, char *why, size_t why_len)
 {
+	const struct monitor_key_offer key = {
+		.blob = offer->blob,
+		.blob_len = offer->blob_len,
+		.proved = offer->proof & SESSION_PROOF_SIGNED,
+		.flags = offer->proof,
+	};
+
 	if (monitor_name_parse(offer->name, &offer->user, &offer->login,
 		    &offer->target, &offer->port)) {
 		snprintf(why, why_len, "not a valid user name");
 		return false;
 	}
-	if (sshkey_parse(offer->blob, offer->blob_len, &offer->key) ||
-		offer->key.is_cert ||
-		!sshkey_algorithm_fits(&offer->key, offer->algorithm)) {
-		snprintf(why, why_len, "malformed or unsupported key");
+	if (!monitor_key_acceptable(
+		    m, offer->user, &key, &offer->key, limits, why, why_len))
 		return false;
-	}
-	if (!policy_key_accepted(m->policy, offer->key.name, offer->key.bits)) {
-		snprintf(why, why_len, "key type %s (%u bits) not accepted",
-			offer->key.name, offer->key.bits);
-		return false;
-	}
-	if (revoked(m, offer->blob, offer->blob_len, offer->key.fingerprint,
-		    why, why_len))
-		return false;
-	return !authkeys_check(m->conf->authorized_keys, offer->user,
-		offer->blob, offer->blob_len, &m->source, time(NULL), limits,
-		why, why_len);
+	if (sshkey_algorithm_fits(&offer->key, offer->algorithm))
+		return true;
+	snprintf(why, why_len, "the algorithm is not one of this key");
+	return false;
 }
 
 /* Does any rule permit this person from here? Asked again in the account
@@ -126,30 +116,34 @@ static bool person_permitted(struct monitor *m, const char *user, char **groups)
 	       POLICY_PERMIT;
 }
 
-bool monitor_key_permitted(struct monitor *m, const char **ret_reason)
+bool monitor_key_permitted(
+	struct monitor *m, bool reload, const char **ret_reason)
 {
+	const struct monitor_key_offer offer = {
+		.blob = m->key_blob,
+		.blob_len = m->key_blob_len,
+		.proved = true,
+		.known = true,
+		.reload = reload,
+	};
 	struct authkeys_limits limits;
-	char why[PATH_MAX + 200];
+	char why[MONITOR_WHY_MAX] = "";
+	struct sshkey key;
 
 	if (!m->user)
 		return true;
-	*ret_reason = "the key is no longer accepted";
-	if (!policy_key_accepted(m->policy, m->key.name, m->key.bits))
-		return false;
 	*ret_reason = "the person is locked";
 	if (userlock_is(m->conf->locks, m->user, why, sizeof(why)))
 		return false;
 	*ret_reason = "no rule permits the person any more";
 	if (!person_permitted(m, m->user, m->groups))
 		return false;
-	*ret_reason = "the key is revoked";
-	if (revoked(m, m->key_blob, m->key_blob_len, m->key.fingerprint, why,
-		    sizeof(why)))
-		return false;
-	*ret_reason = "the key is no longer the person's";
-	return !authkeys_check(m->conf->authorized_keys, m->user, m->key_blob,
-		m->key_blob_len, &m->source, time(NULL), &limits, why,
-		sizeof(why));
+	*ret_reason = "the key is revoked, expired or no longer the person's";
+	if (monitor_key_acceptable(
+		    m, m->user, &offer, &key, &limits, why, sizeof(why)))
+		return true;
+	log_put(LOG_NOTICE, "%s: key no longer permitted: %s", m->conn_id, why);
+	return false;
 }
 
 /* From here on these are constant; see the struct. */
@@ -260,7 +254,12 @@ static enum sgb_err run_pam(
 static enum sgb_err key_proved(struct monitor *m, struct offer *offer,
 	char **groups, const struct authkeys_limits *limits)
 {
-	struct event event = {.kind = EVENT_AUTH_KEY, .ok = true};
+	char what[700];
+	struct event event = {
+		.kind = EVENT_AUTH_KEY,
+		.ok = true,
+		.what = what,
+	};
 	enum policy_mfa mfa;
 	uint64_t seconds;
 	enum sgb_err err;
@@ -268,6 +267,7 @@ static enum sgb_err key_proved(struct monitor *m, struct offer *offer,
 	err = fix_identity(m, offer, groups, limits);
 	if (err)
 		return err;
+	monitor_key_describe(m->key_blob, m->key_blob_len, what, sizeof(what));
 	if (monitor_event(m, &event)) {
 		monitor_end(m, RECORDER_CLOSE_FAILED,
 			"This login cannot be recorded; access denied.");
@@ -282,14 +282,17 @@ static enum sgb_err key_proved(struct monitor *m, struct offer *offer,
 static void refused_key_event(
 	struct monitor *m, const struct offer *offer, const char *why)
 {
+	char what[700];
 	struct event event = {
 		.kind = EVENT_AUTH_KEY,
+		.what = what,
 		.user = offer->user,
 		.key_fp = offer->key.fingerprint,
 		.key_type = offer->key.name,
 		.reason = why,
 	};
 
+	monitor_key_describe(offer->blob, offer->blob_len, what, sizeof(what));
 	if (monitor_event(m, &event))
 		log_put(LOG_ERR, "%s: a refused key left no event", m->conn_id);
 	monitor_report_penalty(m, MONITOR_PENALTY_AUTH);
@@ -298,7 +301,7 @@ static void refused_key_event(
 enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg)
 {
 	struct authkeys_limits limits = {0};
-	char why[PATH_MAX + 200] = "";
+	char why[MONITOR_WHY_MAX] = "";
 	char **groups = NULL;
 	struct offer offer;
 	enum sgb_err err;
@@ -319,15 +322,15 @@ enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg)
 		good = false;
 	}
 	/* Asked after the proof alone, so that the trail has who tried. */
-	if (good && offer.proved &&
+	if (good && (offer.proof & SESSION_PROOF_SIGNED) &&
 		userlock_is(m->conf->locks, offer.user, why, sizeof(why)))
 		good = false;
-	if (!good && offer.proved)
+	if (!good && (offer.proof & SESSION_PROOF_SIGNED))
 		refused_key_event(m, &offer, why);
 	if (!good) {
 		log_put(LOG_INFO, "%s: key refused: %s", m->conn_id, why);
 		err = refuse(m);
-	} else if (!offer.proved) {
+	} else if (!(offer.proof & SESSION_PROOF_SIGNED)) {
 		err = reply(m, SESSION_AUTH_PROBE_OK, "");
 	} else {
 		err = key_proved(m, &offer, groups, &limits);

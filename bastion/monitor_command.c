@@ -268,6 +268,13 @@ static uint32_t run(struct monitor *m, const char *command, struct buf *out)
 	const struct command_row *row;
 	size_t len;
 
+	if (m->limits.command[0]) {
+		buf_printf(out,
+			"this key runs one command; name where: ssh "
+			"%s+LOGIN@INSTANCE@BASTION\n",
+			m->user);
+		return 126;
+	}
 	if (!*command)
 		command = "hosts";
 	len = strcspn(command, " ");

@@ -18,6 +18,7 @@ struct asked {
 	uint32_t request;
 	char *argument;
 	uint32_t number;
+	bool forced; /* argument is the key's command, not the client's */
 };
 
 static bool allows(const struct monitor *m, enum policy_action action,
@@ -95,7 +96,10 @@ static bool gate_x11(const struct monitor *m, const struct asked *asked)
 
 static bool gate_remote(const struct monitor *m, const struct asked *asked)
 {
-	return !m->limits.no_forward && allows(m, POLICY_REMOTE_FORWARD, asked);
+	return !m->limits.no_forward &&
+	       authkeys_permits(m->limits.permit_listen, asked->argument,
+		       asked->number) &&
+	       allows(m, POLICY_REMOTE_FORWARD, asked);
 }
 
 static const struct gate_row {
@@ -158,7 +162,7 @@ static bool tell(struct monitor *m, const struct gate_row *row,
 }
 
 static enum sgb_err answer(struct monitor *m, const struct asked *asked,
-	bool allow, const char *text)
+	enum session_gate verdict, const char *text)
 {
 	struct msg msg;
 	enum sgb_err err;
@@ -166,11 +170,25 @@ static enum sgb_err answer(struct monitor *m, const struct asked *asked,
 	msg_init(&msg, MSG_SES_GATE);
 	buf_put_u32(&msg.body, asked->channel);
 	buf_put_u32(&msg.body, asked->request);
-	buf_put_u32(&msg.body, allow);
+	buf_put_u32(&msg.body, verdict);
 	buf_put_cstring(&msg.body, text);
 	err = msg_send(m->session, &msg);
 	msg_done(&msg);
 	return err;
+}
+
+/* A key with command= (or a certificate with force-command) runs that and
+ * nothing else, whatever the client asks to start, and only if the rule lets
+ * everybody run it. */
+static void force_command(const struct monitor *m, const struct gate_row **row,
+	struct asked *asked)
+{
+	if (!m->limits.command[0] || !(*row)->is_command)
+		return;
+	free(asked->argument);
+	asked->argument = strdup(m->limits.command);
+	asked->forced = true;
+	*row = asked->argument ? find_row(SESSION_REQUEST_EXEC) : NULL;
 }
 
 enum sgb_err monitor_gate(struct monitor *m, struct msg *msg)
@@ -188,6 +206,10 @@ enum sgb_err monitor_gate(struct monitor *m, struct msg *msg)
 	row = find_row(asked.request);
 	if (!err && !row)
 		err = SGB_ERR_FORMAT;
+	if (!err)
+		force_command(m, &row, &asked);
+	if (!err && !row)
+		err = SGB_ERR_NOMEM;
 	if (!err) {
 		allow = row->permits(m, &asked);
 		monitor_reference(ref);
@@ -196,7 +218,14 @@ enum sgb_err monitor_gate(struct monitor *m, struct msg *msg)
 			snprintf(text, sizeof(text),
 				"%s is not permitted here (reference %s)",
 				row->name, ref);
-		err = answer(m, &asked, allow, text);
+		if (allow && asked.forced)
+			err = answer(
+				m, &asked, SESSION_GATE_FORCED, asked.argument);
+		else
+			err = answer(m, &asked,
+				allow ? SESSION_GATE_ALLOWED
+				      : SESSION_GATE_REFUSED,
+				text);
 	}
 	free(asked.argument);
 	return err;

@@ -77,7 +77,9 @@ enum sgb_err monitor_hosts(struct monitor *m, struct msg *msg)
 	buf_init(&out, PAGE_BYTES);
 	page.out = &out;
 	monitor_policy_request(m, NULL, 0, NULL, &request);
-	policy_each_reachable(m->policy, &request, put_row, &page);
+	/* No shell, no menu of where to have one. */
+	if (!m->limits.command[0])
+		policy_each_reachable(m->policy, &request, put_row, &page);
 	err = buf_error(&out);
 	if (!err)
 		err = answer_hosts(m, channel, &page);

@@ -194,17 +194,21 @@ static int put_env(pam_handle_t *pamh, const char *fmt, ...)
 /* The line sshd would put there: method, algorithm, blob. */
 static int put_auth_info(pam_handle_t *pamh, const struct monitor *m)
 {
-	size_t size = 4 * ((m->key_blob_len + 2) / 3) + 1;
-	char *base64 = malloc(size);
 	int result = PAM_BUF_ERR;
+	char *base64 = NULL;
+	struct buf plain;
 
+	buf_init(&plain, SSHKEY_MAX_BLOB);
+	if (!monitor_key_plain(m, &plain))
+		base64 = malloc(4 * ((plain.len + 2) / 3) + 1);
 	if (base64) {
-		(void)EVP_EncodeBlock((unsigned char *)base64, m->key_blob,
-			(int)m->key_blob_len);
+		(void)EVP_EncodeBlock(
+			(unsigned char *)base64, plain.data, (int)plain.len);
 		result = put_env(pamh, "SSH_AUTH_INFO_0=publickey %s %s\n",
 			m->key.name, base64);
 	}
 	free(base64);
+	buf_done(&plain);
 	return result;
 }
 

@@ -457,7 +457,7 @@ static const char *forward(struct monitor *m, const char *host, uint16_t port,
 		return policy_reason_text(decision->reason);
 	if (!policy_allows(decision, POLICY_FORWARD, NULL) ||
 		m->limits.no_forward)
-		return "the rule does not allow forwards";
+		return "the rule, or the key, does not allow forwards";
 	if (!monitor_mfa_suffices(m, decision))
 		return "a stronger second factor is wanted for this target";
 	if (decision->approval)
@@ -482,6 +482,8 @@ enum sgb_err monitor_jump(struct monitor *m, struct msg *msg)
 	policy_decide(m->policy, &request, &decision);
 	if (port == 0 || port > 65535)
 		why = "not a port";
+	else if (!authkeys_permits(m->limits.permit_open, host, port))
+		why = "not a place of the key's permitopen";
 	else if (m->child_count >= m->conf->max_channels)
 		why = "too many connections inside this one";
 	else if (decision.verdict == POLICY_PERMIT &&
@@ -519,12 +521,13 @@ static const char *decide_open(
 	return NULL;
 }
 
-bool monitor_still_permitted(struct monitor *m, const char **ret_reason)
+bool monitor_still_permitted(
+	struct monitor *m, bool reload, const char **ret_reason)
 {
 	struct policy_decision decision;
 	const char *why;
 
-	if (!monitor_key_permitted(m, ret_reason) ||
+	if (!monitor_key_permitted(m, reload, ret_reason) ||
 		!monitor_forwards_permitted(m, ret_reason))
 		return false;
 	if (m->phase != MONITOR_PHASE_OPEN)

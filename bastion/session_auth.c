@@ -53,19 +53,46 @@ static const char *algorithm_name(ssh_key key)
 	case SSH_KEYTYPE_ECDSA_P521: return "ecdsa-sha2-nistp521";
 	case SSH_KEYTYPE_SK_ECDSA: return "sk-ecdsa-sha2-nistp256@openssh.com";
 	case SSH_KEYTYPE_SK_ED25519: return "sk-ssh-ed25519@openssh.com";
+	/* What libssh does not look at in these, the monitor does. */
+	case SSH_KEYTYPE_ED25519_CERT01:
+		return "ssh-ed25519-cert-v01@openssh.com";
+	case SSH_KEYTYPE_RSA_CERT01: return "rsa-sha2-512-cert-v01@openssh.com";
+	case SSH_KEYTYPE_ECDSA_P256_CERT01:
+		return "ecdsa-sha2-nistp256-cert-v01@openssh.com";
+	case SSH_KEYTYPE_ECDSA_P384_CERT01:
+		return "ecdsa-sha2-nistp384-cert-v01@openssh.com";
+	case SSH_KEYTYPE_ECDSA_P521_CERT01:
+		return "ecdsa-sha2-nistp521-cert-v01@openssh.com";
+	case SSH_KEYTYPE_SK_ECDSA_CERT01:
+		return "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com";
+	case SSH_KEYTYPE_SK_ED25519_CERT01:
+		return "sk-ssh-ed25519-cert-v01@openssh.com";
 	default: return NULL;
 	}
+}
+
+static bool is_security_key(ssh_key key)
+{
+	enum ssh_keytypes_e type = ssh_key_type(key);
+
+	return type == SSH_KEYTYPE_SK_ECDSA || type == SSH_KEYTYPE_SK_ED25519 ||
+	       type == SSH_KEYTYPE_SK_ECDSA_CERT01 ||
+	       type == SSH_KEYTYPE_SK_ED25519_CERT01;
 }
 
 static bool ask_about_key(struct session *s, ssh_key key, bool proved)
 {
 	const char *algorithm = algorithm_name(key);
+	unsigned int proof = proved ? SESSION_PROOF_SIGNED : 0;
 	char *base64 = NULL;
 	uint8_t *blob = NULL;
 	size_t len;
 	struct msg msg;
 	bool asked = false;
 
+	if (proved && is_security_key(key))
+		proof |= touch_take();
+	/* Of a certificate, this is all of it. */
 	if (!algorithm || ssh_pki_export_pubkey_base64(key, &base64) != SSH_OK)
 		return false;
 	if (!sshkey_base64_decode(base64, strlen(base64), &blob, &len)) {
@@ -73,7 +100,7 @@ static bool ask_about_key(struct session *s, ssh_key key, bool proved)
 		buf_put_cstring(&msg.body, s->auth.user);
 		buf_put_cstring(&msg.body, algorithm);
 		buf_put_string(&msg.body, blob, len);
-		buf_put_u8(&msg.body, proved ? 1 : 0);
+		buf_put_u8(&msg.body, (uint8_t)proof);
 		link_send(s, &msg);
 		asked = true;
 	}

@@ -296,22 +296,23 @@ enum sgb_err channel_gate_answer(struct session *s, struct msg *msg)
 {
 	uint32_t id = reader_u32(&msg->reader);
 	uint32_t request = reader_u32(&msg->reader);
-	uint32_t allow = reader_u32(&msg->reader);
+	uint32_t verdict = reader_u32(&msg->reader);
+	bool allow = verdict != SESSION_GATE_REFUSED;
 	char *text = reader_cstring(&msg->reader, 4096);
 	enum sgb_err err = reader_end(&msg->reader);
 	struct channel *ch = err ? NULL : channel_find(s, id);
 
 	if (!err && !id && request == SESSION_REQUEST_REMOTE_FORWARD)
-		back_gate_answer(s, allow == 1);
+		back_gate_answer(s, allow);
 	/* The channel may be gone by now; nothing else is let pass. */
-	if (!err && allow > 1)
+	if (!err && verdict > SESSION_GATE_FORCED)
 		err = SGB_ERR_FORMAT;
 	if (!err && ch) {
 		if (request == SESSION_REQUEST_CHANNEL &&
 			ch->step == CHANNEL_WAIT_GATE)
-			open_answer(ch, allow == 1);
+			open_answer(ch, allow);
 		else
-			request_gate_answer(ch, request, allow == 1, text);
+			request_gate_answer(ch, request, verdict, text);
 	}
 	s->busy = true;
 	free(text);

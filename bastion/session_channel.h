@@ -172,8 +172,8 @@ void request_agent(struct channel *ch);
 void request_replay(struct channel *ch, int subtype, const char *text,
 	uint32_t cols, uint32_t rows);
 bool requests_pump(struct channel *ch);
-void request_gate_answer(
-	struct channel *ch, uint32_t request, bool allow, const char *text);
+void request_gate_answer(struct channel *ch, uint32_t request,
+	enum session_gate verdict, const char *text);
 void requests_free(struct channel *ch);
 
 /* session_pump.c: bytes */

@@ -461,9 +461,30 @@ bool requests_pump(struct channel *ch)
 	return progress;
 }
 
-void request_gate_answer(
-	struct channel *ch, uint32_t request, bool allow, const char *text)
+/* The client's message keeps its own answer; what runs is another. */
+static void replace_command(
+	struct channel *ch, struct request *rq, const char *command)
 {
+	char *text = strdup(command), *note = NULL;
+	const struct request_kind *kind = kind_of(rq->subtype);
+
+	if (asprintf(&note, "asked for: %s %s",
+		    kind ? record_slug(kind->record) : "request",
+		    rq->text) >= 0)
+		record_put_text(
+			&ch->session->record, ch->id, RECORD_NOTE, note);
+	free(note);
+	if (!text)
+		rq->allowed = false;
+	free(rq->text);
+	rq->text = text;
+	rq->subtype = SSH_CHANNEL_REQUEST_EXEC;
+}
+
+void request_gate_answer(struct channel *ch, uint32_t request,
+	enum session_gate verdict, const char *text)
+{
+	bool allow = verdict != SESSION_GATE_REFUSED;
 	struct request *rq;
 
 	if (request == SESSION_REQUEST_SFTP_READ)
@@ -478,6 +499,8 @@ void request_gate_answer(
 		rq->step = REQUEST_ALLOWED;
 		if (!allow && text[0])
 			rq->reason = strdup(text);
+		if (verdict == SESSION_GATE_FORCED)
+			replace_command(ch, rq, text);
 		return;
 	}
 }

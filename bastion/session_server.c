@@ -24,7 +24,8 @@
 	"aes128-gcm@openssh.com,aes256-gcm@openssh.com," \
 	"chacha20-poly1305@openssh.com,aes256-ctr,aes128-ctr"
 #define MAC_LIST "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com"
-/* No certificates: libssh does not check them (docs/THREATS.md). */
+/* Of signatures: libssh compares with what the signature says it is, not with
+ * the kind of key. SHA-1 is not among them. */
 #define USER_KEY_LIST \
 	"ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp256," \
 	"ecdsa-sha2-nistp384,ecdsa-sha2-nistp521," \

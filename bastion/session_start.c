@@ -130,6 +130,8 @@ enum sgb_err session_warm_up(void)
 	unsigned char byte;
 	ssh_session ssh;
 
+	if (touch_init())
+		return SGB_ERR_UNSUPPORTED;
 	/* libssh must not look for anything of a user's. */
 	if (clearenv() || setenv("HOME", "/", 1) || setenv("LC_ALL", "C", 1) ||
 		setenv("PATH", "/nonexistent", 1) || setenv("TZ", "UTC0", 1))

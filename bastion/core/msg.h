@@ -35,6 +35,21 @@ enum session_auth {
 	SESSION_AUTH_DONE,
 };
 
+/* What there is of a proof (REQ_AUTH_KEY). */
+enum {
+	SESSION_PROOF_SIGNED = 1,   /* libssh verified a signature */
+	SESSION_PROOF_TOUCHED = 2,  /* the security key says: touched */
+	SESSION_PROOF_VERIFIED = 4, /* and its user verified, PIN or finger */
+	SESSION_PROOF_BITS = 7,
+};
+
+/* The gate's answers (SES_GATE). */
+enum session_gate {
+	SESSION_GATE_REFUSED = 0,
+	SESSION_GATE_ALLOWED,
+	SESSION_GATE_FORCED, /* the key runs one command, whatever was asked */
+};
+
 /* What the gate decides (REQ_GATE), all denied unless permitted. */
 enum session_request {
 	SESSION_REQUEST_NONE = 0,

@@ -14,14 +14,20 @@ static void try_line(const char *line)
 {
 	static const uint8_t blob[] = "\0\0\0\x0bssh-ed25519\0\0\0 "
 				      "0123456789abcdef0123456789abcdef";
-	struct authkeys_limits limits;
 	struct addr source;
+	const struct authkeys_query query = {
+		.user = "alice",
+		.blob = blob,
+		.blob_len = sizeof(blob) - 1,
+		.source = &source,
+		.now = 1781524800,
+	};
+	struct authkeys_limits limits;
 	char why[256];
 
 	if (addr_parse("203.0.113.9", &source))
 		abort();
-	if (!authkeys_line(line, blob, sizeof(blob) - 1, &source, 1781524800,
-		    &limits, why, sizeof(why)) &&
+	if (!authkeys_line(line, &query, &limits, why, sizeof(why)) &&
 		!strstr(line, "AAAAC3NzaC1lZDI1NTE5AAAAIDAxMjM0NTY3ODlhYmNkZWYw"
 			      "MTIzNDU2Nzg5YWJjZGVm"))
 		abort();

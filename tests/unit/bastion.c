@@ -1,6 +1,6 @@
 /*
  * Unit tests of the monitor's and the daemon's pure parts: user names,
- * authorized_keys, certificates (judged by ssh-keygen), source limits.
+ * certificates for targets (judged by ssh-keygen), source limits.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,168 +19,6 @@
 #include "../../bastion/monitor.h"
 #include "../../bastion/cert.h"
 #include "../../bastion/sources.h"
-
-/* A key made for this test alone. */
-#define KEY_TEXT \
-	"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBU" \
-	"WFxgZGhscHR4f"
-
-static uint8_t blob[51];
-
-static void make_blob(void)
-{
-	struct buf buf;
-	size_t i;
-
-	buf_init(&buf, sizeof(blob));
-	buf_put_cstring(&buf, "ssh-ed25519");
-	buf_put_u32(&buf, 32);
-	for (i = 0; i < 32; i++)
-		buf_put_u8(&buf, (uint8_t)i);
-	assert_int_equal(buf.len, sizeof(blob));
-	memcpy(blob, buf.data, sizeof(blob));
-	buf_done(&buf);
-}
-
-/* Grants, or why not; from 203.0.113.9 at 2026-06-15 12:00 UTC. */
-static enum sgb_err try_line(const char *line, struct authkeys_limits *limits)
-{
-	struct authkeys_limits local;
-	struct addr source;
-	char why[256];
-
-	assert_int_equal(addr_parse("203.0.113.9", &source), SGB_OK);
-	memset(&local, 0, sizeof(local));
-	return authkeys_line(line, blob, sizeof(blob), &source, 1781524800,
-		limits ? limits : &local, why, sizeof(why));
-}
-
-static void test_authkeys_plain(void **state)
-{
-	(void)state;
-	assert_int_equal(try_line(KEY_TEXT, NULL), SGB_OK);
-	assert_int_equal(try_line("  " KEY_TEXT " a comment", NULL), SGB_OK);
-	assert_int_equal(try_line("# " KEY_TEXT, NULL), SGB_ERR_NOTFOUND);
-	assert_int_equal(try_line("", NULL), SGB_ERR_NOTFOUND);
-	assert_int_equal(try_line(KEY_TEXT "AA", NULL), SGB_ERR_NOTFOUND);
-	assert_int_equal(try_line("ssh-rsa AAAAC3NzaC1lZDI1NTE5", NULL),
-		SGB_ERR_NOTFOUND);
-	/* The type in front must be the type inside. */
-	assert_int_equal(
-		try_line("ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCww"
-			 "NDg8QERITFBUWFxgZGhscHR4f",
-			NULL),
-		SGB_ERR_NOTFOUND);
-}
-
-static void test_authkeys_from(void **state)
-{
-	(void)state;
-	assert_int_equal(
-		try_line("from=\"203.0.113.0/24\" " KEY_TEXT, NULL), SGB_OK);
-	assert_int_equal(
-		try_line("from=\"10.0.0.0/8,203.0.113.9\" " KEY_TEXT, NULL),
-		SGB_OK);
-	assert_int_equal(try_line("from=\"10.0.0.0/8\" " KEY_TEXT, NULL),
-		SGB_ERR_DENIED);
-	assert_int_equal(
-		try_line(
-			"from=\"!203.0.113.9,203.0.113.0/24\" " KEY_TEXT, NULL),
-		SGB_ERR_DENIED);
-	assert_int_equal(try_line("from=\"*.example.org\" " KEY_TEXT, NULL),
-		SGB_ERR_DENIED);
-	assert_int_equal(try_line("from=\"\" " KEY_TEXT, NULL), SGB_ERR_DENIED);
-}
-
-static void test_authkeys_expiry(void **state)
-{
-	(void)state;
-	assert_int_equal(
-		try_line("expiry-time=\"20260616Z\" " KEY_TEXT, NULL), SGB_OK);
-	assert_int_equal(try_line("expiry-time=\"20260615Z\" " KEY_TEXT, NULL),
-		SGB_ERR_DENIED);
-	assert_int_equal(
-		try_line("expiry-time=\"202606151200Z\" " KEY_TEXT, NULL),
-		SGB_ERR_DENIED);
-	assert_int_equal(
-		try_line("expiry-time=\"202606151201Z\" " KEY_TEXT, NULL),
-		SGB_OK);
-	assert_int_equal(try_line("expiry-time=\"tomorrow\" " KEY_TEXT, NULL),
-		SGB_ERR_DENIED);
-	assert_int_equal(try_line("expiry-time=\"20261345Z\" " KEY_TEXT, NULL),
-		SGB_ERR_DENIED);
-}
-
-static void test_authkeys_options(void **state)
-{
-	struct authkeys_limits limits = {0};
-
-	(void)state;
-	assert_int_equal(try_line("restrict,pty " KEY_TEXT, &limits), SGB_OK);
-	assert_false(limits.no_pty);
-	assert_true(limits.no_forward && limits.no_agent && limits.no_x11);
-	memset(&limits, 0, sizeof(limits));
-	assert_int_equal(try_line("no-pty " KEY_TEXT, &limits), SGB_OK);
-	assert_true(limits.no_pty);
-	/* What is not honoured refuses, whatever it means. */
-	assert_int_equal(try_line("command=\"/bin/true\" " KEY_TEXT, NULL),
-		SGB_ERR_DENIED);
-	assert_int_equal(
-		try_line("cert-authority " KEY_TEXT, NULL), SGB_ERR_DENIED);
-	assert_int_equal(
-		try_line("verify-required " KEY_TEXT, NULL), SGB_ERR_DENIED);
-	assert_int_equal(try_line("surprise " KEY_TEXT, NULL), SGB_ERR_DENIED);
-	assert_int_equal(
-		try_line("no-pty=\"x\" " KEY_TEXT, NULL), SGB_ERR_DENIED);
-	assert_int_equal(try_line("from=\"203.0.113.9 " KEY_TEXT, NULL),
-		SGB_ERR_NOTFOUND);
-	assert_int_equal(try_line("no-pty,, " KEY_TEXT, NULL), SGB_ERR_DENIED);
-}
-
-static enum sgb_err try_revoked(const char *text)
-{
-	char folder[] = "/tmp/sgb-revoked.XXXXXX", path[64], why[256];
-	struct sshkey key;
-	enum sgb_err err;
-	FILE *file;
-
-	assert_non_null(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/list", folder);
-	if (text) {
-		file = fopen(path, "we");
-		assert_non_null(file);
-		fputs(text, file);
-		fclose(file);
-		assert_int_equal(chmod(path, 0644), 0);
-	}
-	assert_int_equal(sshkey_parse(blob, sizeof(blob), &key), SGB_OK);
-	err = authkeys_revoked(
-		path, blob, sizeof(blob), key.fingerprint, why, sizeof(why));
-	(void)unlink(path);
-	(void)rmdir(folder);
-	return err;
-}
-
-static void test_revoked(void **state)
-{
-	char line[128];
-	struct sshkey key;
-
-	(void)state;
-	assert_int_equal(sshkey_parse(blob, sizeof(blob), &key), SGB_OK);
-	assert_int_equal(try_revoked(""), SGB_OK);
-	assert_int_equal(try_revoked("# none yet\n\n"), SGB_OK);
-	assert_int_equal(
-		try_revoked(KEY_TEXT " lost laptop\n"), SGB_ERR_DENIED);
-	snprintf(line, sizeof(line), "# one\n%s lost", key.fingerprint);
-	assert_int_equal(try_revoked(line), SGB_ERR_DENIED);
-	line[20] ^= 1;
-	assert_int_equal(try_revoked(line), SGB_OK);
-	/* What is not understood, or not there, refuses. */
-	assert_int_equal(try_revoked("MD5:aa:bb\n"), SGB_ERR_FORMAT);
-	assert_int_equal(try_revoked("SHA256:short\n"), SGB_ERR_FORMAT);
-	assert_int_equal(try_revoked(NULL), SGB_ERR_NOTFOUND);
-}
 
 static void check_name(const char *text, const char *user, const char *login,
 	const char *target, unsigned int port)
@@ -383,11 +221,6 @@ static void test_sources_overflow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_authkeys_plain),
-		cmocka_unit_test(test_authkeys_from),
-		cmocka_unit_test(test_authkeys_expiry),
-		cmocka_unit_test(test_authkeys_options),
-		cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_certificate),
 		cmocka_unit_test(test_ca_file),
@@ -395,6 +228,5 @@ int main(void)
 		cmocka_unit_test(test_sources_overflow),
 	};
 
-	make_blob();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

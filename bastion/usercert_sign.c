@@ -1,0 +1,232 @@
+/*
+ * From SSH's blobs to OpenSSL and back with one answer. Trusts nothing it is
+ * given; anything but OpenSSL's exact 1 is a no.
+ */
+#include "usercert_sign.h"
+
+#include <string.h>
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
+
+#include "core/buf.h"
+#include "core/sshkey.h"
+
+#define SIGNATURE_MAX 2048
+
+/* Which signature goes with which key; SHA-1 is not among them. */
+static const struct scheme {
+	const char *key, *signature;
+	const char *group;  /* of OpenSSL, for ECDSA */
+	const char *digest; /* NULL: Ed25519 */
+} schemes[] = {
+	{"ssh-ed25519", "ssh-ed25519", NULL, NULL},
+	{"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", "prime256v1", "SHA256"},
+	{"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384", "secp384r1", "SHA384"},
+	{"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521", "secp521r1", "SHA512"},
+	{"ssh-rsa", "rsa-sha2-256", NULL, "SHA256"},
+	{"ssh-rsa", "rsa-sha2-512", NULL, "SHA512"},
+};
+
+static const struct scheme *find_scheme(
+	const char *key, const uint8_t *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		if (!strcmp(schemes[i].key, key) &&
+			len == strlen(schemes[i].signature) &&
+			!memcmp(schemes[i].signature, name, len))
+			return &schemes[i];
+	return NULL;
+}
+
+static EVP_PKEY *from_params(const char *type, OSSL_PARAM_BLD *builder)
+{
+	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(builder);
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+	EVP_PKEY *key = NULL;
+
+	if (!params || !ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
+		EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+		key = NULL;
+	OSSL_PARAM_free(params);
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+static EVP_PKEY *rsa_key(struct reader *rd)
+{
+	size_t e_len, n_len;
+	const uint8_t *e_bytes = reader_string(rd, &e_len);
+	const uint8_t *n_bytes = reader_string(rd, &n_len);
+	OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+	BIGNUM *e = NULL, *n = NULL;
+	EVP_PKEY *key = NULL;
+
+	if (!reader_end(rd)) {
+		e = BN_bin2bn(e_bytes, (int)e_len, NULL);
+		n = BN_bin2bn(n_bytes, (int)n_len, NULL);
+	}
+	if (builder && e && n &&
+		OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) ==
+			1 &&
+		OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) == 1)
+		key = from_params("RSA", builder);
+	BN_free(e);
+	BN_free(n);
+	OSSL_PARAM_BLD_free(builder);
+	return key;
+}
+
+static EVP_PKEY *ec_key(struct reader *rd, const char *group)
+{
+	OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+	EVP_PKEY *key = NULL;
+	const uint8_t *point;
+	size_t len;
+
+	reader_string(rd, &len); /* the curve: in the key's name, too */
+	point = reader_string(rd, &len);
+	/* OpenSSL checks that the point is on the curve. */
+	if (builder && !reader_end(rd) &&
+		OSSL_PARAM_BLD_push_utf8_string(
+			builder, OSSL_PKEY_PARAM_GROUP_NAME, group, 0) == 1 &&
+		OSSL_PARAM_BLD_push_octet_string(
+			builder, OSSL_PKEY_PARAM_PUB_KEY, point, len) == 1)
+		key = from_params("EC", builder);
+	OSSL_PARAM_BLD_free(builder);
+	return key;
+}
+
+static EVP_PKEY *load_key(
+	const struct scheme *scheme, const uint8_t *blob, size_t blob_len)
+{
+	struct reader rd;
+	const uint8_t *raw;
+	size_t len;
+
+	reader_init(&rd, blob, blob_len);
+	reader_string(&rd, &len); /* the type */
+	if (scheme->group)
+		return ec_key(&rd, scheme->group);
+	if (scheme->digest)
+		return rsa_key(&rd);
+	raw = reader_string(&rd, &len);
+	if (reader_end(&rd))
+		return NULL;
+	return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw, len);
+}
+
+/* mpint r, mpint s (RFC 5656 section 3.1.2) as OpenSSL wants them. */
+static int ecdsa_der(
+	const uint8_t *data, size_t len, uint8_t out[SIGNATURE_MAX])
+{
+	ECDSA_SIG *signature = ECDSA_SIG_new();
+	const uint8_t *r_bytes, *s_bytes;
+	size_t r_len, s_len;
+	BIGNUM *r = NULL, *s = NULL;
+	struct reader rd;
+	uint8_t *at = out;
+	int written = -1;
+
+	reader_init(&rd, data, len);
+	r_bytes = reader_string(&rd, &r_len);
+	s_bytes = reader_string(&rd, &s_len);
+	if (!reader_end(&rd) && r_len && s_len && r_len < 80 && s_len < 80 &&
+		!(r_bytes[0] & 0x80) && !(s_bytes[0] & 0x80)) {
+		r = BN_bin2bn(r_bytes, (int)r_len, NULL);
+		s = BN_bin2bn(s_bytes, (int)s_len, NULL);
+	}
+	if (signature && r && s && ECDSA_SIG_set0(signature, r, s) == 1) {
+		r = s = NULL;
+		written = i2d_ECDSA_SIG(signature, &at);
+	}
+	BN_free(r);
+	BN_free(s);
+	ECDSA_SIG_free(signature);
+	return written;
+}
+
+/* Some signers leave leading zeros out (RFC 8332 section 3 forbids it;
+ * OpenSSH accepts it). */
+static int rsa_padded(const EVP_PKEY *key, const uint8_t *data, size_t len,
+	uint8_t out[SIGNATURE_MAX])
+{
+	int size = EVP_PKEY_get_size(key);
+
+	if (size <= 0 || size > SIGNATURE_MAX || len > (size_t)size || !len)
+		return -1;
+	memset(out, 0, (size_t)size);
+	memcpy(out + (size_t)size - len, data, len);
+	return size;
+}
+
+static int convert(const struct scheme *scheme, const EVP_PKEY *key,
+	const uint8_t *data, size_t len, uint8_t out[SIGNATURE_MAX])
+{
+	if (scheme->group)
+		return ecdsa_der(data, len, out);
+	if (scheme->digest)
+		return rsa_padded(key, data, len, out);
+	if (len != 64)
+		return -1;
+	memcpy(out, data, len);
+	return 64;
+}
+
+static bool verify(const struct scheme *scheme, EVP_PKEY *key,
+	const uint8_t *signature, size_t signature_len, const uint8_t *data,
+	size_t len)
+{
+	uint8_t raw[SIGNATURE_MAX];
+	int raw_len = convert(scheme, key, signature, signature_len, raw);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool good = false;
+
+	if (ctx && raw_len > 0 &&
+		EVP_DigestVerifyInit_ex(
+			ctx, NULL, scheme->digest, NULL, NULL, key, NULL) == 1)
+		good = EVP_DigestVerify(ctx, raw, (size_t)raw_len, data, len) ==
+		       1;
+	EVP_MD_CTX_free(ctx);
+	return good;
+}
+
+enum sgb_err usercert_verify(const uint8_t *key, size_t key_len,
+	const uint8_t *data, size_t len, const uint8_t *signature,
+	size_t signature_len)
+{
+	const struct scheme *scheme;
+	const uint8_t *name, *bytes;
+	size_t name_len, bytes_len;
+	struct sshkey parsed;
+	struct reader rd;
+	EVP_PKEY *pkey;
+	enum sgb_err err;
+	bool good;
+
+	err = sshkey_parse(key, key_len, &parsed);
+	if (err)
+		return err;
+	reader_init(&rd, signature, signature_len);
+	name = reader_string(&rd, &name_len);
+	bytes = reader_string(&rd, &bytes_len);
+	if (rd.err)
+		return SGB_ERR_FORMAT;
+	scheme = parsed.is_cert ? NULL
+				: find_scheme(parsed.name, name, name_len);
+	if (!scheme)
+		return SGB_ERR_UNSUPPORTED;
+	err = reader_end(&rd);
+	if (err)
+		return err;
+	pkey = load_key(scheme, key, key_len);
+	good = pkey && verify(scheme, pkey, bytes, bytes_len, data, len);
+	EVP_PKEY_free(pkey);
+	return good ? SGB_OK : SGB_ERR_CRYPTO;
+}
