@@ -34,7 +34,8 @@ struct connection {
 	char *approval; /* group that must approve, or NULL */
 	char *access;	/* what for: "ops@web1:22" */
 	uint64_t approval_seconds;
-	bool let_in; /* by a yes that holds for a time */
+	bool admitted; /* MON_ROOM was answered with yes */
+	bool let_in;   /* by a yes that holds for a time */
 };
 TAILQ_HEAD(connections, connection);
 

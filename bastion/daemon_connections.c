@@ -86,6 +86,43 @@ static enum sgb_err on_state(
 	return reader_end(&msg->reader);
 }
 
+/* Others of this one's user that are logged on; those inside of others do not
+ * count. */
+static uint64_t others_of_user(
+	const struct daemon *d, const struct connection *conn)
+{
+	const struct connection *other;
+	uint64_t count = 0;
+
+	TAILQ_FOREACH (other, &d->connections, link)
+		if (other != conn && other->user &&
+			!strcmp(other->user, conn->user) &&
+			(other->admitted ||
+				other->phase >= MONITOR_PHASE_WAITING) &&
+			other->phase < MONITOR_PHASE_CLOSING &&
+			(!other->parent || !*other->parent))
+			count++;
+	return count;
+}
+
+/* A new one waits for this: it goes, and the old ones stay. */
+static enum sgb_err on_room(
+	struct daemon *d, struct connection *conn, struct msg *msg)
+{
+	enum sgb_err err = reader_end(&msg->reader);
+	struct msg out;
+
+	if (err)
+		return err;
+	conn->admitted = conn->user &&
+			 others_of_user(d, conn) < d->conf->max_user_sessions;
+	msg_init(&out, MSG_MON_ADMIT);
+	buf_put_u32(&out.body, conn->admitted);
+	err = msg_send(conn->control, &out);
+	msg_done(&out);
+	return err;
+}
+
 static void penalise(struct daemon *d, const struct connection *conn,
 	enum monitor_penalty kind)
 {
@@ -355,6 +392,7 @@ static const struct report_row {
 } report_rows[] = {
 	{MSG_MON_STATE, on_state},
 	{MSG_MON_PENALTY, on_penalty},
+	{MSG_MON_ROOM, on_room},
 	{MSG_MON_CHILD, on_child},
 	{MSG_MON_ASK, on_ask},
 	{MSG_MON_VERDICT, on_verdict},

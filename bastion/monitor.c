@@ -201,6 +201,7 @@ enum sgb_err monitor_control(struct monitor *m, struct msg *msg)
 		return reader_end(&msg->reader) ? SGB_ERR_FORMAT
 						: monitor_approval_pending(m);
 	/* What came too late for whoever asked. */
+	case MSG_MON_ADMIT:
 	case MSG_MON_LIST:
 	case MSG_MON_FILED: return SGB_OK;
 	default: return SGB_ERR_PHASE;

@@ -33,6 +33,8 @@
 #define MONITOR_ACCESS_MAX 420
 /* Seconds; keeps sums of milliseconds small. */
 #define MONITOR_APPROVED_MAX (366u * 86400)
+/* Different places that forwards of a connection may go to. */
+#define MONITOR_PLACES_MAX 8
 /* A path and a sentence about it. */
 #define MONITOR_WHY_MAX (4096 + 200)
 
@@ -72,6 +74,11 @@ struct monitor {
 	struct monitor_children children;
 	struct monitor_forwards forwards;
 	uint32_t forward_ids;
+	struct {
+		struct addr addr;
+		uint16_t port;
+	} places[MONITOR_PLACES_MAX]; /* where forwards went */
+	unsigned int place_count;
 	size_t child_count; /* of both: bounded by max-channels */
 
 	/* who: set when the key is proved, constant afterwards */
@@ -280,6 +287,9 @@ enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
 	const char **ret_why) SGB_MUST_CHECK;
 void monitor_forward_closed(
 	struct monitor *m, uint32_t id, uint64_t bytes_in, uint64_t bytes_out);
+/* Counts where the forwards of this connection go: may this be one more? */
+bool monitor_forward_place(
+	struct monitor *m, const struct policy_decision *decision);
 /* Judges the open ones by the present policy. */
 bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason);
 void monitor_forwards_done(struct monitor *m);

@@ -221,12 +221,38 @@ enum sgb_err monitor_auth_done(struct monitor *m, const char *text)
 	return reply(m, SESSION_AUTH_DONE, text);
 }
 
+/* Asked, not told: only sgbridged knows of all of a user's connections. An
+ * answer that does not come is a no. */
+static bool has_room(struct monitor *m)
+{
+	const char *text = "The bastion does not answer; please try again.";
+	struct msg question, answer;
+	bool yes = false;
+
+	msg_init(&question, MSG_MON_ROOM);
+	msg_init(&answer, MSG_NONE);
+	if (!monitor_query(m, &question, MSG_MON_ADMIT, &answer)) {
+		yes = reader_u32(&answer.reader) == 1 &&
+		      !reader_end(&answer.reader);
+		text = "You have too many connections.";
+	}
+	msg_done(&answer);
+	if (yes || m->ending)
+		return yes;
+	log_on_event(m, false, "no room for one more of the user's");
+	monitor_end(m, RECORDER_CLOSE_POLICY, text);
+	return false;
+}
+
 /* Both factors are there; the target may still want four eyes. */
 static enum sgb_err admit(struct monitor *m, const char *text)
 {
 	bool waiting = false;
-	enum sgb_err err = monitor_approval_ask(m, &waiting);
+	enum sgb_err err;
 
+	if (m->mode == SESSION_MODE_DOOR && !has_room(m))
+		return SGB_OK;
+	err = monitor_approval_ask(m, &waiting);
 	if (err || waiting || m->ending)
 		return err;
 	return monitor_auth_done(m, text);

@@ -36,6 +36,7 @@ static const struct action_name {
 	{POLICY_SCP, "scp"},
 	{POLICY_RSYNC, "rsync"},
 	{POLICY_FORWARD, "forward"},
+	{POLICY_DYNAMIC, "dynamic"},
 	{POLICY_REMOTE_FORWARD, "remote-forward"},
 	{POLICY_AGENT, "agent"},
 	{POLICY_X11, "x11"},

@@ -150,6 +150,24 @@ enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
 	return err;
 }
 
+bool monitor_forward_place(
+	struct monitor *m, const struct policy_decision *decision)
+{
+	unsigned int i;
+
+	if (decision->allow & POLICY_DYNAMIC)
+		return true;
+	for (i = 0; i < m->place_count; i++)
+		if (addr_equal(&m->places[i].addr, &decision->target_addr) &&
+			m->places[i].port == decision->target_port)
+			return true;
+	if (m->place_count == MONITOR_PLACES_MAX)
+		return false;
+	m->places[m->place_count].addr = decision->target_addr;
+	m->places[m->place_count++].port = decision->target_port;
+	return true;
+}
+
 void monitor_forward_closed(
 	struct monitor *m, uint32_t id, uint64_t bytes_in, uint64_t bytes_out)
 {

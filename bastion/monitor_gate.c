@@ -40,19 +40,37 @@ static bool gate_pty(const struct monitor *m, const struct asked *asked)
 	return !m->limits.no_pty && allows(m, POLICY_SHELL, asked);
 }
 
-/* What a locale needs, and nothing that changes what a program loads. */
+/* "NAME" or "NAME*" against the name in "NAME=value". */
+static bool names_variable(const char *pattern, const char *name, size_t len)
+{
+	size_t n = strlen(pattern);
+
+	if (n && pattern[n - 1] == '*')
+		return len >= n - 1 && !strncmp(name, pattern, n - 1);
+	return len == n && !strncmp(name, pattern, n);
+}
+
+/* What the settings name, and whatever they say nothing that changes which
+ * program or library runs, or that shells would execute. */
 static bool gate_env(const struct monitor *m, const struct asked *asked)
 {
+	static const char *const never[] = {"LD_*", "PATH", "IFS", "ENV",
+		"BASH_*", "SHELLOPTS", "PS4", "PYTHON*", "PERL5*"};
 	const char *name = asked->argument;
-	size_t len = strcspn(name, "=");
+	size_t len = strcspn(name, "="), i;
 
-	(void)m;
-	if (name[len] != '=' || strlen(name) > 512 || strchr(name, '\n') ||
-		strchr(name, '('))
+	if (name[len] != '=' || !len || len > 64 || strlen(name) > 512 ||
+		strpbrk(name, "\n(") ||
+		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			     "abcdefghijklmnopqrstuvwxyz0123456789_") != len)
 		return false;
-	return (len == 4 && !strncmp(name, "LANG", 4)) ||
-	       (len > 3 && len < 32 && !strncmp(name, "LC_", 3) &&
-		       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == len);
+	for (i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+		if (names_variable(never[i], name, len))
+			return false;
+	for (i = 0; i < m->conf->accept_env.count; i++)
+		if (names_variable(m->conf->accept_env.items[i], name, len))
+			return true;
+	return false;
 }
 
 static bool gate_shell(const struct monitor *m, const struct asked *asked)

@@ -462,6 +462,8 @@ static const char *forward(struct monitor *m, const char *host, uint16_t port,
 		return "a stronger second factor is wanted for this target";
 	if (decision->approval)
 		return "this access needs an approval, and none was given";
+	if (!monitor_forward_place(m, decision))
+		return "more places than a rule without dynamic allows";
 	return monitor_forward_open(m, host, decision, &why) ? why : NULL;
 }
 

@@ -27,6 +27,7 @@
 #define TURN_SECONDS_MAX 5
 #define ROUNDS_MAX	 64
 #define UNANSWERED_MAX	 3
+#define REKEY_MS	 90000 /* without keepalives */
 #define POLL_MAX	 256
 
 static uint64_t milliseconds(void)
@@ -128,6 +129,14 @@ static void check_leg(struct session *s, struct leg *leg)
 	uint64_t received = io_received(leg->fd);
 	uint64_t interval = (uint64_t)s->start.keepalive * 1000;
 
+	if (leg->rekey_since &&
+		s->now - leg->rekey_since >=
+			(interval ? interval * UNANSWERED_MAX : REKEY_MS)) {
+		link_report(s, 0, SESSION_REPORT_ANOMALY, 0, 0,
+			"a key exchange that does not end");
+		session_end(s, "the exchange of new keys took too long");
+		return;
+	}
 	if (leg->state != LEG_READY)
 		return;
 	if (received != leg->received || !leg->heard) {

@@ -51,6 +51,10 @@ struct leg {
 	uint64_t received; /* of io.h, when last looked */
 	uint64_t pinged;   /* ms: last keepalive */
 	bool ping_open;	   /* libssh still waits for its answer */
+	/* ms: since when keys are being exchanged anew; 0: they are not */
+	uint64_t rekey_since;
+	struct ssh_callbacks_struct callbacks;
+	const uint64_t *now;
 };
 
 struct session_start {
@@ -113,7 +117,7 @@ struct session {
 	struct channels channels;
 	struct remote_forwards forwards; /* ssh -R */
 	unsigned int forward_count;
-	bool agent_granted; /* the target may open channels to the agent */
+	unsigned int granted;	      /* BACK_*: what the target may open */
 	unsigned int target_messages; /* in the second from target_since */
 	uint64_t target_since;
 	uint32_t next_channel;
@@ -167,6 +171,8 @@ enum sgb_err server_open(struct session *s) SGB_MUST_CHECK;
 /* Both return true if they got anything done. */
 bool server_pump(struct session *s);
 void server_close(struct session *s, const char *text);
+/* Notes when keys are exchanged anew; once a leg, before it connects. */
+void leg_watch(struct session *s, struct leg *leg);
 /* JSON object with the algorithms of a leg; the caller frees. */
 char *leg_algorithms(const struct leg *leg);
 

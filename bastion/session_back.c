@@ -1,6 +1,7 @@
 /*
  * What comes from the target's side: channels that it opens because the user
- * asked for them, an agent's (ssh -A) or a remote forward's (ssh -R). Each
+ * asked for them, an agent's (ssh -A), an X client's (ssh -X) or a remote
+ * forward's (ssh -R). Each
  * needs the gate's permission before it is asked for at the target; what a
  * target opens without that is refused. Trusts the target with nothing.
  */
@@ -12,8 +13,26 @@
 
 #define REMOTE_FORWARDS_MAX 16
 #define TARGET_MESSAGES_MAX 200 /* in a second */
-/* What a channel to the user's agent is called. */
-#define AGENT "auth-agent"
+
+/* What can be granted to a channel, and how what comes of it begins. */
+static const struct back_kind {
+	unsigned int grant;
+	int type;
+	const char *name;
+} back_kinds[] = {
+	{BACK_AGENT, SSH_CHANNEL_AUTH_AGENT, "auth-agent"},
+	{BACK_X11, SSH_CHANNEL_X11, "x11"},
+};
+
+static const struct back_kind *kind_of(int type)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(back_kinds) / sizeof(back_kinds[0]); i++)
+		if (back_kinds[i].type == type)
+			return &back_kinds[i];
+	return NULL;
+}
 
 struct remote_forward {
 	TAILQ_ENTRY(remote_forward) entry;
@@ -182,45 +201,63 @@ static bool forwards_pump(struct session *s)
 	return false;
 }
 
-/* "forwarded-tcpip ADDRESS:PORT from ADDRESS:PORT" */
+/* "forwarded-tcpip ADDRESS:PORT from ADDRESS:PORT", "x11 from ADDRESS:PORT",
+ * "auth-agent" */
 static char *describe(ssh_message msg, int type)
 {
 	const char *from = ssh_message_channel_request_open_originator(msg);
 	const char *to = ssh_message_channel_request_open_destination(msg);
+	int port = ssh_message_channel_request_open_originator_port(msg);
 	char *text = NULL;
+	int len;
 
 	if (type == SSH_CHANNEL_AUTH_AGENT)
-		return strdup(AGENT);
-	if (!from || !to || strlen(from) > 255 || strlen(to) > 255)
+		return strdup(kind_of(type)->name);
+	if (!from || strlen(from) > 255)
 		return NULL;
-	if (asprintf(&text, "forwarded-tcpip %s:%d from %s:%d", to,
-		    ssh_message_channel_request_open_destination_port(msg),
-		    from,
-		    ssh_message_channel_request_open_originator_port(msg)) < 0)
-		return NULL;
-	return text;
+	if (type == SSH_CHANNEL_X11)
+		len = asprintf(&text, "x11 from %s:%d", from, port);
+	else if (to && strlen(to) <= 255)
+		len = asprintf(&text, "forwarded-tcpip %s:%d from %s:%d", to,
+			ssh_message_channel_request_open_destination_port(msg),
+			from, port);
+	else
+		len = -1;
+	return len < 0 ? NULL : text;
 }
 
-void back_agent_left(struct session *s)
+/* Does the command of a channel say that it came of this? */
+static bool came_of(const struct channel *ch, const struct back_kind *kind)
+{
+	return ch->kind == CHANNEL_BACK && ch->command &&
+	       !strncmp(ch->command, kind->name, strlen(kind->name));
+}
+
+void back_left(struct session *s, unsigned int granted)
 {
 	struct channel *ch;
+	size_t i;
 
 	TAILQ_FOREACH (ch, &s->channels, entry)
-		if (ch->agent)
-			return;
-	s->agent_granted = false;
+		granted &= ~ch->granted;
+	s->granted &= ~granted;
 	/* One that is still open could sign for as long as it likes. */
-	TAILQ_FOREACH (ch, &s->channels, entry)
-		if (ch->kind == CHANNEL_BACK && ch->command &&
-			!strcmp(ch->command, AGENT))
-			channel_abandon(ch, NULL);
+	for (i = 0; i < sizeof(back_kinds) / sizeof(back_kinds[0]); i++) {
+		if (!(granted & back_kinds[i].grant))
+			continue;
+		TAILQ_FOREACH (ch, &s->channels, entry)
+			if (came_of(ch, &back_kinds[i]))
+				channel_abandon(ch, NULL);
+	}
 	s->busy = true;
 }
 
 static bool wanted(struct session *s, ssh_message msg, int type)
 {
-	if (type == SSH_CHANNEL_AUTH_AGENT)
-		return s->agent_granted;
+	const struct back_kind *kind = kind_of(type);
+
+	if (kind)
+		return s->granted & kind->grant;
 	return type == SSH_CHANNEL_FORWARDED_TCPIP &&
 	       forward_find(s,
 		       ssh_message_channel_request_open_destination_port(msg));
@@ -247,6 +284,25 @@ static void opened(struct session *s, ssh_message msg)
 	ch->step = CHANNEL_WAIT_RECORD;
 }
 
+/* At the client, as the target asked; SSH_AGAIN: once more. */
+static int open_at_client(struct channel *ch, ssh_message msg)
+{
+	const char *from = ssh_message_channel_request_open_originator(msg);
+	int port = ssh_message_channel_request_open_originator_port(msg);
+
+	switch (ssh_message_subtype(msg)) {
+	case SSH_CHANNEL_AUTH_AGENT:
+		return ssh_channel_open_auth_agent(ch->client);
+	case SSH_CHANNEL_X11:
+		return ssh_channel_open_x11(ch->client, from, port);
+	default:
+		return ssh_channel_open_reverse_forward(ch->client,
+			ssh_message_channel_request_open_destination(msg),
+			ssh_message_channel_request_open_destination_port(msg),
+			from, port);
+	}
+}
+
 bool back_opening(struct channel *ch)
 {
 	struct session *s = ch->session;
@@ -259,14 +315,7 @@ bool back_opening(struct channel *ch)
 		channel_refuse(ch, "out of memory");
 		return true;
 	}
-	if (ssh_message_subtype(msg) == SSH_CHANNEL_AUTH_AGENT)
-		rc = ssh_channel_open_auth_agent(ch->client);
-	else
-		rc = ssh_channel_open_reverse_forward(ch->client,
-			ssh_message_channel_request_open_destination(msg),
-			ssh_message_channel_request_open_destination_port(msg),
-			ssh_message_channel_request_open_originator(msg),
-			ssh_message_channel_request_open_originator_port(msg));
+	rc = open_at_client(ch, msg);
 	if (rc == SSH_AGAIN)
 		return false;
 	if (rc == SSH_OK)

@@ -437,8 +437,8 @@ void channel_drop(struct channel *ch)
 	free(ch->host);
 	TAILQ_REMOVE(&s->channels, ch, entry);
 	s->channel_count--;
-	if (ch->agent)
-		back_agent_left(s);
+	if (ch->granted)
+		back_left(s, ch->granted);
 	free(ch);
 }
 

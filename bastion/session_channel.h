@@ -54,6 +54,13 @@ struct kept {
 	bool full;
 };
 
+/* What a target may open back to the user, while a channel that asked for it
+ * is there. */
+enum {
+	BACK_AGENT = 1,
+	BACK_X11 = 2,
+};
+
 enum request_step {
 	REQUEST_NEW = 0,
 	REQUEST_WAIT_GATE,
@@ -74,6 +81,10 @@ struct request {
 	uint64_t seq;
 	bool allowed;
 	char *reason; /* why not, for the user */
+	/* x11-req: what the client's X server wants to be shown, a secret */
+	char *x11_protocol, *x11_cookie;
+	bool x11_single;
+	int x11_screen;
 };
 TAILQ_HEAD(requests, request);
 
@@ -109,7 +120,7 @@ struct channel {
 	struct requests requests;
 	size_t request_count;
 	bool pty, started;
-	bool agent; /* it asked for the user's agent, and was granted it */
+	unsigned int granted; /* BACK_*: what it asked for and was granted */
 	bool sftp_read, sftp_write; /* what the gate granted */
 	enum channel_payload payload;
 	char *command; /* what was started, for reports */
@@ -204,8 +215,8 @@ void stream_closed(struct channel *ch);
 void back_global(struct session *s, ssh_message msg);
 void back_gate_answer(struct session *s, bool allow);
 bool back_opening(struct channel *ch);
-/* A channel that had been granted the agent is no more. */
-void back_agent_left(struct session *s);
+/* A channel that had been granted some of BACK_* is no more. */
+void back_left(struct session *s, unsigned int granted);
 bool back_pump(struct session *s);
 void back_done(struct session *s);
 

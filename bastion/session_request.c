@@ -37,6 +37,7 @@ static const struct request_kind kinds[] = {
 		RECORD_SUBSYSTEM, true},
 	{SUBTYPE_SIGNAL, SESSION_REQUEST_NONE, RECORD_SIGNAL, false},
 	{SUBTYPE_AGENT, SESSION_REQUEST_AGENT, RECORD_NOTE, false},
+	{SSH_CHANNEL_REQUEST_X11, SESSION_REQUEST_X11, RECORD_NOTE, false},
 };
 
 static const struct request_kind *kind_of(int subtype)
@@ -90,6 +91,25 @@ static bool read_env(struct request *rq)
 	return true;
 }
 
+static bool read_x11(struct request *rq)
+{
+	const char *protocol = ssh_message_channel_request_x11_auth_protocol(
+		rq->msg);
+	const char *cookie = ssh_message_channel_request_x11_auth_cookie(
+		rq->msg);
+
+	if (!protocol || !cookie || strlen(protocol) > 64 ||
+		strlen(cookie) > 512)
+		return false;
+	rq->x11_protocol = strdup(protocol);
+	rq->x11_cookie = strdup(cookie);
+	rq->x11_single = ssh_message_channel_request_x11_single_connection(
+		rq->msg);
+	rq->x11_screen = ssh_message_channel_request_x11_screen_number(rq->msg);
+	rq->text = strdup("x11 forwarding");
+	return rq->x11_protocol && rq->x11_cookie;
+}
+
 static bool read_request(struct request *rq)
 {
 	switch (rq->subtype) {
@@ -99,6 +119,7 @@ static bool read_request(struct request *rq)
 		return rq->text && strlen(rq->text) <= 256 && read_terminal(rq);
 	case SSH_CHANNEL_REQUEST_WINDOW_CHANGE: return read_terminal(rq);
 	case SSH_CHANNEL_REQUEST_ENV: return read_env(rq);
+	case SSH_CHANNEL_REQUEST_X11: return read_x11(rq) && rq->text;
 	case SSH_CHANNEL_REQUEST_SHELL: rq->text = strdup(""); break;
 	case SSH_CHANNEL_REQUEST_EXEC:
 		rq->text = copy_text(
@@ -119,6 +140,8 @@ static void request_free(struct request *rq)
 		ssh_message_free(rq->msg);
 	free(rq->text);
 	free(rq->reason);
+	free(rq->x11_protocol);
+	free(rq->x11_cookie);
 	free(rq);
 }
 
@@ -313,6 +336,12 @@ static void started(struct channel *ch, const struct request *rq)
 	channel_hash_init(ch);
 }
 
+static void grant(struct channel *ch, unsigned int what)
+{
+	ch->granted |= what;
+	ch->session->granted |= what;
+}
+
 static int forward(struct channel *ch, struct request *rq)
 {
 	switch (rq->subtype) {
@@ -337,9 +366,12 @@ static int forward(struct channel *ch, struct request *rq)
 	case SSH_CHANNEL_REQUEST_SUBSYSTEM:
 		return ssh_channel_request_subsystem(ch->target, rq->text);
 	case SUBTYPE_AGENT:
-		ch->session->agent_granted = true;
-		ch->agent = true;
+		grant(ch, BACK_AGENT);
 		return ssh_channel_request_auth_agent(ch->target);
+	case SSH_CHANNEL_REQUEST_X11:
+		grant(ch, BACK_X11);
+		return ssh_channel_request_x11(ch->target, rq->x11_single,
+			rq->x11_protocol, rq->x11_cookie, rq->x11_screen);
 	case SUBTYPE_SIGNAL:
 		return ssh_channel_request_send_signal(ch->target, rq->text);
 	default: return SSH_ERROR;
@@ -387,7 +419,8 @@ static bool out_of_order(const struct channel *ch, const struct request *rq)
 	 * environment come before it. */
 	if (ch->started)
 		return kind->starts || rq->subtype == SSH_CHANNEL_REQUEST_PTY ||
-		       rq->subtype == SSH_CHANNEL_REQUEST_ENV;
+		       rq->subtype == SSH_CHANNEL_REQUEST_ENV ||
+		       rq->subtype == SSH_CHANNEL_REQUEST_X11;
 	return (ch->pty && rq->subtype == SSH_CHANNEL_REQUEST_PTY) ||
 	       rq->subtype == SUBTYPE_SIGNAL;
 }

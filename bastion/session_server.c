@@ -103,6 +103,7 @@ enum sgb_err server_open(struct session *s)
 	if (ssh_bind_accept_fd(s->bind, s->client.ssh, SESSION_CLIENT_FD) !=
 		SSH_OK)
 		return SGB_ERR_CRYPTO;
+	leg_watch(s, &s->client);
 	ssh_set_blocking(s->client.ssh, 0);
 	ssh_set_auth_methods(s->client.ssh, SSH_AUTH_METHOD_PUBLICKEY);
 	s->client.state = LEG_HANDSHAKE;
@@ -112,6 +113,30 @@ enum sgb_err server_open(struct session *s)
 		ssh_event_add_session(s->event, s->client.ssh) != SSH_OK)
 		return SGB_ERR_CLOSED;
 	return SGB_OK;
+}
+
+/*
+ * libssh calls this at 0.6 when the peer's KEXINIT has come and at 1 when the
+ * new keys are in use, also later in a connection (0.10 to 0.12). An exchange
+ * that the peer begins and never ends would let it make us keep every byte.
+ */
+static void exchanging(void *arg, float status)
+{
+	struct leg *leg = arg;
+
+	if (status >= 1.0f)
+		leg->rekey_since = 0;
+	else if (leg->state >= LEG_AUTH && !leg->rekey_since)
+		leg->rekey_since = *leg->now;
+}
+
+void leg_watch(struct session *s, struct leg *leg)
+{
+	leg->now = &s->now;
+	leg->callbacks.userdata = leg;
+	leg->callbacks.connect_status_function = exchanging;
+	ssh_callbacks_init(&leg->callbacks);
+	ssh_set_callbacks(leg->ssh, &leg->callbacks);
 }
 
 static void put_json(struct buf *out, const char *name, const char *value)

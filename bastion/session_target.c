@@ -122,6 +122,7 @@ static enum sgb_err open_leg(struct session *s)
 		err = io_add(s->target_leg.fd);
 	if (err)
 		return err;
+	leg_watch(s, &s->target_leg);
 	ssh_set_blocking(s->target_leg.ssh, 0);
 	if (ssh_connect(s->target_leg.ssh) == SSH_ERROR ||
 		ssh_event_add_session(s->event, s->target_leg.ssh) != SSH_OK)

@@ -164,7 +164,7 @@ static void found(struct diff *diff, const char *login, uint16_t port,
  * neither. */
 static void compare_at(struct diff *diff, const char *login, uint16_t port)
 {
-	const unsigned int forwards = POLICY_FORWARD | POLICY_REMOTE_FORWARD;
+	const unsigned int forwards = POLICY_FORWARDS;
 	struct policy_decision before, after;
 
 	diff->request.login = *login ? login : NULL;

@@ -60,6 +60,7 @@ static bool take_for(struct question *question, char *word)
 		{"scp", POLICY_SCP},
 		{"rsync", POLICY_RSYNC},
 		{"forward", POLICY_FORWARD},
+		{"dynamic", POLICY_FORWARD | POLICY_DYNAMIC},
 		{"remote-forward", POLICY_REMOTE_FORWARD},
 		{"agent", POLICY_AGENT},
 		{"x11", POLICY_X11},

@@ -127,9 +127,7 @@ static void try_login(struct listing *list, const char *login)
 
 static bool forward_only(const struct policy_rule *rule)
 {
-	return rule->allow &&
-	       !(rule->allow &
-		       ~(unsigned int)(POLICY_FORWARD | POLICY_REMOTE_FORWARD));
+	return rule->allow && !(rule->allow & ~(unsigned int)POLICY_FORWARDS);
 }
 
 static void try_logins(struct listing *list, const struct policy_rule *rule)

@@ -124,6 +124,7 @@ void text_allow(
 		{POLICY_SCP, "scp"},
 		{POLICY_RSYNC, "rsync"},
 		{POLICY_FORWARD, "forward"},
+		{POLICY_DYNAMIC, "dynamic"},
 		{POLICY_REMOTE_FORWARD, "remote-forward"},
 		{POLICY_AGENT, "agent"},
 		{POLICY_X11, "x11"},

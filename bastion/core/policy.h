@@ -83,7 +83,12 @@ enum policy_action {
 	POLICY_REMOTE_FORWARD = 1 << 8,
 	POLICY_AGENT = 1 << 9,
 	POLICY_X11 = 1 << 10,
+	POLICY_DYNAMIC = 1 << 11, /* forwards to any number of places */
 };
+
+/* A rule for these alone needs no login. */
+#define POLICY_FORWARDS \
+	(POLICY_FORWARD | POLICY_REMOTE_FORWARD | POLICY_DYNAMIC)
 
 enum policy_record {
 	POLICY_RECORD_OUTPUT = 0, /* always */

@@ -237,6 +237,7 @@ bool policy_allows(const struct policy_decision *decision,
 		return bit && (!command || !strcmp(command, "sftp"));
 	case POLICY_SHELL:
 	case POLICY_FORWARD:
+	case POLICY_DYNAMIC:
 	case POLICY_REMOTE_FORWARD:
 	case POLICY_AGENT:
 	case POLICY_X11: return bit;

@@ -38,6 +38,7 @@ static const struct {
 	{"scp", POLICY_SCP},
 	{"rsync", POLICY_RSYNC},
 	{"forward", POLICY_FORWARD},
+	{"dynamic", POLICY_FORWARD | POLICY_DYNAMIC},
 	{"remote-forward", POLICY_REMOTE_FORWARD},
 	{"agent", POLICY_AGENT},
 	{"x11", POLICY_X11},
@@ -79,8 +80,8 @@ static void cond_allow(struct policy_parser *parser, void *subject)
 
 		if (!parse_choice(parser,
 			    "what to allow: shell, exec, sftp, sftp-read, "
-			    "sftp-write, scp, rsync, forward, remote-forward, "
-			    "agent or x11",
+			    "sftp-write, scp, rsync, forward, dynamic, "
+			    "remote-forward, agent or x11",
 			    words, &i))
 			return;
 		if (exec && parser->token.kind == TOKEN_STRING)

@@ -204,8 +204,7 @@ static bool needs_login(const struct policy_rule *rule)
 {
 	return rule->login_kind == LOGIN_LIST ||
 	       !(rule->allow & POLICY_FORWARD) ||
-	       (rule->allow &
-		       ~(unsigned int)(POLICY_FORWARD | POLICY_REMOTE_FORWARD));
+	       (rule->allow & ~(unsigned int)POLICY_FORWARDS);
 }
 
 static void ways_logins(

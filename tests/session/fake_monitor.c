@@ -339,6 +339,7 @@ static void got_command(struct fake *f, struct msg *in)
 	msg_init(&msg, MSG_SES_TEXT);
 	buf_put_u32(&msg.body, channel);
 	buf_put_u32(&msg.body, 3);
+	buf_put_u32(&msg.body, 0); /* no more */
 	buf_put_cstring(&msg.body, text);
 	answer(f, &msg);
 	free(command);

@@ -324,6 +324,107 @@ def case_globals(port, keyfile, user):
     print(channel.makefile().read().decode().strip())
 
 
+class Replies:
+    """Answers to requests, in the order in which they come."""
+
+    def __init__(self, numbers):
+        self.got = []
+        table = dict(paramiko.Transport._handler_table)
+        channels = dict(paramiko.Transport._channel_handler_table)
+        for number, text in numbers.items():
+            table[number] = lambda t, m, text=text: self.got.append(text)
+            channels[number] = lambda c, m, text=text: self.got.append(text)
+        paramiko.Transport._handler_table = table
+        paramiko.Transport._channel_handler_table = channels
+
+    def wait(self, count):
+        end = time.time() + 20
+        while len(self.got) < count and time.time() < end:
+            time.sleep(0.02)
+        time.sleep(0.3)  # one too many?
+        return self.got
+
+
+def case_answers(port, keyfile, user):
+    """Each kind of request, with an answer wanted."""
+    transport = login(port, keyfile, user)
+    channel = transport.open_session(timeout=5)
+    replies = Replies({99: "yes", 100: "no"})
+    requests = [
+        ("env", [("string", "SGB_A"), ("string", "b")]),
+        ("pty", [("string", "vt100"), ("int", 80), ("int", 24), ("int", 0),
+                 ("int", 0), ("string", "")]),
+        ("break", [("int", 500)]),
+        ("xon-xoff", [("boolean", True)]),
+        ("nonsense", []),
+        ("exec", [("string", "sleep 2")]),
+    ]
+    for name, parts in requests:
+        name = {"pty": "pty-req"}.get(name, name)
+        send(transport, ("byte", cMSG_CHANNEL_REQUEST),
+             ("int", channel.remote_chanid), ("string", name),
+             ("boolean", True), *parts)
+        # None of these wants one.
+        send(transport, ("byte", cMSG_CHANNEL_REQUEST),
+             ("int", channel.remote_chanid), ("string", "nonsense"),
+             ("boolean", False))
+    got = replies.wait(len(requests))
+    print(", ".join(f"{name} {reply}" for (name, _), reply
+                    in zip(requests, got)) + "+" * (len(got) - len(requests)))
+
+
+def case_global_answers(port, keyfile, user):
+    transport = login(port, keyfile, user)
+    replies = Replies({81: "yes", 82: "no"})
+    for name in ("streamlocal-forward@openssh.com",
+                 "hostkeys-prove-00@openssh.com", "nonsense",
+                 "keepalive@openssh.com"):
+        send(transport, ("byte", cMSG_GLOBAL_REQUEST), ("string", name),
+             ("boolean", True), ("string", "/tmp/x"))
+        send(transport, ("byte", cMSG_GLOBAL_REQUEST), ("string", name),
+             ("boolean", False), ("string", "/tmp/x"))
+    print(", ".join(replies.wait(4)))
+
+
+def case_ping(port, keyfile, user):
+    """ping@openssh.com was not announced; it is sent all the same."""
+    transport = login(port, keyfile, user)
+    for _ in range(1000):
+        send(transport, ("byte", b"\xc0"), ("string", "data"))
+    channel = transport.open_session(timeout=5)
+    channel.exec_command("echo fine")
+    print(channel.makefile().read().decode().strip())
+
+
+def kexinit(transport):
+    lists = [("string", "curve25519-sha256"), ("string", "ssh-ed25519")]
+    lists += [("string", "aes128-ctr")] * 2
+    lists += [("string", "hmac-sha2-256-etm@openssh.com")] * 2
+    lists += [("string", "none")] * 2 + [("string", "")] * 2
+    send(transport, ("byte", cMSG_KEXINIT), ("bytes", b"r" * 16), *lists,
+         ("boolean", False), ("int", 0))
+
+
+def case_rekey_slow(port, keyfile, user):
+    """KEXINIT, never finished, and IGNORE now and then, so as not to look
+    dead."""
+    transport = login(port, keyfile, user)
+    channel = transport.open_session(timeout=5)
+    channel.exec_command("cat >/dev/null")
+    table = dict(paramiko.Transport._handler_table)
+    table[20] = lambda self, message: None
+    paramiko.Transport._handler_table = table
+    end = time.time() + 30
+    try:
+        kexinit(transport)
+        while transport.is_active() and time.time() < end:
+            send(transport, ("byte", b"\x02"), ("string", b"ignored"))
+            time.sleep(0.2)
+    except (EOFError, OSError):
+        pass
+    print("cut" if not alive(transport, 1) else "alive")
+
+
 def main():
     port, keyfile, user, case = sys.argv[1:]
     globals()["case_" + case](int(port), keyfile, user)

@@ -94,6 +94,22 @@ def case_banner(transport, server):
     time.sleep(2)
 
 
+def case_rekey(transport, server):
+    """KEXINIT, never finished, and IGNORE now and then."""
+    table = dict(paramiko.Transport._handler_table)
+    table[20] = lambda self, message: None
+    paramiko.Transport._handler_table = table
+    lists = [("string", "curve25519-sha256"), ("string", "ssh-ed25519")]
+    lists += [("string", "aes128-ctr")] * 2
+    lists += [("string", "hmac-sha2-256-etm@openssh.com")] * 2
+    lists += [("string", "none")] * 2 + [("string", "")] * 2
+    send(transport, ("byte", b"\x14"), ("bytes", b"r" * 16), *lists,
+         ("boolean", False), ("int", 0))
+    while transport.is_active():
+        send(transport, ("byte", b"\x02"), ("string", b"ignored"))
+        time.sleep(0.2)
+
+
 def case_twice(transport, server):
     """Exit twice, close twice, data after the close."""
     channel = server.channel

@@ -154,6 +154,8 @@ start_sshd() {
 		AuthorizedKeysFile none
 		TrustedUserCAKeys $work/ca.pub
 		AcceptEnv LC_* SGB_*
+		X11Forwarding yes
+		AllowStreamLocalForwarding yes
 		SetEnv PATH=$work/bin:/usr/bin:/bin
 		MaxSessions 64
 		RekeyLimit 3M

@@ -53,7 +53,7 @@ target() { # case
 	pid=$!
 	until [ -s "$work/port" ] 2>/dev/null; do read -rt 0.05 <> <(:); done
 	port=$(cat "$work/port")
-	conf timeout=2
+	conf timeout=2 keepalive=1
 	sed -i "s/^target-port=.*/target-port=$port/" "$work/conf"
 	gw robot+web1@127.0.0.1 x >"$work/out"
 	status=$?

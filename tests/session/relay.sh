@@ -654,13 +654,16 @@ test_remote_forward() {
 
 # shellcheck source=tests/session/peers.sh
 . tests/session/peers.sh
+# shellcheck source=tests/session/channels.sh
+. tests/session/channels.sh
 
 login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
 	sftp_watch sftp_rights disguise many_files prefetch \
 	vanish multi jump local auth hostkey gate recorder forward direct \
-	agent agent_leaves remote_forward hostile target putty dropbear tools
+	agent agent_leaves remote_forward x11 unsupported rekey_deadline \
+	huge hostile target putty dropbear tools
 for name; do
 	"test_$name"
 done
