@@ -86,10 +86,10 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
-	bastion/monitor_spawn.o bastion/monitor_key.o bastion/authkeys_command.o \
+	bastion/monitor_spawn.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o \
 	bastion/cert.o $(KEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
-	_io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _pump.o _record.o _request.o _sandbox.o \
+	_cradle.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _pump.o _record.o _request.o _sandbox.o \
 	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o _touch.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o bastion/sgbridge_lock.o \

@@ -59,12 +59,6 @@ void monitor_report_penalty(struct monitor *m, enum monitor_penalty kind)
 	msg_done(&msg);
 }
 
-static void kill_session(struct monitor *m)
-{
-	m->session_killed = true;
-	(void)kill(m->session_pid, SIGKILL);
-}
-
 static void say_end(struct monitor *m, const char *text)
 {
 	struct msg msg;
@@ -72,7 +66,7 @@ static void say_end(struct monitor *m, const char *text)
 	msg_init(&msg, MSG_SES_END);
 	buf_put_cstring(&msg.body, text);
 	if (msg_send(m->session, &msg))
-		kill_session(m);
+		monitor_session_kill(m);
 	msg_done(&msg);
 }
 
@@ -252,7 +246,7 @@ static enum sgb_err on_session(struct monitor *m)
 static void on_deadline(struct monitor *m)
 {
 	if (m->ending) {
-		kill_session(m);
+		monitor_session_kill(m);
 		m->deadline_ms = 0;
 	} else if (m->phase < MONITOR_PHASE_WAITING) {
 		monitor_report_penalty(m, MONITOR_PENALTY_GRACE);
@@ -360,23 +354,6 @@ static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
 	return err;
 }
 
-/* A session that closed its socket to us has no more to do; one that stays
- * around is helped. */
-static int wait_session(struct monitor *m)
-{
-	struct pollfd fd = {.events = POLLIN};
-	int status = 0;
-
-	fd.fd = (int)syscall(SYS_pidfd_open, m->session_pid, 0);
-	if (fd.fd < 0 || poll(&fd, 1, END_PATIENCE) != 1)
-		kill_session(m);
-	if (fd.fd >= 0)
-		close(fd.fd);
-	while (waitpid(m->session_pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return status;
-}
-
 /* How did it go? */
 static void bury_session(struct monitor *m)
 {
@@ -384,12 +361,12 @@ static void bury_session(struct monitor *m)
 	int status;
 
 	if (m->session >= 0) {
-		kill_session(m);
+		monitor_session_kill(m);
 		close(m->session);
 		m->session = -1;
 	}
 	monitor_agent_close(m);
-	status = wait_session(m);
+	status = monitor_session_wait(m);
 	if (!WIFSIGNALED(status) || m->session_killed)
 		return;
 	event.reason = strsignal(WTERMSIG(status));
@@ -477,4 +454,6 @@ void monitor_done(struct monitor *m)
 		close(m->policy_fd);
 	if (m->client >= 0)
 		close(m->client);
+	if (m->cradle >= 0)
+		close(m->cradle);
 }

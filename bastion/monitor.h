@@ -68,8 +68,11 @@ struct monitor {
 	enum session_mode mode;
 	enum monitor_phase phase;
 	int session;
-	pid_t session_pid;
+	pid_t session_pid;   /* a child of ours, or 0: a cradle's */
+	int session_pidfd;   /* either way */
+	int session_watch;   /* to its cradle, or -1 */
 	bool session_killed; /* by us: no crash of its own */
+	int cradle;	     /* where sessions are forked, or -1 */
 	char *client_banner;
 	struct monitor_children children;
 	struct monitor_forwards forwards;
@@ -333,6 +336,21 @@ enum sgb_err monitor_agent_prepare(struct monitor *m, const char *source,
 	int *ret_session_end) SGB_MUST_CHECK;
 /* Serves what is there; false when the agent connection is over. */
 bool monitor_agent_poll(struct monitor *m);
+
+/* monitor_cradle.c: sessions forked from one started program */
+/* In the nursery, before it forks: is there one? Else another is started;
+ * where that fails, sessions are started one by one. */
+void monitor_cradle_keep(struct monitor *m);
+/* Starts the program of sessions in a forked child, with fds as its
+ * descriptors from 3 on; never returns. */
+void monitor_exec_session(
+	const struct monitor *m, char *const argv[], const int fds[2]);
+/* A session with link and m->client. SGB_ERR_NOTFOUND: there is no cradle, and
+ * nothing was given to one. */
+enum sgb_err monitor_cradle_session(struct monitor *m, int link) SGB_MUST_CHECK;
+void monitor_session_kill(struct monitor *m);
+/* Waits for it to end, helps a little, and returns as waitpid(2) does. */
+int monitor_session_wait(struct monitor *m);
 
 /* monitor_spawn.c */
 enum sgb_err monitor_spawn_session(struct monitor *m) SGB_MUST_CHECK;

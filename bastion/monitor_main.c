@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 
 #include "core/log.h"
 #include "core/priv.h"
@@ -59,10 +60,17 @@ static enum sgb_err take_nurse(struct monitor *m)
 static enum sgb_err warm_up(void)
 {
 	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-	unsigned char digest[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	unsigned char digest[EVP_MAX_MD_SIZE], sig[64];
+	size_t len = sizeof(sig);
 	int done;
 
-	done = key && EVP_Digest("", 0, digest, NULL, EVP_sha256(), NULL) == 1;
+	done = key && ctx &&
+	       EVP_Digest("", 0, digest, NULL, EVP_sha256(), NULL) == 1 &&
+	       EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) == 1 &&
+	       EVP_DigestSign(ctx, sig, &len, digest, 32) == 1 &&
+	       RAND_bytes(digest, 1) == 1 && RAND_priv_bytes(digest, 1) == 1;
+	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(key);
 	return done ? SGB_OK : SGB_ERR_CRYPTO;
 }
@@ -123,8 +131,10 @@ static int nurse(struct monitor *m)
 		msg_init(&msg, MSG_NONE);
 		err = msg_recv(NURSERY_FD, &msg);
 		if (!err && msg.type == MSG_MON_START) {
-			pid_t pid = fork();
+			pid_t pid;
 
+			monitor_cradle_keep(m);
+			pid = fork();
 			if (pid == 0)
 				return be_monitor(m, &msg);
 			if (pid < 0)
@@ -160,6 +170,9 @@ int main(int argc, char **argv)
 		.policy_fd = -1,
 		.client = -1,
 		.session = -1,
+		.session_pidfd = -1,
+		.session_watch = -1,
+		.cradle = -1,
 		.recorder = -1,
 		.agent = -1};
 	enum sgb_err err;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -23,23 +24,28 @@
 
 /* In the forked child. dup2 clears close-on-exec; nothing else is inherited,
  * whatever a PAM module may have left open. */
-static void exec_session(const char *path, int link, int client)
+void monitor_exec_session(
+	const struct monitor *m, char *const argv[], const int fds[2])
 {
-	char *const argv[] = {"sgbridge-session", NULL};
 	char *const envp[] = {NULL};
-	int quiet;
+	char path[PATH_MAX];
+	int quiet, link, client = -1;
 
+	snprintf(path, sizeof(path), "%s/sgbridge-session",
+		m->conf->program_directory);
 	/* Our log is not for it to write to, but for debugging (-e). */
 	quiet = log_is_stderr() ? -1 : open("/dev/null", O_RDWR);
 	if (quiet >= 0 && (dup2(quiet, 0) < 0 || dup2(quiet, 1) < 0 ||
 				  dup2(quiet, 2) < 0))
 		_exit(126);
 	/* Out of the way first: either may be 3 or 4 itself. */
-	link = fcntl(link, F_DUPFD, 16);
-	client = fcntl(client, F_DUPFD, 16);
-	if (link < 0 || client < 0 || dup2(link, SESSION_LINK) < 0 ||
-		dup2(client, SESSION_CLIENT) < 0 ||
-		close_range(SESSION_CLIENT + 1, ~0u, 0))
+	link = fcntl(fds[0], F_DUPFD, 16);
+	if (fds[1] >= 0)
+		client = fcntl(fds[1], F_DUPFD, 16);
+	if (link < 0 || dup2(link, SESSION_LINK) < 0 ||
+		(fds[1] >= 0 && dup2(client, SESSION_CLIENT) < 0) ||
+		close_range(fds[1] >= 0 ? SESSION_CLIENT + 1 : SESSION_CLIENT,
+			~0u, 0))
 		_exit(126);
 	execve(path, argv, envp);
 	_exit(127);
@@ -101,28 +107,39 @@ static enum sgb_err send_start(struct monitor *m)
 	return err;
 }
 
+static enum sgb_err exec_one(struct monitor *m, int link)
+{
+	char *const argv[] = {"sgbridge-session", NULL};
+	const int fds[2] = {link, m->client};
+
+	m->session_pid = fork();
+	if (m->session_pid == 0)
+		monitor_exec_session(m, argv, fds);
+	if (m->session_pid < 0)
+		return SGB_ERR_SYSTEM;
+	m->session_pidfd = (int)syscall(SYS_pidfd_open, m->session_pid, 0);
+	return SGB_OK;
+}
+
 enum sgb_err monitor_spawn_session(struct monitor *m)
 {
 	struct timeval patience = {.tv_sec = 5};
-	char path[PATH_MAX];
 	enum sgb_err err;
 	int pair[2];
 
-	snprintf(path, sizeof(path), "%s/sgbridge-session",
-		m->conf->program_directory);
 	err = msg_pair(pair);
 	if (err)
 		return err;
-	m->session_pid = fork();
-	if (m->session_pid == 0)
-		exec_session(path, pair[1], m->client);
+	err = monitor_cradle_session(m, pair[1]);
+	if (err == SGB_ERR_NOTFOUND)
+		err = exec_one(m, pair[1]);
 	close(pair[1]);
 	m->session = pair[0];
 	/* A session that stops reading must not stop us. */
 	(void)setsockopt(m->session, SOL_SOCKET, SO_SNDTIMEO, &patience,
 		sizeof(patience));
-	if (m->session_pid < 0)
-		return SGB_ERR_SYSTEM;
+	if (err)
+		return err;
 	close(m->client);
 	m->client = -1;
 	m->phase = MONITOR_PHASE_AUTH;
@@ -135,6 +152,13 @@ static enum sgb_err become_inner(struct monitor *m, const char *id, int control,
 {
 	close(m->control);
 	close(m->session);
+	/* By which the cradle knows that the outer monitor lives. */
+	if (m->session_watch >= 0)
+		close(m->session_watch);
+	if (m->session_pidfd >= 0)
+		close(m->session_pidfd);
+	m->session_watch = m->session_pidfd = -1;
+	m->session_pid = 0;
 	if (m->recorder >= 0)
 		close(m->recorder);
 	monitor_agent_close(m);

@@ -7,6 +7,7 @@
 #include "monitor.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -355,6 +356,9 @@ static enum sgb_err open_target(struct monitor *m)
 		err = hand_over(m, &hand);
 	monitor_report_state(m);
 	handover_done(&hand);
+	/* From here on it mostly waits, and there may be thousands: what the
+	 * login took goes back. */
+	malloc_trim(0);
 	return err;
 }
 

@@ -19,6 +19,7 @@
 #include "core/log.h"
 #include "core/priv.h"
 #include "session_channel.h"
+#include "session_cradle.h"
 #include "session_io.h"
 
 #define IDLE_TICK_MS	 3000
@@ -184,6 +185,23 @@ static void wind_watchdog(void)
 	setitimer(ITIMER_PROF, &timer, NULL);
 }
 
+/* A session that waits for its user gives back what the handshakes and the
+ * last burst took: there may be thousands. */
+static void rest(struct session *s)
+{
+	uint64_t received = io_received(s->client.fd) +
+			    io_received(s->target_leg.fd);
+
+	if (received != s->rested_at) {
+		s->rested_at = received;
+		s->rested = false;
+	} else if (!s->rested && s->target_leg.state == LEG_READY) {
+		s->rested = true;
+		io_rest();
+		malloc_trim(0);
+	}
+}
+
 static void tick(struct session *s)
 {
 	uint64_t idle = (uint64_t)s->target.idle * 1000;
@@ -195,6 +213,7 @@ static void tick(struct session *s)
 	check_leg(s, &s->client);
 	check_leg(s, &s->target_leg);
 	check_memory(s);
+	rest(s);
 	if (idle && s->target_leg.state == LEG_READY &&
 		s->now - s->user_active >= idle)
 		session_end(s, "no input for too long");
@@ -428,15 +447,19 @@ static void serve(struct session *s)
 	flush(s);
 }
 
-static enum sgb_err prepare_process(struct session *s)
+/* What needs no connection: once a process, or once a cradle. */
+static enum sgb_err prepare_program(void)
 {
 	enum sgb_err err = priv_harden();
+
+	return err ? err : session_warm_up();
+}
+
+static enum sgb_err prepare_process(struct session *s)
+{
+	enum sgb_err err = session_start_receive(s);
 	int flags;
 
-	if (!err)
-		err = session_warm_up();
-	if (!err)
-		err = session_start_receive(s);
 	flags = fcntl(SESSION_MONITOR_FD, F_GETFL);
 	if (!err && (flags < 0 || fcntl(SESSION_MONITOR_FD, F_SETFL,
 					  flags | O_NONBLOCK)))
@@ -444,18 +467,25 @@ static enum sgb_err prepare_process(struct session *s)
 	return err;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct session s;
 	enum sgb_err err;
 
 	log_init("sgbridge-session", true);
+	err = prepare_program();
+	if (!err && argc == 3 && !strcmp(argv[1], "-c")) {
+		if (!session_cradle((unsigned int)strtoul(argv[2], NULL, 10)))
+			return EX_OK;
+		err = session_forked();
+	}
 	TAILQ_INIT(&s.channels);
 	TAILQ_INIT(&s.to_monitor);
 	TAILQ_INIT(&s.forwards);
 	record_init(&s.record);
 	s.client.fd = s.target_leg.fd = s.target.agent = -1;
-	err = prepare_process(&s);
+	if (!err)
+		err = prepare_process(&s);
 	if (err)
 		log_fatal(EX_OSERR, "start: %s", sgb_err_text(err));
 	err = sandbox_enter(&s.start);

@@ -133,6 +133,8 @@ struct session {
 	unsigned int requests_left; /* this second's allowance */
 	uint64_t requests_since;
 	uint64_t next_tick;
+	uint64_t rested_at; /* bytes received, when last looked */
+	bool rested;	    /* free memory was given back since */
 	char *end_text;
 	bool ending; /* nothing new; tell, flush, leave */
 	uint64_t end_deadline;
@@ -162,6 +164,8 @@ void link_gate(struct session *s, uint32_t channel,
  * still be opened. */
 enum sgb_err session_start_receive(struct session *s) SGB_MUST_CHECK;
 enum sgb_err session_warm_up(void) SGB_MUST_CHECK;
+/* After a fork from the cradle: random numbers of its own. */
+enum sgb_err session_forked(void) SGB_MUST_CHECK;
 
 /* session_sandbox.c */
 enum sgb_err sandbox_enter(const struct session_start *start) SGB_MUST_CHECK;

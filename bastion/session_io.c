@@ -64,14 +64,9 @@ enum sgb_err io_add(int fd)
 		return SGB_ERR_LIMIT;
 	memset(io, 0, sizeof(*io));
 	io->fd = -1;
-	io->in = malloc(IO_IN_MAX);
-	if (!io->in)
-		return SGB_ERR_NOMEM;
 	io->real = fcntl(fd, F_DUPFD_CLOEXEC, 5);
-	if (io->real < 0) {
-		free(io->in);
+	if (io->real < 0)
 		return SGB_ERR_SYSTEM;
-	}
 	/* Nagle and delayed acknowledgements cost a handshake 40 ms a step;
 	 * on a socket pair this fails, and there it does not matter. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -149,6 +144,12 @@ static void fill(struct io *io)
 
 	if (io->in_len || io->ended)
 		return;
+	if (!io->in)
+		io->in = malloc(IO_IN_MAX);
+	if (!io->in) {
+		io->ended = true;
+		return;
+	}
 	io->in_head = 0;
 	do {
 		got = recvfrom(
@@ -162,6 +163,25 @@ static void fill(struct io *io)
 	}
 	io->in_len = (size_t)got;
 	io->received += (uint64_t)got;
+}
+
+void io_rest(void)
+{
+	size_t i;
+
+	for (i = 0; i < IO_LEGS; i++) {
+		if (ios[i].fd < 0)
+			continue;
+		if (!ios[i].in_len) {
+			free(ios[i].in);
+			ios[i].in = NULL;
+		}
+		if (!ios[i].out_len) {
+			free(ios[i].out);
+			ios[i].out = NULL;
+			ios[i].out_cap = ios[i].out_head = 0;
+		}
+	}
 }
 
 int io_descriptor(int fd)

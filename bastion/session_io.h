@@ -40,6 +40,8 @@ bool io_readable(int fd);
 size_t io_unsent(int fd);
 /* Bytes received on fd since io_add. */
 uint64_t io_received(int fd);
+/* Gives back buffers that hold nothing. */
+void io_rest(void);
 /* No more bytes will come (end of file or error). */
 bool io_ended(int fd);
 

@@ -6,11 +6,13 @@
 #include "session.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <locale.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,6 +121,64 @@ pid_t session_pid(void)
 	return own_pid;
 }
 
+/* OpenSSL makes its tables of algorithms at the first use of one of a kind:
+ * here, so that what a cradle forks shares them. */
+static enum sgb_err rehearse(void)
+{
+	static const char *const kinds[] = {"X25519", "ED25519"};
+	unsigned char out[64], sig[128];
+	size_t len = sizeof(out), sig_len = sizeof(sig), i;
+	EVP_PKEY *keys[2] = {NULL, NULL};
+	EVP_MD_CTX *digest = EVP_MD_CTX_new();
+	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+	EVP_PKEY_CTX *derive = NULL;
+	bool done = digest && cipher;
+
+	for (i = 0; i < 2; i++)
+		keys[i] = EVP_PKEY_Q_keygen(NULL, NULL, kinds[i]);
+	done = done && keys[0] && keys[1];
+	derive = done ? EVP_PKEY_CTX_new(keys[0], NULL) : NULL;
+	done = derive && EVP_PKEY_derive_init(derive) == 1 &&
+	       EVP_PKEY_derive_set_peer(derive, keys[0]) == 1 &&
+	       EVP_PKEY_derive(derive, out, &len) == 1 &&
+	       EVP_DigestSignInit(digest, NULL, NULL, NULL, keys[1]) == 1 &&
+	       EVP_DigestSign(digest, sig, &sig_len, out, len) == 1 &&
+	       EVP_MD_CTX_reset(digest) == 1 &&
+	       EVP_DigestVerifyInit(digest, NULL, NULL, NULL, keys[1]) == 1 &&
+	       EVP_DigestVerify(digest, sig, sig_len, out, len) == 1 &&
+	       EVP_EncryptInit_ex(cipher, EVP_aes_128_gcm(), NULL, out, out);
+	EVP_PKEY_CTX_free(derive);
+	EVP_CIPHER_CTX_free(cipher);
+	EVP_MD_CTX_free(digest);
+	EVP_PKEY_free(keys[0]);
+	EVP_PKEY_free(keys[1]);
+	return done ? SGB_OK : SGB_ERR_CRYPTO;
+}
+
+static enum sgb_err draw_random(void)
+{
+	unsigned char byte;
+
+	/* One byte of each generator seeds it. */
+	if (RAND_bytes(&byte, 1) != 1 || RAND_priv_bytes(&byte, 1) != 1)
+		return SGB_ERR_CRYPTO;
+	return SGB_OK;
+}
+
+/* OpenSSL sees by the number that it was forked, and seeds anew; what is
+ * mixed in besides would do so, too. */
+enum sgb_err session_forked(void)
+{
+	unsigned char seed[32];
+
+	own_pid = 0;
+	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return SGB_ERR_SYSTEM;
+	RAND_seed(seed, sizeof(seed));
+	OPENSSL_cleanse(seed, sizeof(seed));
+	return draw_random();
+}
+
 /*
  * What libraries would otherwise do at their first use, when they can no
  * longer open anything: openssl.cnf and providers, the random generator,
@@ -127,8 +187,8 @@ pid_t session_pid(void)
  */
 enum sgb_err session_warm_up(void)
 {
-	unsigned char byte;
 	ssh_session ssh;
+	enum sgb_err err;
 
 	if (touch_init())
 		return SGB_ERR_UNSUPPORTED;
@@ -145,12 +205,10 @@ enum sgb_err session_warm_up(void)
 		    NULL) ||
 		ssh_init() != SSH_OK)
 		return SGB_ERR_CRYPTO;
-	/* One byte of each generator seeds it. */
-	if (RAND_bytes(&byte, 1) != 1 || RAND_priv_bytes(&byte, 1) != 1)
-		return SGB_ERR_CRYPTO;
 	ssh = ssh_new();
 	if (!ssh)
 		return SGB_ERR_NOMEM;
 	ssh_free(ssh);
-	return SGB_OK;
+	err = draw_random();
+	return err ? err : rehearse();
 }

@@ -15,25 +15,24 @@
 #include <unistd.h>
 
 struct msg_row {
-	unsigned int type;
 	unsigned int fds;
 	const char *name;
 };
 
-static const struct msg_row rows[] = {
-#define X(name, number, fds, body) {number, fds, #name},
-#include "core/msg.def"
-#undef X
-};
-
+/* A switch, so that a number that is given twice does not compile. */
 static const struct msg_row *msg_find(unsigned int type)
 {
-	size_t i;
-
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (rows[i].type == type)
-			return &rows[i];
-	return NULL;
+	switch (type) {
+#define X(name, number, fds, body) \
+	case number: { \
+		static const struct msg_row row = {fds, #name}; \
+\
+		return &row; \
+	}
+#include "core/msg.def"
+#undef X
+	default: return NULL;
+	}
 }
 
 const char *msg_name(unsigned int type)

@@ -8,7 +8,9 @@ BUILD=${1:-build}
 BUILD=$(cd "$BUILD" && pwd)
 # shellcheck source=tests/e2e/lab.sh
 . "$here/lab.sh"
-export LAB_CONF_EXTRA='login-grace 3s' LAB_POLICY_EXTRA='
+# The hostile program is no cradle of sessions: each is started by itself.
+export LAB_CONF_EXTRA='login-grace 3s
+sessions-per-start 1' LAB_POLICY_EXTRA='
 security-group SG_Dead {
 	instance dead1 10.0.2.1 { port 2; login ops; host-key SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA }
 	accept tcp 2 from SG_Bridge priority 1
