@@ -137,6 +137,54 @@ test_dropbear() {
 	is "dbclient: same bytes" "$(sum <"$work/out")" "$(sum <"$work/big")"
 }
 
+# Dropbear as the instance. It knows no certificates, so the agent's plain key
+# is in a home of its own, in its own view of the password file.
+test_dropbear_target() {
+	local port dir=$work/dropbear want got
+
+	command -v dropbear >/dev/null || return 0
+	mkdir -p "$dir/home/.ssh"
+	chmod 755 "$dir" "$dir/home" "$dir/home/.ssh"
+	install -m 600 "$work/user.pub" "$dir/home/.ssh/authorized_keys"
+	printf '%s:x:%s:%s::%s:/bin/bash\n' "$login" "$(id -u)" "$(id -g)" \
+		"$dir/home" >"$dir/passwd"
+	dropbearkey -t ed25519 -f "$dir/key" >"$dir/key.out" 2>&1
+	grep '^ssh-' "$dir/key.out" >"$dir/key.pub"
+	port=$(free_port)
+	unshare -m --propagation private sh -ec "
+		mount --bind '$dir/passwd' /etc/passwd
+		exec dropbear -F -E -p 127.0.0.1:$port -r '$dir/key' \
+			-P '$dir/pid'" >"$dir/log" 2>&1 &
+	pids+=($!)
+	wait_port "$port" || return
+	conf "pin=$(fp "$dir/key.pub")"
+	sed -i "s/^target-port=.*/target-port=$port/" "$work/conf"
+	gw $through 'echo out; echo err >&2; exit 7' >"$work/out"
+	is "dropbear as target: status" $? 7
+	is "dropbear as target: output" "$(cat "$work/out")" out
+	like "dropbear as target: errors" "$(cat "$work/stderr")" err
+	head -c 3000000 /dev/urandom >"$work/big"
+	want=$(sum <"$work/big")
+	gwi -o RekeyLimit=1M $through cat <"$work/big" >"$work/out"
+	is "dropbear as target: both ways, with rekeys" \
+		"$(sum <"$work/out")" "$want"
+	is "dropbear as target: half-close" \
+		"$(printf 'b\na\n' | gwi $through sort | tr -d '\n')" ab
+	gw $through 'kill -TERM $$'
+	is "dropbear as target: exit signal" $? 255
+	printf 'put %s up\nget up %s\n' "$work/big" "$work/down" |
+		timeout 60 sftp -q -b - -F "$work/ssh_config" \
+			robot+web1@127.0.0.1 >/dev/null 2>"$work/stderr"
+	is "dropbear as target: sftp" "$(sum <"$work/down")" "$want"
+	got=$(timeout 60 scp -q -O -F "$work/ssh_config" "$work/big" \
+		"$through:scp" 2>"$work/stderr" && sum <"$dir/home/scp")
+	is "dropbear as target: scp" "$got" "$want"
+	# shellcheck disable=SC2016 # for the target's shell
+	is "dropbear as target: a terminal" "$(timeout 60 ssh -tt \
+		-F "$work/ssh_config" $through 'tty >/dev/null && echo yes' \
+		2>/dev/null </dev/null | tr -d '\r')" yes
+}
+
 test_tools() {
 	local rsh="ssh -F $work/ssh_config"
 
