@@ -60,7 +60,7 @@ all:
 # ---------------------------------------------------------------- core
 # What two or more parts need. Archives hold only what a program refers to,
 # so a program that sends no audit record does not link libaudit.
-CORE_OBJS := err.o buf.o addr.o msg.o record.o diag.o event.o file.o secret.o log.o priv.o conf.o sshkey.o kaudit.o userlock.o plain.o
+CORE_OBJS := err.o buf.o addr.o msg.o record.o diag.o event.o file.o secret.o log.o priv.o conf.o sshkey.o kaudit.o userlock.o plain.o termsafe.o
 POLICY_OBJS := policy.o policy_sealed.o policy_names.o policy_lex.o policy_source.o \
 	policy_zone.o policy_hours.o policy_parse.o policy_value.o \
 	policy_parse_names.o policy_parse_group.o policy_parse_rule.o \
@@ -83,16 +83,16 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_auth.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_forward.o \
-	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o \
+	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o bastion/monitor_watch.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o \
 	bastion/cert.o $(KEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
 	_cradle.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _pump.o _record.o _request.o _sandbox.o \
-	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o _touch.o)
+	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o _touch.o _view.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
-	bastion/sgbridge_text.o bastion/sgbridge_control.o bastion/sgbridge_lock.o \
+	bastion/sgbridge_text.o bastion/sgbridge_control.o bastion/sgbridge_lock.o bastion/sgbridge_watch.o \
 	bastion/sgbridge_explain.o bastion/sgbridge_check.o \
 	bastion/sgbridge_lint.o bastion/sgbridge_shadow.o \
 	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
@@ -122,7 +122,7 @@ SGR_OBJS := $(addprefix audit/,suite.o container.o ratchet.o header.o \
 	squeeze.o journal_form.o scan.o scan_length.o source.o recover.o)
 RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 	recorder_setup.o recorder_peer.o recorder_heads.o recorder_recover.o \
-	recorder_index.o recorder_stray.o recording.o syncer.o)
+	recorder_index.o recorder_stray.o recording.o viewers.o recorder_event.o syncer.o)
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	disclosure.o sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
 	select.o utf8.o check_journal.o heads.o cmd_keys.o cmd_ls.o cmd_verify.o \
@@ -183,7 +183,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core userlock bastion keys diag policy policy_naive policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
+UNIT := core userlock termsafe bastion keys diag policy policy_naive policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o

@@ -126,23 +126,6 @@ static void answer_text(struct recorder *recorder, struct peer *peer,
 	answer(recorder, peer, &msg);
 }
 
-void recorder_event(struct recorder *recorder, const struct event *event)
-{
-	struct buf json;
-	enum sgb_err err;
-	uint64_t seq;
-
-	buf_init(&json, EVENT_MAX_BYTES + 1);
-	err = event_json(event, &json);
-	if (!err)
-		err = journal_add(recorder->trail, (const char *)json.data,
-			json.len, &seq);
-	if (err)
-		log_put(LOG_ERR, "event %s is not in the trail: %s",
-			event_slug(event->kind), sgb_err_text(err));
-	buf_done(&json);
-}
-
 static void stream_closed(struct recorder *recorder, struct peer *peer)
 {
 	int stream = recording_stream(peer->rec);
@@ -390,6 +373,42 @@ static enum sgb_err on_status(
 	return SGB_OK;
 }
 
+static struct recording *find_open(const struct recorder *recorder, char *id)
+{
+	const struct peer *peer;
+
+	TAILQ_FOREACH (peer, &recorder->peers, link)
+		if (peer->rec && !strcmp(recording_id(peer->rec), id))
+			return peer->rec;
+	return NULL;
+}
+
+/* Who may look is the monitor's to know, and to tell the trail first. */
+static enum sgb_err on_watch(
+	struct recorder *recorder, struct peer *peer, struct msg *msg)
+{
+	char *id = reader_cstring(&msg->reader, SGR_ID_TEXT);
+	enum sgb_err err = reader_end(&msg->reader);
+	struct recording *rec = err ? NULL : find_open(recorder, id);
+	struct msg reply;
+	int fd = -1;
+
+	free(id);
+	if (err)
+		return err;
+	msg_init(&reply, MSG_REC_WATCHING);
+	if (rec && !recording_watch(rec, &fd) && !msg_put_fd(&reply, fd))
+		answer(recorder, peer, &reply);
+	else
+		answer_text(recorder, peer, MSG_REC_REFUSED,
+			rec ? "too many are watching it"
+			    : "no such recording is open");
+	msg_done(&reply);
+	if (fd >= 0)
+		close(fd);
+	return SGB_OK;
+}
+
 static const struct {
 	enum msg_type type;
 	enum sgb_err (*handle)(struct recorder *, struct peer *, struct msg *);
@@ -398,6 +417,7 @@ static const struct {
 	{MSG_REC_EVENT, on_event},
 	{MSG_REC_CLOSE, on_close},
 	{MSG_REC_STATUS, on_status},
+	{MSG_REC_WATCH, on_watch},
 };
 
 static enum sgb_err dispatch(

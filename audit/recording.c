@@ -21,6 +21,7 @@
 #include "core/secret.h"
 
 #include "syncer.h"
+#include "viewers.h"
 
 #define END_ROOM       4096 /* CLOSE and its note, always allocated */
 #define GROW_SMALL     (64 * 1024)
@@ -41,8 +42,9 @@ struct recording {
 	bool no_fallocate;
 	uint64_t messages; /* taken */
 	uint64_t acked;
-	uint64_t head_us; /* when its head was sent last */
-	bool deaf;	  /* the session does not take acknowledgements */
+	uint64_t head_us;	 /* when its head was sent last */
+	struct viewers *viewers; /* live, or NULL */
+	bool deaf; /* the session does not take acknowledgements */
 	bool failed;
 	char why[200];
 };
@@ -194,23 +196,8 @@ static void send_ack(struct recording *rec)
 	/* A full socket: the loop tries again when it has room. */
 }
 
-static bool valid_message(const uint8_t *data, size_t len)
-{
-	struct reader rd;
-	size_t item_len;
-
-	reader_init(&rd, data, len);
-	do {
-		(void)reader_u32(&rd);
-		if (!record_slug(reader_u8(&rd)))
-			return false;
-		(void)reader_string(&rd, &item_len);
-	} while (!rd.err && rd.left);
-	return !reader_end(&rd);
-}
-
-static void take_message(struct recorder *recorder, const uint8_t *data,
-	size_t len, uint64_t mono_us)
+static void take_message(struct recorder *recorder, struct recording *rec,
+	const uint8_t *data, size_t len, uint64_t mono_us)
 {
 	struct reader rd;
 
@@ -223,6 +210,8 @@ static void take_message(struct recorder *recorder, const uint8_t *data,
 
 		writer_add(&recorder->scratch, channel, (enum record_kind)kind,
 			mono_us, item, item_len);
+		viewers_note(rec->viewers, channel, (enum record_kind)kind,
+			item, item_len);
 	}
 }
 
@@ -242,11 +231,11 @@ static enum sgb_err receive(
 	if (got <= 0)
 		return SGB_ERR_CLOSED;
 	if ((size_t)got > RECORD_MESSAGE_MAX ||
-		!valid_message(data, (size_t)got)) {
+		!record_message_valid(data, (size_t)got)) {
 		set_why(rec, "the session sent a malformed item", false);
 		err = SGB_ERR_FORMAT;
 	} else {
-		take_message(recorder, data, (size_t)got, mono_us);
+		take_message(recorder, rec, data, (size_t)got, mono_us);
 		rec->messages++;
 	}
 	/* Perhaps a password; it need not lie here until the next one. */
@@ -275,6 +264,7 @@ enum sgb_err recording_pump(struct recorder *recorder, struct recording *rec)
 	wrote = write_round(recorder, rec, mono_us);
 	if (wrote)
 		return wrote;
+	viewers_send(rec->viewers);
 	if (err != SGB_ERR_FORMAT)
 		send_ack(rec);
 	if (err && err != SGB_ERR_AGAIN)
@@ -550,6 +540,13 @@ void recording_damaged(struct recording *rec)
 	set_why(rec, "cannot make the recording durable", true);
 }
 
+enum sgb_err recording_watch(struct recording *rec, int *ret_fd)
+{
+	return rec->failed || rec->stream < 0
+		       ? SGB_ERR_PHASE
+		       : viewers_add(&rec->viewers, ret_fd);
+}
+
 void recording_free(struct recording *rec)
 {
 	if (!rec)
@@ -558,6 +555,7 @@ void recording_free(struct recording *rec)
 		close(rec->fd);
 	if (rec->stream >= 0)
 		close(rec->stream);
+	viewers_free(rec->viewers);
 	writer_free(rec->writer);
 	free(rec);
 }
@@ -580,11 +578,6 @@ int recording_stream(const struct recording *rec)
 bool recording_ack_waits(const struct recording *rec)
 {
 	return rec->stream >= 0 && !rec->deaf && rec->acked != rec->messages;
-}
-
-bool recording_busy(const struct recording *rec)
-{
-	return writer_busy(rec->writer);
 }
 
 uint64_t recording_size(const struct recording *rec)

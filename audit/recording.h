@@ -29,13 +29,14 @@ enum sgb_err recording_close(struct recorder *recorder, struct recording *rec,
 	enum recorder_close reason, const char *text) SGB_MUST_CHECK;
 /* What the kernel could not write it may have dropped: it fails for good. */
 void recording_damaged(struct recording *rec);
+/* A live view of it from now on; viewers.h. */
+enum sgb_err recording_watch(struct recording *rec, int *ret_fd) SGB_MUST_CHECK;
 void recording_free(struct recording *rec);
 
 const char *recording_id(const struct recording *rec);
 const char *recording_why(const struct recording *rec);
 int recording_stream(const struct recording *rec); /* -1 when closed */
 bool recording_ack_waits(const struct recording *rec);
-bool recording_busy(const struct recording *rec);
 uint64_t recording_size(const struct recording *rec);
 const uint8_t *recording_link(const struct recording *rec);
 

@@ -370,11 +370,6 @@ void writer_rewind(struct writer *writer, const struct writer_mark *mark)
 	writer->no_more = true;
 }
 
-bool writer_busy(const struct writer *writer)
-{
-	return writer->segment_open || writer->unsigned_frames;
-}
-
 const uint8_t *writer_link(const struct writer *writer)
 {
 	return writer->link;

@@ -75,8 +75,6 @@ struct writer_mark {
 void writer_mark(const struct writer *writer, struct writer_mark *ret);
 void writer_rewind(struct writer *writer, const struct writer_mark *mark);
 
-/* True while a segment has frames or a checkpoint is due later. */
-bool writer_busy(const struct writer *writer);
 const uint8_t *writer_link(const struct writer *writer);
 uint32_t writer_frames(const struct writer *writer);
 uint64_t writer_bytes(const struct writer *writer);

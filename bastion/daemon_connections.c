@@ -312,6 +312,7 @@ static void put_connection(struct buf *out, const struct connection *conn)
 
 	buf_put_u32(out, MONITOR_ROW_CONNECTION);
 	buf_put_cstring(out, conn->id);
+	buf_put_cstring(out, conn->rec_id);
 	buf_put_cstring(out, conn->user);
 	buf_put_cstring(out, addr_text(&conn->source, source));
 	buf_put_cstring(out, conn->login);
@@ -330,6 +331,7 @@ static void put_request(struct buf *out, const struct access_request *request)
 
 	buf_put_u32(out, request->state);
 	buf_put_cstring(out, request->id);
+	buf_put_cstring(out, "");
 	buf_put_cstring(out, request->user);
 	buf_put_cstring(out, addr_text(&request->source, source));
 	buf_put_cstring(out, "");

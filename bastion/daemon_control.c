@@ -268,8 +268,9 @@ static const struct control_row {
 /* The person behind root, as the kernel has known since he logged on. */
 static void find_operator(struct daemon *d)
 {
-	unsigned int uid = 0;
-	char path[64];
+	char path[64], text[16] = "";
+	unsigned long uid;
+	char *end = text;
 	FILE *file;
 
 	d->operator= 0;
@@ -277,8 +278,11 @@ static void find_operator(struct daemon *d)
 	file = fopen(path, "re");
 	if (!file)
 		return;
-	if (fscanf(file, "%u", &uid) == 1 && uid != (unsigned int)-1)
-		d->operator= uid;
+	if (fgets(text, sizeof(text), file)) {
+		uid = strtoul(text, &end, 10);
+		if (end != text && uid < UINT32_MAX)
+			d->operator=(uid_t) uid;
+	}
 	fclose(file);
 }
 

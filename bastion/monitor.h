@@ -215,7 +215,10 @@ void monitor_access_name(const struct policy_decision *decision, char *out);
 struct monitor_order {
 	const char *arg; /* "" if there is none */
 	bool json;
+	uint32_t channel;
 };
+/* Instead of an exit status: the answer is a stream. */
+#define MONITOR_STREAMS UINT32_MAX
 uint32_t monitor_cmd_sessions(
 	struct monitor *m, const struct monitor_order *order, struct buf *out);
 uint32_t monitor_cmd_requests(
@@ -237,6 +240,15 @@ enum sgb_err monitor_query(struct monitor *m, struct msg *question,
 	"expected at most 250 bytes of plain text, in UTF-8, as a reason"
 bool monitor_split(const char *arg, char *copy, size_t len, const char **word,
 	const char **reason);
+
+/* The open recording of a connection, by either's id, and "user login@target"
+ * for people; false if there is none. */
+bool monitor_find_recording(struct monitor *m, const char *id,
+	char recording[CONN_ID_MAX], char *title, size_t title_len);
+
+/* monitor_watch.c */
+uint32_t monitor_cmd_watch(
+	struct monitor *m, const struct monitor_order *order, struct buf *out);
 
 /* monitor_ask.c */
 uint32_t monitor_cmd_request(
@@ -314,6 +326,9 @@ enum sgb_err monitor_recorder_open(struct monitor *m, const char *meta,
 /* Writes an event to the trail and waits until it is there. */
 enum sgb_err monitor_recorder_event(
 	struct monitor *m, const struct buf *json) SGB_MUST_CHECK;
+/* A live view of another's open recording; why is for the user. */
+enum sgb_err monitor_recorder_watch(struct monitor *m, const char *rec_id,
+	int *ret_fd, char *why, size_t why_len) SGB_MUST_CHECK;
 void monitor_recorder_close(struct monitor *m);
 /* Something arrived unasked; false if the recorder is gone or failed. */
 bool monitor_recorder_poll(struct monitor *m);

@@ -214,6 +214,8 @@ static const struct command_row {
 		monitor_cmd_explain},
 	{"sessions", false, "your sessions; all, for those who may list",
 		monitor_cmd_sessions},
+	{"watch", true, "ID: another's session live, for those who may",
+		monitor_cmd_watch},
 	{"end", true, "ID: end one of your sessions", monitor_cmd_end},
 	{"request", true,
 		"[LOGIN@]TARGET REASON: ask ahead for an access that wants "
@@ -263,9 +265,10 @@ static const char *skip_blanks(const char *text)
 }
 
 /* "name", "name --json", "name argument" or "name --json argument". */
-static uint32_t run(struct monitor *m, const char *command, struct buf *out)
+static uint32_t run(struct monitor *m, uint32_t channel, const char *command,
+	struct buf *out)
 {
-	struct monitor_order order = {.json = false};
+	struct monitor_order order = {.channel = channel};
 	const struct command_row *row;
 	size_t len;
 
@@ -347,13 +350,14 @@ enum sgb_err monitor_command(struct monitor *m, struct msg *msg)
 		return err;
 	}
 	buf_init(&out, ANSWER_MAX);
-	status = run(m, command, &out);
-	event.ok = status == 0;
+	status = run(m, channel, command, &out);
+	event.ok = status == 0 || status == MONITOR_STREAMS;
 	if (monitor_event(m, &event)) {
 		buf_reset(&out);
 		status = 1;
 	}
-	err = send_answer(m, channel, status, &out);
+	if (status != MONITOR_STREAMS)
+		err = send_answer(m, channel, status, &out);
 	buf_done(&out);
 	free(command);
 	return err;

@@ -17,10 +17,13 @@
 
 /* One row of MON_LIST. */
 struct row {
-	char *id, *user, *source, *login, *target, *group, *reason, *judge;
+	char *id, *recording, *user, *source, *login, *target, *group, *reason,
+		*judge;
 	uint32_t kind, phase;
 	uint64_t since, until;
 };
+
+struct found;
 
 /* What each_row is about. */
 struct listing {
@@ -30,6 +33,7 @@ struct listing {
 	bool (*wanted)(struct monitor *, const struct row *, const char *id);
 	void (*put)(struct listing *, const struct row *);
 	const char *id;
+	struct found *found;
 	unsigned int count;
 };
 
@@ -54,6 +58,7 @@ void monitor_put_result(
 static void row_done(struct row *row)
 {
 	free(row->id);
+	free(row->recording);
 	free(row->user);
 	free(row->source);
 	free(row->login);
@@ -68,6 +73,7 @@ static bool row_read(struct row *row, struct reader *rd)
 	memset(row, 0, sizeof(*row));
 	row->kind = reader_u32(rd);
 	row->id = reader_cstring(rd, CONN_ID_MAX);
+	row->recording = reader_cstring(rd, CONN_ID_MAX);
 	row->user = reader_cstring(rd, 256);
 	row->source = reader_cstring(rd, 64);
 	row->login = reader_cstring(rd, 256);
@@ -195,6 +201,41 @@ static bool concerns(struct monitor *m, const struct row *row, const char *id)
 	return *row->group && !strcmp(row->user, m->user);
 }
 
+/* By either id; what waits or is only logged on has no recording. */
+static bool recorded(struct monitor *m, const struct row *row, const char *id)
+{
+	(void)m;
+	return row->kind == MONITOR_ROW_CONNECTION && *row->recording &&
+	       (!strcmp(row->id, id) || !strcmp(row->recording, id));
+}
+
+struct found {
+	char *recording, *title;
+	size_t title_len;
+};
+
+static void keep_recording(struct listing *list, const struct row *row)
+{
+	struct found *found = list->found;
+
+	snprintf(found->recording, CONN_ID_MAX, "%s", row->recording);
+	snprintf(found->title, found->title_len, "%s %s@%s", row->user,
+		row->login, row->target);
+}
+
+bool monitor_find_recording(struct monitor *m, const char *id,
+	char recording[CONN_ID_MAX], char *title, size_t title_len)
+{
+	struct found found = {recording, title, title_len};
+	struct listing list = {.m = m,
+		.wanted = recorded,
+		.put = keep_recording,
+		.id = id,
+		.found = &found};
+
+	return each_row(&list) && list.count == 1;
+}
+
 static const char *state_name(const struct row *row)
 {
 	switch (row->kind) {
@@ -214,6 +255,7 @@ static void put_json(struct listing *list, const struct row *row)
 		list->count ? "," : "", (unsigned long long)row->since,
 		(unsigned long long)row->until);
 	monitor_put_member(out, "id", row->id);
+	monitor_put_member(out, "recording", row->recording);
 	monitor_put_member(out, "user", row->user);
 	monitor_put_member(out, "source", row->source);
 	monitor_put_member(out, "login", row->login);

@@ -142,6 +142,34 @@ enum sgb_err monitor_recorder_open(struct monitor *m, const char *meta,
 	return err;
 }
 
+enum sgb_err monitor_recorder_watch(struct monitor *m, const char *rec_id,
+	int *ret_fd, char *why, size_t why_len)
+{
+	char *text = NULL;
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_REC_WATCH);
+	buf_put_cstring(&msg.body, rec_id);
+	snprintf(why, why_len, "the recorder does not answer");
+	err = send_request(m, &msg);
+	if (!err)
+		err = wait_reply(m, &msg);
+	if (!err && msg.type == MSG_REC_REFUSED) {
+		text = reader_cstring(&msg.reader, 1024);
+		if (!reader_end(&msg.reader))
+			snprintf(why, why_len, "%s", text);
+		free(text);
+		err = SGB_ERR_DENIED;
+	} else if (!err && msg.type == MSG_REC_WATCHING) {
+		*ret_fd = msg_take_fd(&msg, 0);
+	} else if (!err) {
+		err = SGB_ERR_FORMAT;
+	}
+	msg_done(&msg);
+	return err;
+}
+
 void monitor_recorder_close(struct monitor *m)
 {
 	struct msg msg;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "session_menu.h"
+#include "session_view.h"
 
 /* What ssh itself exits with when the connection fails. */
 #define ABANDONED_STATUS 255
@@ -244,6 +245,8 @@ static bool pump_open(struct channel *ch)
 
 	if (ch->menu)
 		progress |= menu_pump(ch);
+	if (ch->view)
+		progress |= view_pump(ch);
 	/* The menu's choice: the channel waits for the target's. */
 	if (ch->step != CHANNEL_OPEN)
 		return true;
@@ -433,6 +436,7 @@ void channel_drop(struct channel *ch)
 	free(ch->signal_name);
 	free(ch->signal_text);
 	menu_free(ch->menu);
+	view_free(ch->view);
 	free(ch->command);
 	free(ch->host);
 	TAILQ_REMOVE(&s->channels, ch, entry);

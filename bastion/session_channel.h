@@ -94,6 +94,7 @@ struct stream_hash {
 };
 
 struct menu; /* session_menu.h */
+struct view; /* session_view.h */
 
 struct channel {
 	TAILQ_ENTRY(channel) entry;
@@ -117,6 +118,7 @@ struct channel {
 	uint64_t opened_at;
 
 	struct menu *menu; /* CHANNEL_LOCAL: terminal and menu, or NULL */
+	struct view *view; /* CHANNEL_LOCAL: another session, live */
 	struct requests requests;
 	size_t request_count;
 	bool pty, started;

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "session_channel.h"
 #include "session_menu.h"
+#include "session_view.h"
 
 #define LINK_QUEUE_MAX 4096
 
@@ -161,6 +162,7 @@ static const struct {
 	{MSG_SES_NOTICE, got_notice},
 	{MSG_SES_END, got_end},
 	{MSG_SES_TEXT, local_text},
+	{MSG_SES_VIEW, view_start},
 	{MSG_SES_HOSTS, menu_hosts},
 	{MSG_SES_CHOSEN, menu_chosen},
 };

@@ -12,6 +12,7 @@
 
 #include "session_io.h"
 #include "session_menu.h"
+#include "session_view.h"
 
 #define WRITE_MAX 32768
 /* Above this, file transfers wait until the monitor has caught up. */
@@ -55,6 +56,8 @@ static int data_to_menu(struct channel *ch, const void *data, uint32_t len)
 
 	if (!ch->started)
 		taken = 0;
+	else if (ch->view)
+		view_input(ch, data, len);
 	else if (ch->menu)
 		taken = menu_input(ch, data, len);
 	if (!taken && beyond_window(ch, len))

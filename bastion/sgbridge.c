@@ -101,6 +101,11 @@ static const struct command {
 		"  sgbridge status\n"},
 	{"sessions", cmd_sessions, 0, 0, "", "list the connections of now",
 		"  sgbridge sessions\n  sgbridge sessions --json\n"},
+	{"watch", cmd_watch, 1, 1, "ID",
+		"show a session live, as its user sees it",
+		"What could make this terminal answer or change its name is "
+		"left out. Looking is an\nevent. Ctrl-C ends.\n\n"
+		"  sgbridge watch 6a1b2c3d4e5f6071\n"},
 	{"end", cmd_end, 1, -1, "ID [REASON]",
 		"end a connection; its user reads the reason",
 		"  sgbridge end 7c1d2e3f \"Maintenance begins.\"\n"},

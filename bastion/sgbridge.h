@@ -76,6 +76,7 @@ int cmd_metrics(struct cli *cli);
 int cmd_requests(struct cli *cli);
 int cmd_approve(struct cli *cli);
 int cmd_deny(struct cli *cli);
+int cmd_watch(struct cli *cli);
 int cmd_lock(struct cli *cli);
 int cmd_unlock(struct cli *cli);
 int cmd_doctor(struct cli *cli);
@@ -89,6 +90,12 @@ struct msg;
  * message; else *ret_json is the answer, which the caller frees. */
 bool cli_control(struct cli *cli, struct msg *question, uint32_t *ret_status,
 	char **ret_json);
+/* All connections and requests, {"sessions":[...],"requests":[...]}; NULL
+ * after a message. */
+struct json_t *cli_list(struct cli *cli);
+/* Who is at the keyboard, as the kernel has known since he logged on; "root"
+ * where it does not. */
+const char *cli_operator(void);
 /* Prints what stands in {"result":"..."}. */
 void cli_print_result(const char *text, FILE *out);
 

@@ -171,7 +171,7 @@ int cmd_status(struct cli *cli)
 
 /* One part of the list after the other; {"sessions":[...],"requests":[...]}.
  * NULL after a message. */
-static json_t *fetch_list(struct cli *cli)
+json_t *cli_list(struct cli *cli)
 {
 	json_t *all = NULL, *part, *rows;
 	json_int_t more = 1;
@@ -208,7 +208,7 @@ static json_t *fetch_list(struct cli *cli)
 static int list(struct cli *cli, const char *key, const char *const *columns,
 	const char *empty)
 {
-	json_t *all = fetch_list(cli), *rows;
+	json_t *all = cli_list(cli), *rows;
 	char *text;
 
 	if (!all)

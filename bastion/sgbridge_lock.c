@@ -70,19 +70,22 @@ static int list(struct cli *cli, const char *dir)
 	return err ? CLI_ERROR : CLI_YES;
 }
 
-/* Who is at the keyboard, as the kernel has known since he logged on. */
-static void put_operator(struct buf *text)
+const char *cli_operator(void)
 {
-	unsigned int uid = UINT_MAX;
+	char text[16] = "";
 	FILE *file = fopen("/proc/self/loginuid", "re");
-	const struct passwd *pw;
+	const struct passwd *pw = NULL;
+	char *end = text;
+	unsigned long uid;
 
-	if (file && fscanf(file, "%u", &uid) != 1)
-		uid = UINT_MAX;
+	if (file && fgets(text, sizeof(text), file)) {
+		uid = strtoul(text, &end, 10);
+		if (end != text && uid != UINT32_MAX)
+			pw = getpwuid((uid_t)uid);
+	}
 	if (file)
 		fclose(file);
-	pw = uid == UINT_MAX ? NULL : getpwuid(uid);
-	buf_printf(text, " by %s", pw ? pw->pw_name : "root");
+	return pw ? pw->pw_name : "root";
 }
 
 /* "2026-11-23T10:00:00Z by alice: reason", without control characters. */
@@ -96,8 +99,7 @@ static void put_text(struct buf *text, const struct cli *cli)
 
 	if (gmtime_r(&now, &tm))
 		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	buf_printf(text, "%s", when);
-	put_operator(text);
+	buf_printf(text, "%s by %s", when, cli_operator());
 	for (i = 1; i < cli->argc; i++)
 		buf_printf(text, "%s%s", i > 1 ? " " : ": ", cli->argv[i]);
 	for (at = 0; at < text->len; at++)

@@ -2,6 +2,9 @@
 #ifndef SGB_RECORD_H
 #define SGB_RECORD_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 enum record_kind {
 #define X(name, number, slug) RECORD_##name = number,
 #include "core/record.def"
@@ -21,6 +24,8 @@ enum record_kind {
  */
 #define RECORD_MESSAGE_MAX 65536
 
+/* Is a message made of whole items of known kinds, and nothing else? */
+bool record_message_valid(const void *data, size_t len);
 /* Slug of a kind ("out"), or NULL. */
 const char *record_slug(unsigned int kind);
 

@@ -20,7 +20,7 @@ _sgbridge_words()
 {
 	case $1:$2 in
 	sgbridge:explain) echo "from to at via for" ;;
-	sgbridge:end)
+	sgbridge:end | sgbridge:watch)
 		sgbridge sessions --json 2>/dev/null |
 			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4
 		;;

@@ -6,7 +6,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 BUILD=${1:-build}
 # shellcheck source=tests/e2e/lab.sh
 . "$here/lab.sh"
+export LAB_POLICY_EXTRA='
+group Auditors erin
+group Clerks carol
+permit Auditors, Clerks from 203.0.113.7 to SG_Current as ops { mfa never; allow exec }
+audit Auditors from 203.0.113.7 { list, watch }
+audit Clerks from 203.0.113.7 { list }'
 lab_up || exit 1
+lab_user erin
+lab_user carol
 as() {
 	local user=$1
 	shift
@@ -22,6 +30,87 @@ start() {
 gone() {
 	! kill -0 "$client" 2>/dev/null
 }
+
+# --- watch
+# see FILE TEXT: what a watcher got so far has it
+see() {
+	grep -aq "$2" "$1"
+}
+# shellcheck disable=SC2016
+start as robot -tt robot+ops@web1@bastion '
+	echo begun
+	read -r line <"$HOME/go"
+	printf "seen \033[31mred\033[m \033]0;title\007\033[6n\033[c\303\251\n"
+	i=0; while [ $i -lt 3 ]; do i=$((i+1)); echo "line $i"; done
+	read -r line <"$HOME/go"'
+mkfifo "$LAB/web1/home/go" "$LAB/keys"
+chown "$LAB_OPS_UID" "$LAB/web1/home/go"
+wait_for grep -q begun "$LAB/out"
+id=$(as erin erin@bastion sessions --json |
+	sed -n 's/.*"id":"\([^"]*\)","recording":"[^"]*","user":"robot".*/\1/p')
+ok "who may list and no more watches nothing" eval \
+	'! as carol carol@bastion watch "$id" >"$LAB/carol" 2>&1 &&
+	grep -q "no rule lets you watch" "$LAB/carol"'
+ok "what is not there cannot be watched" eval \
+	'! as erin erin@bastion watch nothing >/dev/null 2>&1'
+as erin erin@bastion watch "$id" >"$LAB/erin" 2>&1 &
+watcher=$!
+LAB_PIDS+=("$watcher")
+ok "an auditor watches live" wait_for see "$LAB/erin" 'watching robot ops@web1'
+in_ns bastion "$BUILD/sgbridge" watch "$id" -c "$LAB/sgbridge.conf" \
+	>"$LAB/root" 2>&1 </dev/null &
+console=$!
+LAB_PIDS+=("$console")
+ok "and so does the console" wait_for see "$LAB/root" 'watching robot ops@web1'
+echo >"$LAB/web1/home/go"
+for who in erin root; do
+	ok "$who sees what the user sees" wait_for see "$LAB/$who" 'line 3'
+	ok "with colours and accents" see "$LAB/$who" \
+		"$(printf 'seen \033\[31mred\033\[m .*\303\251')"
+	ok "without what makes a terminal answer" eval '! LC_ALL=C grep -aq \
+		"$(printf "\\033\\(]\\|\\[6n\\|\\[c\\)\\|\\007")" "$LAB/$who"'
+done
+echo >"$LAB/web1/home/go"
+ok "the end is told" eval 'wait_for see "$LAB/erin" "it has ended" &&
+	wait "$watcher" && wait_for see "$LAB/root" "it has ended"'
+wait "$console" "$client"
+ok "looking is in the trail, and refused looking too" eval '
+	grep -q "\"watch [^\"]* robot ops@web1\".*erin\|erin.*\"watch [^\"]* robot ops@web1\"" \
+	"$LAB"/events/*.jsonl && grep -q "no audit rule" "$LAB"/events/*.jsonl'
+
+# Through ProxyJump, on a terminal, and left by a key.
+cat "$LAB/ssh_config" - >"$LAB/ssh_jump" <<-END
+	  User robot
+	  IdentityFile $LAB/users/robot
+	  BindAddress 203.0.113.7
+	Host web1
+	  ProxyJump robot@bastion
+END
+# shellcheck disable=SC2016
+start in_ns client timeout 60 ssh -F "$LAB/ssh_jump" ops@web1 '
+	echo begun
+	read -r line <"$HOME/go"
+	i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo "line $i"; done
+	read -r line <"$HOME/go"'
+wait_for grep -q begun "$LAB/out"
+recording=$(sgb sessions --json | sed -n \
+	's/.*"user":"robot","target":"web1"[^}]*"recording":"\([^"]*\)".*/\1/p')
+in_ns client script -qfc "timeout 60 ssh -tt -F $LAB/ssh_config \
+	-i $LAB/users/erin -o BindAddress=203.0.113.7 erin@bastion \
+	watch $recording" "$LAB/typed" <"$LAB/keys" >/dev/null 2>&1 &
+watcher=$!
+LAB_PIDS+=("$watcher")
+exec 7>"$LAB/keys"
+ok "a session through ProxyJump is watched by its recording's id" \
+	wait_for see "$LAB/typed" 'watching robot ops@web1'
+echo >"$LAB/web1/home/go"
+ok "all of it comes" wait_for see "$LAB/typed" 'line 3000'
+printf xyzq >&7
+ok "and q leaves" eval 'wait_for see "$LAB/typed" "you have left"'
+exec 7>&-
+wait "$watcher"
+ok "the session goes on" eval '! gone && echo >"$LAB/web1/home/go" &&
+	wait "$client"'
 
 # --- lock
 ok "nobody is locked at first" eval 'sgb lock | grep -q "nobody is locked"'
