@@ -36,6 +36,10 @@ gone() {
 see() {
 	grep -aq "$2" "$1"
 }
+# Both ends at once: opening never waits, and nothing that was said is lost.
+mkfifo "$LAB/web1/home/go" "$LAB/keys"
+chown "$LAB_OPS_UID" "$LAB/web1/home/go"
+exec 8<>"$LAB/web1/home/go" 7<>"$LAB/keys"
 # shellcheck disable=SC2016
 start as robot -tt robot+ops@web1@bastion '
 	echo begun
@@ -43,8 +47,6 @@ start as robot -tt robot+ops@web1@bastion '
 	printf "seen \033[31mred\033[m \033]0;title\007\033[6n\033[c\303\251\n"
 	i=0; while [ $i -lt 3 ]; do i=$((i+1)); echo "line $i"; done
 	read -r line <"$HOME/go"'
-mkfifo "$LAB/web1/home/go" "$LAB/keys"
-chown "$LAB_OPS_UID" "$LAB/web1/home/go"
 wait_for grep -q begun "$LAB/out"
 id=$(as erin erin@bastion sessions --json |
 	sed -n 's/.*"id":"\([^"]*\)","recording":"[^"]*","user":"robot".*/\1/p')
@@ -62,7 +64,7 @@ in_ns bastion "$BUILD/sgbridge" watch "$id" -c "$LAB/sgbridge.conf" \
 console=$!
 LAB_PIDS+=("$console")
 ok "and so does the console" wait_for see "$LAB/root" 'watching robot ops@web1'
-echo >"$LAB/web1/home/go"
+echo >&8
 for who in erin root; do
 	ok "$who sees what the user sees" wait_for see "$LAB/$who" 'line 3'
 	ok "with colours and accents" see "$LAB/$who" \
@@ -70,7 +72,7 @@ for who in erin root; do
 	ok "without what makes a terminal answer" eval '! LC_ALL=C grep -aq \
 		"$(printf "\\033\\(]\\|\\[6n\\|\\[c\\)\\|\\007")" "$LAB/$who"'
 done
-echo >"$LAB/web1/home/go"
+echo >&8
 ok "the end is told" eval 'wait_for see "$LAB/erin" "it has ended" &&
 	wait "$watcher" && wait_for see "$LAB/root" "it has ended"'
 wait "$console" "$client"
@@ -100,16 +102,14 @@ in_ns client script -qfc "timeout 60 ssh -tt -F $LAB/ssh_config \
 	watch $recording" "$LAB/typed" <"$LAB/keys" >/dev/null 2>&1 &
 watcher=$!
 LAB_PIDS+=("$watcher")
-exec 7>"$LAB/keys"
 ok "a session through ProxyJump is watched by its recording's id" \
 	wait_for see "$LAB/typed" 'watching robot ops@web1'
-echo >"$LAB/web1/home/go"
+echo >&8
 ok "all of it comes" wait_for see "$LAB/typed" 'line 3000'
 printf xyzq >&7
 ok "and q leaves" eval 'wait_for see "$LAB/typed" "you have left"'
-exec 7>&-
 wait "$watcher"
-ok "the session goes on" eval '! gone && echo >"$LAB/web1/home/go" &&
+ok "the session goes on" eval '! gone && echo >&8 &&
 	wait "$client"'
 
 # --- lock
