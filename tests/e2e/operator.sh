@@ -25,7 +25,8 @@ sgb() {
 }
 start() {
 	# What an earlier one said must not be taken for its words.
-	: >"$LAB/out" >"$LAB/err"
+	: >"$LAB/out"
+	: >"$LAB/err"
 	"$@" </dev/null >"$LAB/out" 2>"$LAB/err" &
 	client=$!
 }
