@@ -97,12 +97,13 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_lint.o bastion/sgbridge_shadow.o \
 	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
 	bastion/sgbridge_diff.o bastion/sgbridge_replay.o bastion/sgbridge_places.o \
-	bastion/sgbridge_keys.o bastion/topology_nft.o
+	bastion/sgbridge_keys.o
 TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
 	aliyun.o aws.o)
 SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \
 	bastion/topology_show.o bastion/topology_check.o \
-	bastion/topology_drift.o \
+	bastion/topology_drift.o $(addprefix bastion/topology_,svg.o nft.o ruleset.o \
+	bastion.o apply.o state.o run.o) \
 	$(TOPOLOGY_READ_OBJS)
 SGBRIDGE_OBJS += $(addprefix bastion/doctor,.o _files.o _host.o _pam.o \
 	_sshd.o _targets.o)

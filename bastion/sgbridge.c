@@ -74,29 +74,41 @@ static const struct command {
 		"errors.\n\n"
 		"  sgbridge doctor\n"
 		"  sgbridge doctor --connect --json\n"},
-	{"nftables", cmd_nftables, 0, 1, "[INSTANCE]",
-		"print the topology as an nftables ruleset",
-		"Without an instance for the bastion: only root connects to "
-		"targets. For an instance:\nwhat its security groups let in. "
-		"Exit status: 0, or 2.\n\n"
+	{"nftables", cmd_nftables, 0, 1, "[INSTANCE] [--diff]",
+		"the same as topology nftables [--for INSTANCE]",
+		"Exit status: 0, or with --diff 1 for a difference; 2 "
+		"error.\n\n"
 		"  sgbridge nftables | nft -c -f -\n"
 		"  sgbridge nftables web1 | ssh root@web1 nft -f -\n"},
-	{"topology", cmd_topology, 1, -1, "import|show|check|drift|reach ...",
-		"bring in, show, check and compare security groups",
+	{"topology", cmd_topology, 1, -1,
+		"import|show|check|drift|reach|nftables|apply|confirm|restore "
+		"...",
+		"bring in, show, check, compare and enforce security groups",
 		"  import aliyun|aws FILES...  exports as policy language\n"
-		"  show [--dot]                what the policy declares; "
-		"--dot: for Graphviz\n"
+		"  show [--dot|--svg]          what the policy declares, as "
+		"tables or a picture\n"
 		"  check                       what is open and should not be\n"
 		"  drift FILES...              the policy against fresh "
 		"exports\n"
 		"  reach FROM TO[:PORT]        do the groups let this "
-		"through?\n\n"
+		"through?\n"
+		"  nftables [--for INSTANCE]   the ruleset of the bastion or "
+		"an instance;\n"
+		"                              --diff: against what is loaded\n"
+		"  apply [--dry-run] [--confirm-within TIME] [--for "
+		"INSTANCE]\n"
+		"                              load it, at once or not at all\n"
+		"  confirm                     keep what was applied\n"
+		"  restore                     load the ruleset of before\n\n"
 		"Exit status: 0 good, 1 not all of it could be imported, or "
-		"something was found\n(reach: closed), 2 error.\n\n"
+		"something was found or\ndiffers (reach: closed; confirm: "
+		"nothing waits), 2 error.\n\n"
 		"  sgbridge topology import aliyun groups.json sg-*.json "
 		"instances.json\n"
-		"  sgbridge topology show --dot | dot -Tsvg >topology.svg\n"
-		"  sgbridge topology drift exports/*.json\n"},
+		"  sgbridge topology show --svg >topology.svg\n"
+		"  sgbridge topology drift exports/*.json\n"
+		"  sgbridge topology apply --dry-run\n"
+		"  sgbridge topology apply --confirm-within 2m\n"},
 	{"status", cmd_status, 0, 0, "", "ask sgbridged how it is",
 		"  sgbridge status\n"},
 	{"sessions", cmd_sessions, 0, 0, "", "list the connections of now",
@@ -204,6 +216,22 @@ const char *cli_policy_path(struct cli *cli)
 	}
 	diag_done(&diag);
 	return cli->policy_path;
+}
+
+bool cli_conf(struct cli *cli, struct conf **ret)
+{
+	const char *path = cli->config ? cli->config : CONF_DEFAULT_PATH;
+	struct diag diag;
+	bool absent = !cli->config && access(path, F_OK) && errno == ENOENT;
+	enum sgb_err err;
+
+	diag_init(&diag);
+	err = absent ? conf_parse(path, "", 0, ret, &diag)
+		     : conf_load(path, ret, &diag);
+	if (err)
+		diag_print(&diag, stderr, cli->colour);
+	diag_done(&diag);
+	return !err;
 }
 
 char *cli_keys_path(struct cli *cli)
@@ -384,6 +412,11 @@ static int parse_options(
 		{"colour", required_argument, NULL, 'C'},
 		{"write", no_argument, NULL, 'w'},
 		{"dot", no_argument, NULL, 'D'},
+		{"svg", no_argument, NULL, 'V'},
+		{"diff", no_argument, NULL, 'd'},
+		{"dry-run", no_argument, NULL, 'n'},
+		{"for", required_argument, NULL, 'F'},
+		{"confirm-within", required_argument, NULL, 'W'},
 		{"since", required_argument, NULL, 'S'},
 		{"events", required_argument, NULL, 'E'},
 		{"connect", no_argument, NULL, 'k'},
@@ -402,6 +435,11 @@ static int parse_options(
 		case 'j': cli->json = true; break;
 		case 'w': cli->write = true; break;
 		case 'D': cli->dot = true; break;
+		case 'V': cli->svg = true; break;
+		case 'd': cli->diff = true; break;
+		case 'n': cli->dry_run = true; break;
+		case 'F': cli->instance = optarg; break;
+		case 'W': cli->confirm = optarg; break;
 		case 'S': cli->since = optarg; break;
 		case 'E': cli->events = optarg; break;
 		case 'k': cli->connect = true; break;

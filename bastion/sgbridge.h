@@ -17,7 +17,10 @@ struct cli {
 	bool json;
 	bool colour;
 	bool write;		 /* fmt: change the file */
-	bool dot;		 /* topology show: a picture */
+	bool dot, svg;		 /* topology show: a picture */
+	bool diff, dry_run;	 /* topology nftables, apply */
+	const char *instance;	 /* topology nftables, apply: whose */
+	const char *confirm;	 /* topology apply: how long to wait */
 	const char *groups;	 /* Unix groups instead of NSS's: "a,b" */
 	bool connect;		 /* doctor: try the instances' ports */
 	const char *since;	 /* replay: how far back, "30d" */
@@ -43,6 +46,10 @@ int cli_fail(const char *fmt, ...) SGB_PRINTF(1, 2);
 /* The path of the policy: --policy, or what sgbridge.conf says, or the
  * default. Owned by cli. */
 const char *cli_policy_path(struct cli *cli);
+/* sgbridge.conf, or its defaults where there is none; the caller frees it.
+ * False after a message. */
+struct conf;
+bool cli_conf(struct cli *cli, struct conf **ret);
 /* The folder of authorized_keys: --keys=DIR, or what sgbridge.conf says. The
  * caller frees it; NULL after a message. */
 char *cli_keys_path(struct cli *cli);

@@ -71,6 +71,10 @@ static const struct {
 	{"check", topology_check},
 	{"drift", topology_drift},
 	{"reach", topology_reach},
+	{"nftables", topology_nftables},
+	{"apply", topology_apply},
+	{"confirm", topology_confirm},
+	{"restore", topology_restore},
 };
 
 int cmd_topology(struct cli *cli)

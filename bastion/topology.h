@@ -239,8 +239,13 @@ void topology_text_addrs(const struct policy *policy,
 	const struct policy_node *node, struct buf *out);
 
 int topology_show(struct cli *cli);
+int topology_svg(const struct policy *policy);
 int topology_check(struct cli *cli);
 int topology_drift(struct cli *cli);
 int topology_reach(struct cli *cli);
+int topology_nftables(struct cli *cli);
+int topology_apply(struct cli *cli);
+int topology_confirm(struct cli *cli);
+int topology_restore(struct cli *cli);
 
 #endif

@@ -283,9 +283,11 @@ int topology_show(struct cli *cli)
 	bool good;
 
 	if (cli->argc != 1)
-		return cli_fail("usage: sgbridge topology show [--dot]");
+		return cli_fail("usage: sgbridge topology show [--dot|--svg]");
 	if (!cli_load(cli))
 		return CLI_ERROR;
+	if (cli->svg)
+		return topology_svg(cli->policy);
 	buf_init(&out, OUT_MAX);
 	table_init(&nodes, node_columns);
 	table_init(&rules, rule_columns);

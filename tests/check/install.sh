@@ -37,7 +37,7 @@ missing() {
 }
 # shellcheck disable=SC2046
 ok "programs that the units start are installed" "$(missing $(sed -n \
-	's/^Exec[A-Za-z]*=\(\/usr[^ ]*\).*/\1/p' conf/systemd/*.service))"
+	's/^Exec[A-Za-z]*=\(\/usr[^ ]*\/sg[^ ]*\).*/\1/p' conf/systemd/*.service))"
 ok "programs that sgbridged and monitors start are installed" "$(
 	folder=$(strings "$build/sgbridged" | grep -x '/.*/libexec/sgbridge' |
 		head -n 1)
@@ -69,7 +69,7 @@ ok "no path of the build is in a program" "$(grep -rlF "$PWD" "$root")"
 ok "make install with another prefix" "$(run install \
 	DESTDIR="$work/local" PREFIX=/usr/local)"
 ok "its units start what was installed there" "$(for path in $(sed -n \
-	's/^Exec[A-Za-z]*=\(\/usr[^ ]*\).*/\1/p' \
+	's/^Exec[A-Za-z]*=\(\/usr[^ ]*\/sg[^ ]*\).*/\1/p' \
 	"$work"/local/lib/systemd/system/*.service); do
 	[ -e "$work/local$path" ] || echo "$path"
 done)"

@@ -196,7 +196,8 @@ loads() {
 		unshare -rn nft -f "$work/nft"
 	fi
 }
-ok "the bastion's ruleset loads" 0 'ip daddr 10.0.1.11 meta skuid != 0 drop' \
+ok "the bastion's ruleset loads" 0 \
+	'ip daddr 10.0.1.11 oif != "lo" meta skuid 0 tcp dport \{ 22 \} accept comment "web1"' \
 	loads "$good"
 ok "an instance's ruleset loads" 0 \
 	'ip saddr 10.0.0.5 tcp dport \{ 22 \} accept comment "policy.conf:9"' \
@@ -204,10 +205,64 @@ ok "an instance's ruleset loads" 0 \
 sed 's/ from SG_Bridge/, 80 from SG_Bridge, any/' "$good" >"$work/a\" accept;
 # b.conf"
 ok "no file name gets into the syntax" 0 \
-	'^		tcp dport \{ 22, 80 \} accept comment "a__accept____b.conf:9"$' \
+	'^		tcp dport \{ 22, 80 \} accept comment "a_ accept___ b.conf:9"$' \
 	loads "$work/a\" accept;
 # b.conf" web1
 ok "an unknown instance" 2 'no instance' sgb nftables -p "$good" web9
+ok "--for is the same" 0 '' diff <(sgb nftables -p "$good" web1) \
+	<(sgb topology nftables --for web1 -p "$good")
+ok "who may knock" 0 \
+	'ip saddr \{ 198.51.100.7, 203.0.113.0/24 \} tcp dport \{ 22, 30022 \} accept' \
+	sgb nftables -p "$good"
+sed 's/^permit SysAdmins from office to self/permit SysAdmins from any to self/' \
+	"$good" >"$work/open.conf"
+ok "who may knock: anybody" 0 '^		tcp dport \{ 22, 30022 \} accept' \
+	sgb nftables -p "$work/open.conf"
+# setting NAME STATUS PATTERN LINE...: the ruleset under these settings.
+setting() {
+	local name=$1 want=$2 pattern=$3
+	shift 3
+	printf '%s\n' "$@" >"$work/sgbridge.conf"
+	ok "$name" "$want" "$pattern" \
+		sgb nftables -p "$good" -c "$work/sgbridge.conf"
+}
+setting "sshd elsewhere" 0 'tcp dport \{ 2222, 30022, 443 \} accept' \
+	'sshd-port 2222' 'listen 0.0.0.0:30022 [::]:443'
+setting "no such port" 2 'no such port' 'sshd-port 65536'
+setting "outgoing" 0 'ip daddr 10.0.0.9 tcp dport 6514 accept' \
+	'outgoing tcp/6514:10.0.0.9'
+setting "outgoing over IPv6" 0 'ip6 daddr 2001:db8::1 udp dport 53 accept' \
+	'outgoing dns:2001:db8::1'
+setting "outgoing to anywhere is not to this host" 0 \
+	'oif != "lo" tcp dport 443 accept' 'outgoing https:any'
+# The line number: before the metadata addresses are closed.
+setting "a cloud's resolver" 0 \
+	'^		ip daddr 169.254.169.253 tcp dport 53 accept' \
+	'outgoing dns:169.254.169.253'
+setting "metadata is none" 2 'expected SERVICE:ADDRESS' \
+	'outgoing http:169.254.169.254'
+setting "nor a part of it" 2 'expected' 'outgoing tcp/80:169.254.0.0/17'
+setting "nor all of it" 2 'expected' 'outgoing dns:169.254.0.0/16'
+setting "no service" 2 'expected' 'outgoing telnet:10.0.0.1'
+setting "no address" 2 'expected' 'outgoing dns:resolver'
+setting "no port" 2 'expected' 'outgoing tcp/65536:10.0.0.1'
+setting "nothing of nft's" 2 'expected' \
+	'outgoing "tcp/1 accept; #:10.0.0.1"'
+{
+	cat "$good"
+	printf '%s\n' 'security-group SG_Own {' \
+		'instance own 127.0.0.1 { local; port 8443 }' \
+		'accept tcp 8443 from SG_Bridge' '}' \
+		'permit SysAdmins from office to own { allow forward }' \
+		'permit SysAdmins from office to web1 port 22-25, 443 as x' \
+		'permit alice from home to web1 port 9 as y { expires 2020-01-01 }'
+} >"$work/local.conf"
+ok "a local instance is reached through lo" 0 \
+	'^		ip daddr 127.0.0.1 meta skuid 0 tcp dport \{ 8443 \} accept' \
+	sgb nftables -p "$work/local.conf"
+ok "ports that no group opens, or that expired, are closed" 0 \
+	'ip daddr 10.0.1.11 oif != "lo" meta skuid 0 tcp dport \{ 22 \}' \
+	sgb nftables -p "$work/local.conf"
 
 # --- words
 ok "a command misspelt" 2 'did you mean "check"' sgb chek

@@ -69,6 +69,40 @@ ok "show's JSON is JSON" 0 '"instance": "win_1"' \
 	json topology show --json -p "$conf"
 ok "show's picture" 0 '"group SG_Bridge" -> "group SG_Current" .*tcp 22' \
 	sgb topology show --dot -p "$conf"
+ok "show draws it itself" 0 '<text [^>]*>win_1</text>' \
+	sgb topology show --svg -p "$conf"
+svg() {
+	sgb topology show --svg -p "$1" >"$work/picture.svg" &&
+		python3 - "$work/picture.svg" <<'END'
+import sys, xml.dom.minidom
+doc = xml.dom.minidom.parse(sys.argv[1])
+box = [float(n) for n in doc.documentElement.getAttribute("viewBox").split()]
+ends = set()
+for path in doc.getElementsByTagName("path"):
+    if path.hasAttribute("marker-end"):
+        end = tuple(path.getAttribute("d").split()[-2:])
+        assert end not in ends, "two arrows end in one place"
+        ends.add(end)
+for rect in doc.getElementsByTagName("rect"):
+    if rect.hasAttribute("class"):
+        x, y, w, h = (float(rect.getAttribute(n))
+                      for n in ("x", "y", "width", "height"))
+        assert 0 <= x and x + w <= box[2] and 0 <= y and y + h <= box[3]
+print(len(ends), "arrows")
+END
+}
+arrows=$(sgb topology show --dot -p "$conf" | grep -c -- '-> .*label="[atu]')
+ok "an XML parser reads it, each arrow with an end of its own" 0 \
+	"^$arrows arrows\$" svg "$conf"
+{
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		printf 'security-group G%u {\n instance i%u 10.0.0.%u\n' $i $i $i
+		printf ' accept tcp 1-9 from G%u, any\n drop all from G%u\n}\n' \
+			$((i % 12 + 1)) $i
+	done
+} >"$work/circle.conf"
+chmod 644 "$work/circle.conf"
+ok "groups in a circle" 0 '^36 arrows$' svg "$work/circle.conf"
 if command -v dot >/dev/null; then
 	ok "Graphviz draws it" 0 '<svg' \
 		sh -c "'$build/sgbridge' topology show --dot -p '$conf' |

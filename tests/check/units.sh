@@ -30,6 +30,7 @@ parses() {
 	done
 	systemd-analyze verify --man=no --root="$root" \
 		sgbridged.service sgbridged.socket sgbridge-recorder.service \
+		sgbridge-nftables.service \
 		>"$work/verify" 2>&1
 	local status=$?
 	sed 's/^/# /' "$work/verify"

@@ -3,11 +3,7 @@
 # `sgbridge nftables` prints in a real nftables, and real connections between
 # every pair of hosts, on every port, over IPv4 and IPv6, compared with what
 # the policy's own functions say. Touches nothing outside its namespaces.
-#
-#   client 203.0.113.9            jump1 (SG_Bridge) 10.0.1.1 and 10.0.2.1
-#      |                             |                    |
-#   ---+------- router --------------+---- 10.0.1.0/24 ---|--- web1 web2 win1
-#                  +----------------------- 10.0.2.0/24 --+--- db1 out1
+# tests/e2e/topology_lab.sh draws it.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=$(cd "${1:-${BUILD:-build}}" && pwd) || exit 1
@@ -17,35 +13,22 @@ if [ "$(id -u)" -ne 0 ] || ! command -v nft >/dev/null; then
 fi
 tag=sgb$$
 work=$(mktemp -d "${TMPDIR:-/tmp}/sgbridge-topology.XXXXXX")
-hosts='client jump1 web1 web2 win1 db1 out1'
-targets='web1 web2 win1 db1 out1'
-ports='22 80 3306 3389'
-passed=0 failed=0 pids=()
+# shellcheck source=tests/e2e/topology_lab.sh
+. tests/e2e/topology_lab.sh
+passed=0 failed=0
 
 down() {
-	local pid ns
+	local pid
 	trap - EXIT
 	for pid in "${pids[@]}"; do
 		kill "$pid" 2>/dev/null
 	done
-	# What was started through a function is a child of what was killed.
-	for ns in router $hosts; do
-		for pid in $(ip netns pids "$tag-$ns" 2>/dev/null); do
-			kill -KILL "$pid" 2>/dev/null
-		done
-		ip netns del "$tag-$ns" 2>/dev/null
-	done
+	lab_remove
 	wait 2>/dev/null
-	rm -rf "$work"
 }
 trap down EXIT
 trap 'exit 130' INT TERM
 
-in_ns() {
-	local ns=$1
-	shift
-	ip netns exec "$tag-$ns" "$@"
-}
 ok() {
 	local name=$1
 	shift
@@ -58,197 +41,6 @@ ok() {
 		sed 's/^/# /' "$work/out"
 	fi
 }
-sgb() {
-	"$build/sgbridge" "$@" -p "$work/policy.conf" --color never
-}
-
-# --- the network
-# plug HOST LINK BRIDGE ADDRESS...
-plug() {
-	local host=$1 link=$2 bridge=$3 address
-	shift 3
-	ip link add "$link" netns "$tag-$host" type veth \
-		peer name "$host-$link" netns "$tag-router"
-	in_ns router ip link set "$host-$link" master "$bridge" up
-	in_ns "$host" ip link set "$link" up
-	for address; do
-		in_ns "$host" ip address add "$address" dev "$link" nodad
-	done
-}
-gateway() {
-	in_ns "$1" ip route add default via "$2"
-	in_ns "$1" ip -6 route add default via "$3"
-}
-network() {
-	local host
-	for host in router $hosts; do
-		ip netns add "$tag-$host" && in_ns "$host" ip link set lo up
-	done
-	for host in a b c; do
-		in_ns router ip link add "br$host" type bridge
-		in_ns router ip link set "br$host" up
-	done
-	in_ns router ip address add 10.0.1.254/24 dev bra
-	in_ns router ip address add 10.0.2.254/24 dev brb
-	in_ns router ip address add 203.0.113.254/24 dev brc
-	in_ns router ip address add fd00:1::fe/64 dev bra nodad
-	in_ns router ip address add fd00:2::fe/64 dev brb nodad
-	in_ns router ip address add 2001:db8:7::fe/64 dev brc nodad
-	in_ns router sysctl -qw net.ipv4.ip_forward=1 \
-		net.ipv6.conf.all.forwarding=1
-	plug client e0 brc 203.0.113.9/24 2001:db8:7::9/64
-	plug jump1 e0 bra 10.0.1.1/24 fd00:1::1/64
-	plug jump1 e1 brb 10.0.2.1/24 fd00:2::1/64
-	plug web1 e0 bra 10.0.1.11/24 fd00:1::11/64
-	plug web2 e0 bra 10.0.1.12/24 fd00:1::12/64
-	plug win1 e0 bra 10.0.1.30/24 fd00:1::30/64
-	plug db1 e0 brb 10.0.2.21/24 fd00:2::21/64
-	plug out1 e0 brb 10.0.2.66/24 fd00:2::66/64
-	gateway client 203.0.113.254 2001:db8:7::fe
-	for host in jump1 web1 web2 win1; do
-		gateway "$host" 10.0.1.254 fd00:1::fe
-	done
-	for host in db1 out1; do
-		gateway "$host" 10.0.2.254 fd00:2::fe
-	done
-}
-declare -A v4=([web1]=10.0.1.11 [web2]=10.0.1.12 [win1]=10.0.1.30
-	[db1]=10.0.2.21 [out1]=10.0.2.66)
-declare -A v6=([web1]=fd00:1::11 [web2]=fd00:1::12 [win1]=fd00:1::30
-	[db1]=fd00:2::21 [out1]=fd00:2::66)
-
-# Groups with priorities, drops, a member of two groups, an isolated one, a
-# network of either family, and one that the bastion is not let into.
-policy() {
-	cat >"$work/policy.conf" <<-'END'
-		network office 203.0.113.0/24, 2001:db8:7::/48
-		group SysAdmins alice
-		security-group SG_Bridge {
-		 	instance jump1 10.0.1.1, 10.0.2.1, fd00:1::1, fd00:2::1
-		 	accept tcp 22 from office
-		}
-		security-group SG_Current {
-		 	zone production
-		 	instance web1 10.0.1.11, fd00:1::11
-		 	instance web2 10.0.1.12, fd00:1::12
-		 	instance win1 10.0.1.30, fd00:1::30 { port 3389 }
-		 	isolated
-		 	accept tcp 22, 3389 from SG_Bridge priority 1
-		 	accept tcp 80 from office priority 10
-		 	drop   tcp 22 from 10.0.2.0/24 priority 50
-		 	accept tcp 3306 from fd00:2::/64 priority 60
-		 	drop   all from 0.0.0.0/0 priority 100
-		}
-		security-group SG_Database {
-		 	instance db1 10.0.2.21, fd00:2::21
-		 	instance web2
-		 	accept tcp 22 from SG_Bridge
-		 	accept tcp 3306 from SG_Current priority 20
-		 	drop   tcp 3306 from web2net priority 20
-		}
-		network web2net 10.0.1.12
-		security-group SG_Outside {
-		 	instance out1 10.0.2.66, fd00:2::66
-		 	accept all from SG_Database priority 5
-		 	drop   tcp 1-100 from SG_Bridge priority 1
-		}
-		permit SysAdmins from office to any port 1-65535 as ops {
-		 	mfa always
-		 	allow shell, forward
-		}
-	END
-	chmod 0644 "$work/policy.conf"
-}
-
-# --- listeners and probes
-cat >"$work/listen.py" <<'END'
-import selectors, socket, sys
-sel = selectors.DefaultSelector()
-for port in map(int, sys.argv[2:]):
-    s = socket.create_server(("::", port), family=socket.AF_INET6,
-                             dualstack_ipv6=True, backlog=64)
-    sel.register(s, selectors.EVENT_READ)
-open(sys.argv[1], "w").close()
-while True:
-    for key, _ in sel.select():
-        key.fileobj.accept()[0].close()
-END
-# Connects to all at once; prints "ADDRESS PORT SOURCE open|closed".
-cat >"$work/probe.py" <<'END'
-import os, select, socket, sys, time
-if len(sys.argv) > 1:
-    os.setgid(int(sys.argv[1]))
-    os.setuid(int(sys.argv[1]))
-waiting, poll = {}, select.poll()
-for line in sys.stdin:
-    addr, port = line.split()
-    s = socket.socket(socket.AF_INET6 if ":" in addr else socket.AF_INET)
-    s.setblocking(False)
-    err = s.connect_ex((addr, int(port)))
-    if err not in (0, 115):
-        print(addr, port, "-", "closed")
-        continue
-    waiting[s.fileno()] = (s, addr, port, s.getsockname()[0])
-    poll.register(s, select.POLLOUT)
-end = time.monotonic() + 1.5
-while waiting and time.monotonic() < end:
-    for fd, _ in poll.poll(50):
-        s, addr, port, src = waiting.pop(fd)
-        poll.unregister(fd)
-        err = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        print(addr, port, src, "closed" if err else "open")
-for s, addr, port, src in waiting.values():
-    print(addr, port, src, "closed")
-END
-listeners() {
-	local host tries
-	for host in $targets; do
-		# shellcheck disable=SC2086
-		in_ns "$host" python3 "$work/listen.py" "$work/up-$host" \
-			$ports >"$work/$host.log" 2>&1 &
-		pids+=("$!")
-	done
-	for host in $targets; do
-		tries=200
-		until [ -e "$work/up-$host" ]; do
-			tries=$((tries - 1))
-			[ "$tries" -gt 0 ] || return 1
-			read -rt 0.05 <> <(:) || true
-		done
-	done
-}
-# probe SOURCE [UID]: all targets but itself.
-probe() {
-	local host port
-	for host in $targets; do
-		[ "$host" = "$1" ] && continue
-		for port in $ports; do
-			echo "${v4[$host]} $port"
-			echo "${v6[$host]} $port"
-		done
-	done | in_ns "$1" python3 "$work/probe.py" "${@:2}"
-}
-
-# Bridges and neighbours take a moment to find each other.
-all_open() {
-	local tries
-	for tries in 1 2 3 4 5 6 7 8; do
-		probe client >"$work/before"
-		[ "$(grep -c open "$work/before")" -eq 40 ] &&
-			! grep -q closed "$work/before" && return
-	done
-	echo "# not after $tries tries:"
-	grep closed "$work/before" | sed 's/^/# /'
-	return 1
-}
-load() {
-	if [ "$1" = jump1 ]; then
-		sgb nftables
-	else
-		sgb nftables "$1"
-	fi >"$work/$1.nft" && in_ns "$1" nft -f "$work/$1.nft"
-}
-
 # The word that the policy's functions say.
 says() {
 	sgb topology reach "$1" "[$2]:$3" | cut -d: -f1
@@ -296,9 +88,72 @@ for host in $hosts; do
 	probes+=("$!")
 done
 wait "${probes[@]}"
-for host in jump1 $targets; do
+# --- before: what the rulesets are to close is open
+# The router plays metadata services and a resolver.
+reaches() {
+	echo "$2 $3" | in_ns "$1" python3 "$work/probe.py" "${@:4}" |
+		grep -q ' open$'
+}
+closed() {
+	! reaches "$@"
+}
+for address in 169.254.169.254/32 100.100.100.200/32; do
+	in_ns router ip address add "$address" dev bra
+done
+in_ns router ip address add fd00:ec2::254/128 dev bra nodad
+in_ns router python3 "$work/listen.py" "$work/up-router" 53 80 123 &
+pids+=("$!")
+wait_up() {
+	local tries=200
+	until [ -e "$1" ]; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		read -rt 0.05 <> <(:) || true
+	done
+}
+ok "the router listens" wait_up "$work/up-router"
+elsewhere='169.254.169.254:80 100.100.100.200:80 [fd00:ec2::254]:80
+	10.0.1.254:80 127.0.0.1:3306 [::1]:3306 10.0.2.1:80'
+each() {
+	local verb=$1 place address
+	shift
+	for place in $elsewhere; do
+		address=${place%:*}
+		ok "from jump1 ${1:-} to $place: $verb" "$verb" jump1 \
+			"$(tr -d '[]' <<<"$address")" "${place##*:}" "$@"
+	done
+}
+each reaches
+# Somebody is logged in when the ruleset comes.
+cat >"$work/echo.py" <<'END'
+import socket, sys
+s = socket.create_server(("0.0.0.0", 30022))
+open(sys.argv[1], "w").close()
+c = s.accept()[0]
+while data := c.recv(100):
+    c.sendall(data)
+END
+cat >"$work/stay.py" <<'END'
+import os, socket, sys
+s = socket.create_connection(("10.0.1.1", 30022), 5)
+open(sys.argv[1], "w").close()
+open(sys.argv[2]).read()
+s.settimeout(5)
+s.sendall(b"still here")
+sys.exit(s.recv(100) != b"still here")
+END
+mkfifo "$work/go"
+in_ns jump1 python3 "$work/echo.py" "$work/up-echo" &
+pids+=("$!")
+ok "a server for a login" wait_up "$work/up-echo"
+in_ns client python3 "$work/stay.py" "$work/up-stay" "$work/go" &
+stay=$!
+ok "a login" wait_up "$work/up-stay"
+for host in $targets; do
 	ok "the ruleset of $host loads" load "$host"
 done
+: >"$work/go"
+ok "who is logged in stays" wait "$stay"
 probes=()
 for host in $hosts; do
 	probe "$host" >"$work/probe-$host" &
@@ -327,6 +182,25 @@ only_root() {
 	[ "$(grep -c closed "$work/probe-uid")" -eq 40 ]
 }
 ok "nobody but root connects from the bastion" only_root
+probe jump1 33 >"$work/probe-uid"
+ok "no other user either" only_root
+
+# --- the bastion: all that is not named is closed
+each closed
+each closed 64301
+ok "the resolver that outgoing names" reaches jump1 10.0.1.254 53
+ok "for everybody" reaches jump1 10.0.1.254 53 33
+ok "but for session processes" closed jump1 10.0.1.254 53 64301
+ok "the resolver's other ports" closed jump1 10.0.1.254 123
+ok "where people come from" reaches client 10.0.1.1 22
+ok "where nobody comes from" closed web1 10.0.1.1 22
+not_through() {
+	in_ns jump1 sysctl -qw net.ipv4.ip_forward=1
+	reaches web2 10.0.2.66 3389 || return 1
+	in_ns web2 ip route add 10.0.2.66/32 via 10.0.1.1
+	closed web2 10.0.2.66 3389
+}
+ok "and nothing passes through" not_through
 
 # --- at once or not at all, and again without piling up
 whole() {
@@ -363,6 +237,89 @@ restored() {
 ok "another ruleset, as a dry run" dry_run
 ok "changes nothing either" whole
 ok "the one before can be restored" restored
+
+# --- apply, confirm, restore
+apply() {
+	in_ns web1 "$build/sgbridge" topology "$@" -p "$work/policy.conf" \
+		-c "$work/sgbridge.conf" --color never
+}
+status() {
+	local want=$1 pattern=$2 got
+	shift 2
+	"$@" >"$work/said" 2>&1
+	got=$?
+	cat "$work/said"
+	[ "$got" -eq "$want" ] && grep -qE -- "$pattern" "$work/said"
+}
+now() {
+	in_ns web1 nft -s list table inet sgbridge
+}
+is() {
+	now | diff - "$1"
+}
+returns() {
+	local tries=300
+	until is "$1" >/dev/null; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		read -rt 0.05 <> <(:) || true
+	done
+}
+in_ns web1 nft add table ip other
+in_ns web1 nft add chain ip other keep
+ok "apply: what is loaded already" status 0 '^unchanged$' \
+	apply apply --for web1
+ok "apply: another host's ruleset" status 2 'no address of db1' \
+	apply apply --for db1
+sed -i 's/accept tcp 80 from office/accept tcp 80, 443 from office/' \
+	"$work/policy.conf"
+now >"$work/one"
+ok "apply: a dry run says what would change" \
+	status 1 '^\+.*dport \{ 80, 443 \} accept' \
+	apply apply --for web1 --dry-run
+ok "and so does --diff" status 1 '^-.*dport 80 accept' \
+	apply nftables --for web1 --diff
+ok "and changes nothing" is "$work/one"
+ok "apply: not confirmed in time" status 0 'within 1 s' \
+	apply apply --for web1 --confirm-within 1s
+ok "and the previous ruleset returns" returns "$work/one"
+ok "then nothing waits" status 1 'nothing waits' apply confirm
+ok "apply: to be confirmed" status 0 'within 60 s' \
+	apply apply --for web1 --confirm-within 60
+ok "no other change meanwhile" status 2 'waits to be confirmed' \
+	apply apply --for web1
+ok "confirm" status 0 '^confirmed$' apply confirm
+now >"$work/two"
+ok "the new one is loaded" status 1 '443' diff "$work/one" "$work/two"
+ok "restore brings back the one before" status 0 '^restored$' apply restore
+ok "all of it" is "$work/one"
+ok "restore again, and back" status 0 '^restored$' apply restore
+ok "all of that" is "$work/two"
+ok "a change that is taken back by hand" status 0 'within 60 s' \
+	apply restore --confirm-within 60
+ok "is not waited for" status 0 '^restored$' apply restore
+ok "and gone" is "$work/two"
+ok "the folder is root's alone" \
+	status 0 '^700 600 600$' sh -c "stat -c %a '$work/nftables' \
+	'$work/nftables/current.nft' '$work/nftables/previous.nft' |
+	xargs echo"
+chmod 0755 "$work/nftables"
+ok "or is not used" status 2 'nftables: ' apply restore
+chmod 0700 "$work/nftables"
+ok "no time to confirm in" status 2 'expected a time' \
+	apply apply --confirm-within soon
+ok "other tables are nobody's business" in_ns web1 nft list chain ip other keep
+guards() {
+	local tries=300
+	while in_ns web1 sh -c 'pidof sgbridge' >/dev/null &&
+		ip netns pids "$tag-web1" | xargs -I{} readlink /proc/{}/exe |
+		grep -q '/sgbridge$'; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		read -rt 0.05 <> <(:) || true
+	done
+}
+ok "no guard stays behind" guards
 
 # --- names cannot inject
 refused() {
