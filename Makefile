@@ -126,7 +126,7 @@ RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 	recorder_index.o recorder_stray.o recording.o viewers.o recorder_event.o syncer.o)
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	disclosure.o sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
-	select.o utf8.o check_journal.o heads.o cmd_keys.o cmd_ls.o cmd_verify.o \
+	select.o utf8.o check_journal.o heads.o cmd_keys.o cmd_ls.o cmd_verify.o verify.o verify_jobs.o \
 	cmd_export.o export_asciicast.o export_items.o \
 	export_raw.o emulator.o emulator_child.o emulator_sandbox.o view.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
@@ -255,6 +255,13 @@ test: deps
 $(BUILD)/tests/bench/policy: $(BUILD)/tests/bench/policy.o $(BUILD)/libsgb.a
 	$(say) LINK $@
 	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(CRYPTO_LIBS)
+
+$(BUILD)/tests/bench/store: $(BUILD)/tests/bench/store.o \
+		$(addprefix $(BUILD)/,$(READER_OBJS) audit/writer.o) \
+		$(BUILD)/libsgb.a
+	$(say) LINK $@
+	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(ZSTD_LIBS) -ljansson \
+		$(CRYPTO_LIBS)
 
 bench: deps
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/policy

@@ -47,6 +47,7 @@ struct audit {
 	const char *segments;  /* "3-5" */
 	const char *disclosed; /* file */
 	const char *index;     /* NULL: not asked for; "": the default one */
+	unsigned int jobs;     /* 0: one a core */
 	double speed;
 	double idle_limit; /* seconds; 0: none */
 	bool json;

@@ -171,6 +171,6 @@ enum sgb_err sgr_decoder_frame(struct sgr_decoder *decoder,
 	if (!err)
 		err = expand(
 			decoder, frame->head.flags, sealed->data, len, out);
-	secret_wipe(sealed->data, sealed->cap);
+	secret_wipe(sealed->data, len ? len : 1);
 	return err;
 }

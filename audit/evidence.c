@@ -13,6 +13,8 @@ struct evidence {
 	struct reader items; /* what is left of the present frame */
 	uint64_t time_us;
 	struct sgr_frame frame;
+	void (*follow)(void *data, const struct sgr_scan *scan);
+	void *follow_data;
 };
 
 static enum sgb_err open_frame(struct evidence *evidence)
@@ -100,6 +102,13 @@ void evidence_free(struct evidence *evidence)
 	free(evidence);
 }
 
+void evidence_follow(struct evidence *evidence,
+	void (*follow)(void *data, const struct sgr_scan *scan), void *data)
+{
+	evidence->follow = follow;
+	evidence->follow_data = data;
+}
+
 /* On to the next frame with items. */
 static enum sgb_err next_frame(struct evidence *evidence)
 {
@@ -109,6 +118,9 @@ static enum sgb_err next_frame(struct evidence *evidence)
 		err = sgr_scan_next(&evidence->scan, &evidence->frame);
 		if (err)
 			return err;
+		if (evidence->follow)
+			evidence->follow(
+				evidence->follow_data, &evidence->scan);
 		if (!sgr_type_encrypted(evidence->frame.head.type))
 			continue;
 		err = open_frame(evidence);

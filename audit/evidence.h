@@ -51,6 +51,9 @@ enum sgb_err evidence_open_disclosed(int fd,
 	const struct disclosure *disclosure,
 	struct evidence **ret) SGB_MUST_CHECK;
 void evidence_free(struct evidence *evidence);
+/* Called after each frame that is good so far. */
+void evidence_follow(struct evidence *evidence,
+	void (*follow)(void *data, const struct sgr_scan *scan), void *data);
 /* The next item, borrowed until the next call. SGB_ERR_CLOSED at the end of
  * what is good: the scan says which end that is. */
 enum sgb_err evidence_next(

@@ -39,6 +39,7 @@ enum option_id {
 	OPT_INDEX,
 	OPT_SEGMENTS,
 	OPT_DISCLOSED,
+	OPT_JOBS,
 };
 
 static const struct option options[] = {
@@ -68,6 +69,7 @@ static const struct option options[] = {
 	{"regex", no_argument, NULL, OPT_REGEX},
 	{"raw", no_argument, NULL, OPT_RAW},
 	{"segments", required_argument, NULL, OPT_SEGMENTS},
+	{"jobs", required_argument, NULL, OPT_JOBS},
 	{"disclosed", required_argument, NULL, OPT_DISCLOSED},
 	{"index", optional_argument, NULL, OPT_INDEX},
 	{NULL, 0, NULL, 0},
@@ -105,6 +107,7 @@ static const struct command {
 		"      --writer FILE           accept these writers only\n"
 		"      --heads FILE            and nothing older than these "
 		"heads, from syslog\n"
+		"      --jobs N                so many at once (one a core)\n"
 		"exit: 0 intact, 3 open or interrupted, 4 altered, 5 missing, "
 		"6 unverifiable\n"
 		"example: sgbridge-audit verify --writer writers\n"},
@@ -262,6 +265,9 @@ static void take_option(
 	case OPT_REGEX: audit->regex = true; break;
 	case OPT_RAW: audit->raw = true; break;
 	case OPT_INDEX: audit->index = optarg ? optarg : ""; break;
+	case OPT_JOBS:
+		audit->jobs = (unsigned int)number_option("jobs", optarg);
+		break;
 	case OPT_SPEED: audit->speed = number_option("speed", optarg); break;
 	case OPT_IDLE:
 		audit->idle_limit = number_option("idle-limit", optarg);

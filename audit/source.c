@@ -1,7 +1,10 @@
 /*
  * Bytes for readers, through one window. Not mmap: a file that is cut while it
- * is read must be an error and not a signal.
+ * is read must be an error and not a signal. The window is small, so that what
+ * was copied is still in the cache when it is hashed, and grows for a frame
+ * that needs it.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +12,8 @@
 
 #include "scan.h"
 
-#define WINDOW (4 * 1024 * 1024)
+#define WINDOW	   (256 * 1024)
+#define WINDOW_MAX (2 * 1024 * 1024)
 
 struct sgr_source {
 	int fd; /* -1: memory */
@@ -34,6 +38,7 @@ enum sgb_err sgr_source_file(int fd, struct sgr_source **ret)
 	}
 	source->fd = fd;
 	source->size = (uint64_t)st.st_size;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	/* Most recordings are small: no window larger than the file. */
 	source->cap = source->size < WINDOW ? (size_t)source->size : WINDOW;
 	source->window = malloc(source->cap ? source->cap : 1);
@@ -72,6 +77,23 @@ uint64_t sgr_source_size(const struct sgr_source *source)
 	return source->size;
 }
 
+/* Room for len bytes. */
+static bool grow(struct sgr_source *source, size_t len)
+{
+	uint8_t *window;
+
+	if (len <= source->cap)
+		return true;
+	if (len > WINDOW_MAX)
+		return false;
+	window = realloc(source->window, len);
+	if (!window)
+		return false;
+	source->window = window;
+	source->cap = len;
+	return true;
+}
+
 static bool fill(struct sgr_source *source, uint64_t offset)
 {
 	source->at = offset;
@@ -97,7 +119,7 @@ const uint8_t *sgr_source_get(
 		return NULL;
 	if (source->fd < 0)
 		return source->memory + offset;
-	if (len > source->cap)
+	if (!grow(source, len))
 		return NULL;
 	if (offset < source->at || offset + len > source->at + source->have)
 		if (!fill(source, offset))
