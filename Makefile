@@ -131,7 +131,8 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	export_raw.o emulator.o emulator_child.o emulator_sandbox.o view.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
 	cmd_search.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
-	index_db.o cmd_disclose.o export_html.o)
+	index_db.o cmd_disclose.o export_html.o \
+	writer.o import.o import_asciicast.o cmd_import.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
@@ -280,7 +281,7 @@ lint:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf authkeys usercert session_sftp sshkey authinfo otp container journal policy topology
+FUZZ := conf authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
@@ -290,6 +291,8 @@ FUZZ_authkeys_OBJS := $(KEY_OBJS) bastion/monitor_name.o
 FUZZ_authinfo_OBJS := pam_module/authinfo.o
 FUZZ_otp_OBJS := $(OTP_STORE_OBJS) pam_module/otp_import.o pam_module/otp_uri.o
 FUZZ_otp_LIBS := -loath
+FUZZ_import_OBJS := audit/import.o audit/import_asciicast.o
+FUZZ_import_LIBS := -ljansson
 FUZZ_container_OBJS := $(READER_OBJS) audit/writer.o
 FUZZ_container_LIBS := $(ZSTD_LIBS) -ljansson
 FUZZ_journal_OBJS := audit/journal_form.o audit/suite.o audit/utf8.o

@@ -44,6 +44,7 @@ struct audit {
 	const char *user, *target, *login, *source, *since, *until, *mfa;
 	const char *status;
 	const char *why;
+	const char *key_path;  /* a signing key */
 	const char *segments;  /* "3-5" */
 	const char *disclosed; /* file */
 	const char *index;     /* NULL: not asked for; "": the default one */
@@ -80,6 +81,7 @@ int cmd_commands(struct audit *audit, int argc, char **argv);
 int cmd_search(struct audit *audit, int argc, char **argv);
 int cmd_index(struct audit *audit, int argc, char **argv);
 int cmd_recover(struct audit *audit, int argc, char **argv);
+int cmd_import(struct audit *audit, int argc, char **argv);
 int cmd_who_viewed(struct audit *audit, int argc, char **argv);
 
 /* audit_setup.c. Each prints one line and exits on failure. */
@@ -92,6 +94,8 @@ void audit_identities(struct audit *audit, bool need);
  * evidence_open. */
 enum sgb_err audit_evidence(const struct audit *audit, int fd,
 	struct evidence **ret) SGB_MUST_CHECK;
+/* An Ed25519 private key; the caller frees. */
+struct suite_key *audit_signing_key(const char *path);
 void audit_pins(struct audit *audit);
 void audit_heads(struct audit *audit);
 void audit_done(struct audit *audit);
@@ -101,6 +105,9 @@ void audit_fatal(int status, const char *fmt, ...) SGB_PRINTF(2, 3)
 /* audit_view.c: looking is an event. Exits if it can't be written down. */
 /* Where viewing is written down: room for PATH_MAX. */
 void audit_journal_place(const struct audit *audit, char *path);
+/* The person who logged in, also behind sudo. */
+#define AUDIT_WHO_MAX 64
+const char *audit_who(char text[AUDIT_WHO_MAX]);
 void audit_viewed(struct audit *audit, const char *rec_id, const char *what);
 
 /* audit_print.c: everything from a recording goes through these. */

@@ -141,6 +141,24 @@ enum sgb_err audit_evidence(
 	return evidence_open(fd, audit->identities, audit->key_count, ret);
 }
 
+struct suite_key *audit_signing_key(const char *path)
+{
+	char why[WHY_LEN];
+	struct suite_key *key = NULL;
+	struct buf pem;
+
+	buf_init(&pem, 16384);
+	if (file_read(path, FILE_TRUST_SECRET, &pem, why, sizeof(why)))
+		audit_fatal(EX_NOINPUT, "%s", why);
+	if (suite_key_from_pem(pem.data, pem.len, SUITE_KEY_ED25519, &key))
+		audit_fatal(EX_DATAERR,
+			"%s: not an Ed25519 private key; \"writer-keygen\" "
+			"makes one",
+			path);
+	buf_done(&pem);
+	return key;
+}
+
 static void take_pin(struct audit *audit, char *line, unsigned int number)
 {
 	char *save = NULL;

@@ -37,11 +37,11 @@ static uid_t login_uid(void)
 	return uid < UINT32_MAX ? (uid_t)uid : getuid();
 }
 
-static const char *who(char text[64])
+const char *audit_who(char text[AUDIT_WHO_MAX])
 {
 	const struct passwd *pw = getpwuid(login_uid());
 
-	(void)snprintf(text, 64, "%s", pw ? pw->pw_name : "?");
+	(void)snprintf(text, AUDIT_WHO_MAX, "%s", pw ? pw->pw_name : "?");
 	return text;
 }
 
@@ -88,7 +88,7 @@ static void put_member(struct buf *out, const char *name, const char *text)
 static enum sgb_err add_line(struct journal *journal, const struct audit *audit,
 	const char *rec_id, const char *what)
 {
-	char stamp[40] = "", name[64];
+	char stamp[40] = "", name[AUDIT_WHO_MAX];
 	time_t now = time(NULL);
 	struct buf line;
 	enum sgb_err err;
@@ -99,7 +99,7 @@ static enum sgb_err add_line(struct journal *journal, const struct audit *audit,
 		(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	buf_init(&line, JOURNAL_LINE_MAX);
 	buf_printf(&line, "{\"time\":\"%s\"", stamp);
-	put_member(&line, "who", who(name));
+	put_member(&line, "who", audit_who(name));
 	put_member(&line, "what", what);
 	put_member(&line, "rec", rec_id);
 	put_member(&line, "why", audit->why);
@@ -118,10 +118,10 @@ static enum sgb_err add_line(struct journal *journal, const struct audit *audit,
 static void tell_recorder(
 	const struct audit *audit, const char *rec_id, const char *what)
 {
-	char name[64];
+	char name[AUDIT_WHO_MAX];
 	struct event event = {.kind = EVENT_VIEW,
 		.ok = true,
-		.user = who(name),
+		.user = audit_who(name),
 		.rec_id = rec_id,
 		.what = what,
 		.reason = audit->why};

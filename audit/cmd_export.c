@@ -3,6 +3,7 @@
  * recording are converted, never interpreted.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -21,6 +22,7 @@ static const struct export_format *const formats[] = {
 	&export_ttyrec,
 	&export_raw,
 	&export_items,
+	&export_script,
 };
 
 static const struct export_format *find_format(const char *name)
@@ -59,11 +61,30 @@ static FILE *open_output(const struct audit *audit)
 	return file;
 }
 
+static FILE *open_side(
+	const struct audit *audit, const struct export_format *format)
+{
+	char path[PATH_MAX];
+	FILE *file;
+
+	if (!format || !format->side)
+		return NULL;
+	if (snprintf(path, sizeof(path), "%s%s", audit->output, format->side) >=
+		(int)sizeof(path))
+		audit_fatal(EX_USAGE, "-o: path too long");
+	file = fopen(path, "wxe");
+	if (!file)
+		audit_fatal(EX_CANTCREAT, "%s: %s", path, strerror(errno));
+	return file;
+}
+
 int cmd_export(struct audit *audit, int argc, char **argv)
 {
 	const char *name = audit->format ? audit->format : "asciicast";
+	bool text = !strcmp(name, "text");
 	struct html *html = strcmp(name, "html") ? NULL : html_new();
-	const struct export_format *format = html ? NULL : find_format(name);
+	const struct export_format *format = html || text ? NULL
+							  : find_format(name);
 	struct export_out out = {0};
 	struct evidence *evidence;
 	struct chosen chosen;
@@ -71,6 +92,11 @@ int cmd_export(struct audit *audit, int argc, char **argv)
 
 	if (argc != 1)
 		audit_fatal(EX_USAGE, "export takes one recording");
+	if (text)
+		return cmd_text(audit, argc, argv);
+	if (format && format->side && !audit->output)
+		audit_fatal(
+			EX_USAGE, "--format %s makes two files: give -o", name);
 	if (format && format->bytes && !audit->output && isatty(1))
 		audit_fatal(EX_USAGE,
 			"--format %s: these bytes are the target's, and would "
@@ -81,6 +107,7 @@ int cmd_export(struct audit *audit, int argc, char **argv)
 	out.scan = evidence_scan(evidence);
 	out.meta = evidence_meta(evidence);
 	out.file = open_output(audit);
+	out.side = open_side(audit, format);
 	if (!html)
 		run(format, evidence, &out);
 	else if (html_write(html, audit, chosen.fd, evidence, out.file))
@@ -89,6 +116,8 @@ int cmd_export(struct audit *audit, int argc, char **argv)
 		audit_fatal(EX_IOERR, "output cannot be written");
 	if (audit->output)
 		(void)fclose(out.file);
+	if (out.side && (ferror(out.side) || fclose(out.side)))
+		audit_fatal(EX_IOERR, "output cannot be written");
 	free(out.state);
 	html_free(html);
 	status = sgr_verdict_exit(out.scan->verdict);

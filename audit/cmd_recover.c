@@ -16,24 +16,6 @@
 #include "audit.h"
 #include "recover.h"
 
-static struct suite_key *signing_key(const char *path)
-{
-	char why[PATH_MAX + 300];
-	struct suite_key *key = NULL;
-	struct buf pem;
-
-	buf_init(&pem, 16384);
-	if (file_read(path, FILE_TRUST_SECRET, &pem, why, sizeof(why)))
-		audit_fatal(EX_NOINPUT, "%s", why);
-	if (suite_key_from_pem(pem.data, pem.len, SUITE_KEY_ED25519, &key))
-		audit_fatal(EX_DATAERR,
-			"%s: not an Ed25519 private key; \"writer-keygen\" "
-			"makes one",
-			path);
-	buf_done(&pem);
-	return key;
-}
-
 int cmd_recover(struct audit *audit, int argc, char **argv)
 {
 	static const uint8_t no_boot_id[16];
@@ -45,7 +27,7 @@ int cmd_recover(struct audit *audit, int argc, char **argv)
 	if (argc != 1 || audit->identity_count != 1)
 		audit_fatal(EX_USAGE,
 			"recover takes -i with a signing key, and one file");
-	key = signing_key(audit->identity_paths[0]);
+	key = audit_signing_key(audit->identity_paths[0]);
 	fd = open(argv[0], O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		audit_fatal(EX_NOINPUT, "%s: %s", argv[0], strerror(errno));

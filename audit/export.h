@@ -8,6 +8,7 @@
 
 struct export_out {
 	FILE *file;
+	FILE *side; /* of a format that needs a second file */
 	const struct sgr_scan *scan;
 	const char *meta;
 	void *state; /* the format's own, from malloc */
@@ -19,11 +20,12 @@ struct export_format {
 	/* Called for each item in order. */
 	void (*item)(struct export_out *out, const struct sgr_item *item);
 	void (*end)(struct export_out *out); /* may be NULL */
-	bool bytes; /* as the target sent them: never to a terminal */
+	bool bytes;	  /* as the target sent them: never to a terminal */
+	const char *side; /* NULL, or what the second file's name ends in */
 };
 
 extern const struct export_format export_asciicast2, export_asciicast3,
-	export_items, export_ttyrec, export_raw;
+	export_items, export_ttyrec, export_raw, export_script;
 
 /* u32, big-endian, or 0 */
 unsigned int export_u32(const struct sgr_item *item, size_t offset);

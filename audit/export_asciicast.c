@@ -166,6 +166,6 @@ static void cast3_end(struct export_out *out)
 }
 
 const struct export_format export_asciicast3 = {
-	"asciicast3", cast3_item, cast3_end, false};
+	"asciicast3", cast3_item, cast3_end, false, NULL};
 const struct export_format export_asciicast2 = {
-	"asciicast", cast_item, cast_end, false};
+	"asciicast", cast_item, cast_end, false, NULL};

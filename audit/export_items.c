@@ -53,4 +53,5 @@ static void put_end(struct export_out *out)
 							 : "open");
 }
 
-const struct export_format export_items = {"items", put_item, put_end, false};
+const struct export_format export_items = {
+	"items", put_item, put_end, false, NULL};

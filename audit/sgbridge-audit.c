@@ -40,6 +40,7 @@ enum option_id {
 	OPT_SEGMENTS,
 	OPT_DISCLOSED,
 	OPT_JOBS,
+	OPT_KEY,
 };
 
 static const struct option options[] = {
@@ -69,6 +70,7 @@ static const struct option options[] = {
 	{"regex", no_argument, NULL, OPT_REGEX},
 	{"raw", no_argument, NULL, OPT_RAW},
 	{"segments", required_argument, NULL, OPT_SEGMENTS},
+	{"key", required_argument, NULL, OPT_KEY},
 	{"jobs", required_argument, NULL, OPT_JOBS},
 	{"disclosed", required_argument, NULL, OPT_DISCLOSED},
 	{"index", optional_argument, NULL, OPT_INDEX},
@@ -169,6 +171,15 @@ static const struct command {
 		"  -o, --output FILE\n"
 		"example: sgbridge-audit export -i key.pem -o demo.cast "
 		"0199c2\n"},
+	{"import", cmd_import, "--key SIGNING-KEY [-o FILE] FILE",
+		"Take a ttyrec or asciicast (version 2, 3) into a container of "
+		"its own.\n"
+		"It is signed by you and says so: nobody here witnessed it.\n"
+		"      --key FILE              from \"writer-keygen\", not the "
+		"bastion's\n"
+		"      --user, --target TEXT   written down as your word\n"
+		"example: sgbridge-audit import --key my_key -i key.pem "
+		"old.cast\n"},
 	{"keygen", cmd_keygen, "[-o FILE]",
 		"Make a recipient's key pair; prints the line for the "
 		"recipients file.\n"},
@@ -245,6 +256,7 @@ static void take_text(struct audit *audit, int id, const char *text)
 		{OPT_MFA, &audit->mfa},
 		{OPT_STATUS, &audit->status},
 		{OPT_WHY, &audit->why},
+		{OPT_KEY, &audit->key_path},
 		{OPT_SEGMENTS, &audit->segments},
 		{OPT_DISCLOSED, &audit->disclosed},
 	};
