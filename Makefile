@@ -132,7 +132,8 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
 	cmd_search.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
 	index_db.o cmd_disclose.o export_html.o \
-	writer.o import.o import_asciicast.o cmd_import.o)
+	writer.o import.o import_asciicast.o cmd_import.o \
+	cmd_watch.o cmd_expire.o cmd_stats.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
@@ -238,7 +239,7 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	util-linux procps expect tmux mandoc shellcheck python3 binutils git \
 	strace systemd dpkg-dev debootstrap lintian \
 	zstd python3-cryptography python3-paramiko rsync putty-tools \
-	dropbear-bin xauth lftp sshfs ansible-core pamtester sudo jq faketime fish zsh libpam-google-authenticator libpam-oath \
+	asciinema ttyrec dropbear-bin xauth lftp sshfs ansible-core pamtester sudo jq faketime fish zsh libpam-google-authenticator libpam-oath \
 	$(EXTRA_DEPS)
 
 deps:

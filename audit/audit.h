@@ -18,6 +18,7 @@
 
 #define AUDIT_IDENTITIES_MAX 8
 #define AUDIT_PINS_MAX	     64
+#define AUDIT_KEEP_MAX	     32
 
 struct store;
 struct store_entry;
@@ -44,7 +45,11 @@ struct audit {
 	const char *user, *target, *login, *source, *since, *until, *mfa;
 	const char *status;
 	const char *why;
-	const char *key_path;  /* a signing key */
+	const char *key_path; /* a signing key */
+	const char *by;	      /* of stats */
+	const char *hold, *release;
+	const char *keep[AUDIT_KEEP_MAX];
+	size_t keep_count;
 	const char *segments;  /* "3-5" */
 	const char *disclosed; /* file */
 	const char *index;     /* NULL: not asked for; "": the default one */
@@ -55,6 +60,8 @@ struct audit {
 	bool no_timing;
 	bool regex;
 	bool raw;
+	bool count_commands;
+	bool yes;
 
 	struct disclosure *disclosure; /* NULL: keys */
 	struct conf *conf;	       /* NULL where there is none */
@@ -81,6 +88,9 @@ int cmd_commands(struct audit *audit, int argc, char **argv);
 int cmd_search(struct audit *audit, int argc, char **argv);
 int cmd_index(struct audit *audit, int argc, char **argv);
 int cmd_recover(struct audit *audit, int argc, char **argv);
+int cmd_watch(struct audit *audit, int argc, char **argv);
+int cmd_expire(struct audit *audit, int argc, char **argv);
+int cmd_stats(struct audit *audit, int argc, char **argv);
 int cmd_import(struct audit *audit, int argc, char **argv);
 int cmd_who_viewed(struct audit *audit, int argc, char **argv);
 

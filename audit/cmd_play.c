@@ -95,7 +95,7 @@ static void take_key(struct play *play, enum player_key key)
 		restart(play);
 		break;
 	case PLAYER_KEY_QUIT: play->quit = true; break;
-	case PLAYER_KEY_NONE: break;
+	default: break;
 	}
 }
 

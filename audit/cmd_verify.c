@@ -46,13 +46,18 @@ static void learn_keys(struct audit *audit, const struct store *store,
 static void weigh_index(struct audit *audit, const struct store *store,
 	struct verify_trust *ret)
 {
-	char path[PATH_MAX + 8];
+	char path[PATH_MAX + 16];
 
 	memset(ret, 0, sizeof(*ret));
 	learn_keys(audit, store, &ret->keys);
 	(void)snprintf(path, sizeof(path), "%s/index", audit->dir);
 	check_journal(path, JOURNAL_PLAIN, &ret->keys, audit->heads, HEAD_INDEX,
 		&ret->index);
+	if (!store->has_retention)
+		return;
+	(void)snprintf(path, sizeof(path), "%s/retention", audit->dir);
+	check_journal(path, JOURNAL_PLAIN, &ret->keys, NULL, HEAD_NONE,
+		&ret->retention);
 }
 
 static int verify_named(struct audit *audit, const char *name)
@@ -87,6 +92,9 @@ static int verify_journals(struct audit *audit, const struct store *store,
 
 	if (store->has_index || store->count)
 		status = journal_report(audit, "index", &trust->index);
+	if (store->has_retention)
+		status = verify_worse(status,
+			journal_report(audit, "retention", &trust->retention));
 	if (audit->events) {
 		check_journal(audit->events, JOURNAL_EVENTS, &trust->keys,
 			audit->heads, HEAD_TRAIL, &events);

@@ -155,6 +155,13 @@ enum sgb_err evidence_next(struct evidence *evidence, struct sgr_item *ret)
 	return SGB_ERR_FORMAT;
 }
 
+enum sgb_err evidence_refresh(struct evidence *evidence)
+{
+	if (evidence->scan.ended || evidence->scan.verdict != SGR_OPEN)
+		return SGB_ERR_CLOSED;
+	return sgr_source_refresh(evidence->source);
+}
+
 const struct sgr_scan *evidence_scan(const struct evidence *evidence)
 {
 	return &evidence->scan;

@@ -58,6 +58,9 @@ void evidence_follow(struct evidence *evidence,
  * what is good: the scan says which end that is. */
 enum sgb_err evidence_next(
 	struct evidence *evidence, struct sgr_item *ret) SGB_MUST_CHECK;
+/* After SGB_ERR_CLOSED in a file that is still written: evidence_next goes on
+ * where it stopped. SGB_ERR_CLOSED if the end has been seen. */
+enum sgb_err evidence_refresh(struct evidence *evidence) SGB_MUST_CHECK;
 const struct sgr_scan *evidence_scan(const struct evidence *evidence);
 /* META, NUL-terminated. */
 const char *evidence_meta(const struct evidence *evidence);

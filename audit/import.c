@@ -2,6 +2,7 @@
 #include "import.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -94,6 +95,15 @@ enum sgb_err import_ttyrec(const uint8_t *data, size_t len, import_item item,
 	return SGB_OK;
 }
 
+/* The seconds of a ttyrec may begin with a brace, too. */
+static bool is_asciicast(const uint8_t *data, size_t len)
+{
+	const uint8_t *end = memchr(data, '\n', len);
+	size_t first = end ? (size_t)(end - data) : len;
+
+	return *data == '{' && memmem(data, first, "\"version\"", 9);
+}
+
 enum sgb_err import_parse(const uint8_t *data, size_t len, import_item item,
 	void *item_data, struct import_info *info)
 {
@@ -103,7 +113,7 @@ enum sgb_err import_parse(const uint8_t *data, size_t len, import_item item,
 			info->why, sizeof(info->why), "the file is empty");
 		return SGB_ERR_FORMAT;
 	}
-	if (*data == '{')
+	if (is_asciicast(data, len))
 		return import_asciicast(
 			(const char *)data, len, item, item_data, info);
 	return import_ttyrec(data, len, item, item_data, info);

@@ -28,9 +28,9 @@ struct import_info {
 typedef void (*import_item)(void *data, enum record_kind kind, uint64_t time_us,
 	const void *bytes, size_t len);
 
-/* By the first byte: "{" is asciicast. Items come in the order of time;
- * SGB_ERR_FORMAT or SGB_ERR_LIMIT with info->why. The caller throws away what
- * came before a failure. */
+/* asciicast, if its header is in the first line, else ttyrec. Items come in the
+ * order of time; SGB_ERR_FORMAT or SGB_ERR_LIMIT with info->why. The caller
+ * throws away what came before a failure. */
 enum sgb_err import_parse(const uint8_t *data, size_t len, import_item item,
 	void *item_data, struct import_info *info) SGB_MUST_CHECK;
 enum sgb_err import_asciicast(const char *text, size_t len, import_item item,

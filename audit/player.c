@@ -19,7 +19,7 @@
 #define LEAVE "\033[0m\033[?25h\033[?1049l"
 
 static struct termios saved;
-static volatile sig_atomic_t is_open, interrupted;
+static volatile sig_atomic_t is_open, interrupted, resized;
 
 /* Only what a signal handler may call. */
 static void restore(void)
@@ -35,6 +35,12 @@ static void on_end(int number)
 {
 	(void)number;
 	interrupted = 1;
+}
+
+static void on_resize(int number)
+{
+	(void)number;
+	resized = 1;
 }
 
 static void on_crash(int number)
@@ -53,6 +59,8 @@ static void set_handlers(void)
 
 	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		(void)sigaction(ends[i], &action, NULL);
+	action.sa_handler = on_resize;
+	(void)sigaction(SIGWINCH, &action, NULL);
 	action.sa_handler = on_crash;
 	for (i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
 		(void)sigaction(crashes[i], &action, NULL);
@@ -172,6 +180,32 @@ void player_clear(void)
 	(void)printf("\033[0m\033[2J");
 }
 
+bool player_ask(const char *prompt, char *ret, size_t room)
+{
+	unsigned int cols, rows;
+	size_t len = 0;
+	char c;
+
+	for (;;) {
+		window(&cols, &rows);
+		(void)printf("\033[%u;1H\033[0m\033[K%s", rows, prompt);
+		print_text(stdout, ret, len);
+		(void)printf("\033[?25h");
+		(void)fflush(stdout);
+		if (read(STDIN_FILENO, &c, 1) != 1 || interrupted || c == 27 ||
+			c == 3)
+			return false;
+		if (c == '\r' || c == '\n')
+			break;
+		if (c == 127 || c == 8)
+			len -= len ? 1 : 0;
+		else if ((unsigned char)c >= ' ' && len + 1 < room)
+			ret[len++] = c;
+	}
+	ret[len] = '\0';
+	return len > 0;
+}
+
 static enum player_key after_escape(void)
 {
 	struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -202,15 +236,23 @@ enum player_key player_key(int ms)
 		{'-', PLAYER_KEY_SLOWER}, {'[', PLAYER_KEY_SLOWER},
 		{'l', PLAYER_KEY_FORWARD}, {'h', PLAYER_KEY_BACK},
 		{'g', PLAYER_KEY_START}, {'q', PLAYER_KEY_QUIT},
-		{3, PLAYER_KEY_QUIT}};
+		{3, PLAYER_KEY_QUIT}, {'/', PLAYER_KEY_SEARCH},
+		{'?', PLAYER_KEY_SEARCH_BACK}, {'n', PLAYER_KEY_NEXT},
+		{'N', PLAYER_KEY_PREVIOUS}, {')', PLAYER_KEY_COMMAND},
+		{'(', PLAYER_KEY_COMMAND_BACK}};
 	struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
 	size_t i;
 	char c;
 
 	if (interrupted)
 		return PLAYER_KEY_QUIT;
-	if (poll(&fd, 1, ms) <= 0)
+	if (!resized && poll(&fd, 1, ms) <= 0 && !resized)
 		return interrupted ? PLAYER_KEY_QUIT : PLAYER_KEY_NONE;
+	if (resized) {
+		resized = 0;
+		player_clear();
+		return PLAYER_KEY_RESIZE;
+	}
 	if (read(STDIN_FILENO, &c, 1) != 1)
 		return PLAYER_KEY_QUIT;
 	if (c == 27)

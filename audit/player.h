@@ -20,6 +20,13 @@ enum player_key {
 	PLAYER_KEY_BACK,
 	PLAYER_KEY_START,
 	PLAYER_KEY_QUIT,
+	PLAYER_KEY_RESIZE, /* the window: paint everything */
+	PLAYER_KEY_SEARCH,
+	PLAYER_KEY_SEARCH_BACK,
+	PLAYER_KEY_NEXT,
+	PLAYER_KEY_PREVIOUS,
+	PLAYER_KEY_COMMAND,	 /* to the next one */
+	PLAYER_KEY_COMMAND_BACK, /* to the one before */
 };
 
 /* Exits if stdin and stdout are no terminal. */
@@ -31,6 +38,8 @@ void player_row(void *data, unsigned int y, const struct emulator_cell *cells,
 /* The cursor and a line of our own below everything. */
 void player_status(const struct emulator_screen *screen, const char *text);
 void player_clear(void);
+/* Asks for a line in the last row; false if it was given up. */
+bool player_ask(const char *prompt, char *ret, size_t room);
 /* Waits up to ms for a key; -1: for ever. Also returns early on a signal. */
 enum player_key player_key(int ms);
 

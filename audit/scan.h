@@ -22,6 +22,8 @@ enum sgb_err sgr_source_file(int fd, struct sgr_source **ret) SGB_MUST_CHECK;
 enum sgb_err sgr_source_memory(
 	const void *data, size_t len, struct sgr_source **ret) SGB_MUST_CHECK;
 void sgr_source_free(struct sgr_source *source);
+/* The file may have grown: its size is asked again. */
+enum sgb_err sgr_source_refresh(struct sgr_source *source) SGB_MUST_CHECK;
 uint64_t sgr_source_size(const struct sgr_source *source);
 /* len bytes at offset, valid until the next call; NULL if they are not there
  * or can't be read. len is at most SGR_BODY_MAX + 64. */

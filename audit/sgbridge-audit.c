@@ -41,6 +41,12 @@ enum option_id {
 	OPT_DISCLOSED,
 	OPT_JOBS,
 	OPT_KEY,
+	OPT_BY,
+	OPT_HOLD,
+	OPT_RELEASE,
+	OPT_KEEP,
+	OPT_YES,
+	OPT_COMMANDS,
 };
 
 static const struct option options[] = {
@@ -70,6 +76,12 @@ static const struct option options[] = {
 	{"regex", no_argument, NULL, OPT_REGEX},
 	{"raw", no_argument, NULL, OPT_RAW},
 	{"segments", required_argument, NULL, OPT_SEGMENTS},
+	{"by", required_argument, NULL, OPT_BY},
+	{"hold", required_argument, NULL, OPT_HOLD},
+	{"release", required_argument, NULL, OPT_RELEASE},
+	{"keep", required_argument, NULL, OPT_KEEP},
+	{"yes", no_argument, NULL, OPT_YES},
+	{"commands", no_argument, NULL, OPT_COMMANDS},
 	{"key", required_argument, NULL, OPT_KEY},
 	{"jobs", required_argument, NULL, OPT_JOBS},
 	{"disclosed", required_argument, NULL, OPT_DISCLOSED},
@@ -171,6 +183,29 @@ static const struct command {
 		"  -o, --output FILE\n"
 		"example: sgbridge-audit export -i key.pem -o demo.cast "
 		"0199c2\n"},
+	{"watch", cmd_watch, "RECORDING | -",
+		"Follow a recording that is still written, or \"-\" through a "
+		"pipe.\n"
+		"Where the key is, not on the bastion: over a mounted folder, "
+		"or\n"
+		"example: ssh bastion tail -c +1 -f REC.sgr | sgbridge-audit "
+		"watch -i key.pem -\n"},
+	{"stats", cmd_stats, "[--by user|target|login|source|day] [filters]",
+		"Sessions, time, bytes and compression, summed.\n"
+		"      --commands              count commands asked for, too: "
+		"reads everything\n" FILTERS
+		"example: sgbridge-audit stats -i key.pem --by target --since "
+		"30d\n"},
+	{"expire", cmd_expire, "--keep CLASS=AGE... [--yes]",
+		"Delete recordings by rule; without --yes only say which.\n"
+		"What goes is written down, signed, so that verify can explain "
+		"it.\n"
+		"      --keep CLASS=AGE        a class that is not named is "
+		"kept\n"
+		"      --hold, --release RECORDING   keep it whatever its age\n"
+		"      --key FILE, --why TEXT  who signs, and the reason\n"
+		"example: sgbridge-audit expire --keep standard=90d --keep "
+		"long=2555d\n"},
 	{"import", cmd_import, "--key SIGNING-KEY [-o FILE] FILE",
 		"Take a ttyrec or asciicast (version 2, 3) into a container of "
 		"its own.\n"
@@ -257,6 +292,9 @@ static void take_text(struct audit *audit, int id, const char *text)
 		{OPT_STATUS, &audit->status},
 		{OPT_WHY, &audit->why},
 		{OPT_KEY, &audit->key_path},
+		{OPT_BY, &audit->by},
+		{OPT_HOLD, &audit->hold},
+		{OPT_RELEASE, &audit->release},
 		{OPT_SEGMENTS, &audit->segments},
 		{OPT_DISCLOSED, &audit->disclosed},
 	};
@@ -277,6 +315,13 @@ static void take_option(
 	case OPT_REGEX: audit->regex = true; break;
 	case OPT_RAW: audit->raw = true; break;
 	case OPT_INDEX: audit->index = optarg ? optarg : ""; break;
+	case OPT_YES: audit->yes = true; break;
+	case OPT_COMMANDS: audit->count_commands = true; break;
+	case OPT_KEEP:
+		if (audit->keep_count == AUDIT_KEEP_MAX)
+			audit_fatal(EX_USAGE, "too many --keep");
+		audit->keep[audit->keep_count++] = optarg;
+		break;
 	case OPT_JOBS:
 		audit->jobs = (unsigned int)number_option("jobs", optarg);
 		break;

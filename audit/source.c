@@ -72,6 +72,18 @@ void sgr_source_free(struct sgr_source *source)
 	free(source);
 }
 
+enum sgb_err sgr_source_refresh(struct sgr_source *source)
+{
+	struct stat st;
+
+	if (source->fd < 0 || fstat(source->fd, &st))
+		return SGB_ERR_SYSTEM;
+	/* One that shrinks is cut: what was read stays good, and the scan will
+	 * say where it ends. */
+	source->size = (uint64_t)st.st_size;
+	return SGB_OK;
+}
+
 uint64_t sgr_source_size(const struct sgr_source *source)
 {
 	return source->size;

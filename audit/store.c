@@ -176,12 +176,43 @@ static void take_line(struct builder *builder, const char *line)
 		take_end(entry, line, op);
 }
 
+static int by_id(const void *a, const void *b)
+{
+	const struct store_entry *left = a, *right = b;
+
+	return strcmp(left->id, right->id);
+}
+
+/* "purged", "hold" or "release"; entries are sorted. A recording that no index
+ * opened is not explained by its end. */
+static void take_retention(struct builder *builder, const char *line)
+{
+	struct store_entry *entry, key;
+	char op[16];
+
+	if (!member(line, "op", op, sizeof(op)) ||
+		!member(line, "rec", key.id, sizeof(key.id)) ||
+		!builder->store->count)
+		return;
+	entry = bsearch(&key, builder->store->entries, builder->store->count,
+		sizeof(key), by_id);
+	if (!entry)
+		return;
+	if (!strcmp(op, "hold") || !strcmp(op, "release"))
+		entry->held = !strcmp(op, "hold");
+	else if (!strcmp(op, "purged"))
+		entry->expired = true;
+	if (entry->expired)
+		entry->state = STORE_PURGED;
+}
+
 static int only_journals(const struct dirent *entry)
 {
 	return journal_is_file(entry->d_name);
 }
 
-static void read_index_file(struct builder *builder, int dir, const char *name)
+static void read_journal(struct builder *builder, int dir, const char *name,
+	void (*take)(struct builder *builder, const char *line))
 {
 	int fd = openat(
 		dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -192,36 +223,33 @@ static void read_index_file(struct builder *builder, int dir, const char *name)
 	if (!file)
 		return;
 	while (getline(&line, &cap, file) > 0)
-		take_line(builder, line);
+		take(builder, line);
 	free(line);
 	(void)fclose(file);
 }
 
-static void read_index(struct builder *builder)
+/* All journals of a folder; false if there is none. */
+static bool read_journals(struct builder *builder, const char *folder,
+	void (*take)(struct builder *builder, const char *line))
 {
 	struct dirent **entries;
+	bool found = false;
 	int dir, count, i;
 
-	dir = openat(builder->store->fd, "index",
+	dir = openat(builder->store->fd, folder,
 		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
-		return;
+		return false;
 	count = scandirat(dir, ".", &entries, only_journals, alphasort);
 	for (i = 0; i < count; i++) {
-		builder->store->has_index = true;
-		read_index_file(builder, dir, entries[i]->d_name);
+		found = true;
+		read_journal(builder, dir, entries[i]->d_name, take);
 		free(entries[i]);
 	}
 	if (count >= 0)
 		free(entries);
 	close(dir);
-}
-
-static int by_id(const void *a, const void *b)
-{
-	const struct store_entry *left = a, *right = b;
-
-	return strcmp(left->id, right->id);
+	return found;
 }
 
 static void take_file(
@@ -298,8 +326,10 @@ enum sgb_err store_open(
 		free(builder.store);
 		return SGB_ERR_SYSTEM;
 	}
-	read_index(&builder);
+	builder.store->has_index = read_journals(&builder, "index", take_line);
 	sort(builder.store);
+	builder.store->has_retention = read_journals(
+		&builder, "retention", take_retention);
 	top = openat(
 		builder.store->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (top >= 0)

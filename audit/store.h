@@ -35,11 +35,14 @@ struct store_entry {
 	uint8_t first[SUITE_HASH_LEN], prev[SUITE_HASH_LEN];
 	uint8_t head[SUITE_HASH_LEN];
 	bool has_head;
+	bool held;    /* nobody may delete it */
+	bool expired; /* purged by "expire": the retention journal says so */
 };
 
 struct store {
 	int fd;
 	bool has_index;
+	bool has_retention;	     /* a journal of what was deleted by rule */
 	struct store_entry *entries; /* by id, which is by time */
 	size_t count;
 };

@@ -283,7 +283,18 @@ void verify_entry(struct audit *audit, const struct verify_place *place,
 
 	memset(result, 0, sizeof(*result));
 	memcpy(result->id, entry->id, SGR_ID_TEXT);
-	if (fd < 0 && entry->state == STORE_PURGED) {
+	if (entry->expired && !place->trust->retention.proved) {
+		/* Whoever can write the folder can write such a line. */
+		decide(result, SGR_UNVERIFIABLE,
+			"said to be deleted by rule, and that is not proved: "
+			"%s",
+			place->trust->retention.text);
+		if (fd >= 0)
+			close(fd);
+	} else if (fd < 0 && entry->expired) {
+		decide(result, SGR_INTACT,
+			"deleted by rule, as the retention journal says");
+	} else if (fd < 0 && entry->state == STORE_PURGED) {
 		decide(result, SGR_INTACT, "purged, as the index says");
 		without_index(place->trust, result);
 		if (!place->trust->index.proved)

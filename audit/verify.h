@@ -23,6 +23,7 @@ struct verified {
 struct verify_trust {
 	struct writer_keys keys;
 	struct journal_verdict index;
+	struct journal_verdict retention;
 };
 
 /* Where a recording was found. */

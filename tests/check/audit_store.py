@@ -418,6 +418,105 @@ def disclosing(ids):
     ok("a wrong key opens nothing", code == 4 and "uname" not in out, out)
 
 
+def watching(ids):
+    """A file that grows, and a pipe."""
+    key = ("-i", work + "/reader.pem")
+    with open(path_of(work + "/rec", ids[0]), "rb") as file:
+        whole = file.read()
+    for split in (700, len(whole) - 170, len(whole) - 3):
+        watch = subprocess.Popen([audit, "watch", *key, "-"], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 env=dict(os.environ, XDG_STATE_HOME=work + "/state", HOME=work))
+        watch.stdin.write(whole[:split])
+        watch.stdin.flush()
+        out, err = watch.communicate(whole[split:], timeout=60)
+        ok("watch in two pieces", watch.returncode == 0 and b"a needle 42" in out and
+           b"intact" in err, (out, err))
+    growing = work + "/growing.sgr"
+    with open(growing, "wb") as file:
+        file.write(whole[:-400])
+    with subprocess.Popen([audit, "watch", *key, growing], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE,
+                          env=dict(os.environ, XDG_STATE_HOME=work + "/state",
+                                   HOME=work)) as watch:
+        with open(growing, "ab") as file:
+            file.write(whole[-400:])
+        out, err = watch.communicate(timeout=60)
+        ok("watch a growing file", watch.returncode == 0 and b"intact" in err, (out, err))
+    code, out, err = subprocess_input(whole[:-170], "watch", *key, "-")
+    ok("a pipe that ends early", code == 3 and "open or interrupted" in err, (code, err))
+    code, out, err = subprocess_input(b"nonsense" * 50, "watch", *key, "-")
+    ok("a pipe without a recording", code == 65 and not out, (code, err))
+    code, out, _ = run("who-viewed", "--journal", work + "/state/sgbridge/views", ids[0])
+    ok("watching was written down", code == 0 and "  watch  " in out, out)
+
+
+def subprocess_input(data, *args):
+    done = subprocess.run([audit, *args], input=data, stdout=subprocess.PIPE, check=False,
+                          stderr=subprocess.PIPE, env=dict(os.environ, HOME=work,
+                                                           XDG_STATE_HOME=work + "/state"))
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def sums():
+    key = ("-d", work + "/rec", "-i", work + "/reader.pem")
+    code, out, _ = run("stats", *key, "--commands")
+    ok("stats", code == 0 and "alice" in out and "\x1b" not in out and "\\u001b" in out, out)
+    code, out, _ = run("stats", *key, "--json", "--by", "user", "--commands", "--user", "a*")
+    row = json.loads(out)
+    ok("stats as JSON", row["user"] == "alice" and row["sessions"] == 1 and
+       row["commands"] == 1 and row["evidence"] > 0, out)
+    code, out, _ = run("stats", "-d", work + "/rec", "--json", "--by", "day")
+    ok("stats by day need no key", code == 0 and json.loads(out)["sessions"] == 4, out)
+    code, _, err = run("stats", *key, "--by", "weather")
+    ok("stats by nonsense", code == 64, err)
+
+
+def expiring(ids):
+    """What is deleted by rule is explained, and what is held stays."""
+    copy = work + "/copy"
+    shutil.copytree(work + "/rec", copy)
+    for root, folders, files in os.walk(copy):
+        for entry in folders + files:
+            os.chmod(os.path.join(root, entry), 0o700)
+    index = sorted(glob.glob(copy + "/index/*.jsonl"))[-1]
+    code, line, _ = run("writer-keygen", "-o", work + "/archive")
+    with open(work + "/pins", "w", encoding="ascii") as file, \
+            open(work + "/writers", encoding="ascii") as writers:
+        file.write(writers.read() + line)
+    os.chmod(work + "/pins", 0o644)
+    sign = ("--key", work + "/archive", "--why", "data\x1b[2J protection")
+    until = time.time() + 2
+    while time.time() < until:  # one second must be over for --keep 1s
+        time.sleep(0.1)
+    code, out, _ = run("expire", "-d", copy, "--keep", "default=1s")
+    ok("a dry run deletes nothing", code == 0 and ids[1] in out and path_of(copy, ids[1]), out)
+    ok("and writes nothing", not os.path.exists(copy + "/retention"))
+    code, out, _ = run("expire", "-d", copy, "--keep", "default=30d")
+    ok("what is young is not due", code == 0 and out.startswith("0 due"), out)
+    code, out, _ = run("expire", "-d", copy, "--keep", "other=1s")
+    ok("a class that is not named is kept", code == 0 and out.startswith("0 due"), out)
+    code, _, err = run("expire", "-d", copy, "--keep", "default=1s", "--yes")
+    ok("deleting needs a key and a reason", code == 64 and path_of(copy, ids[1]), err)
+    code, _, err = run("expire", "-d", copy, "--hold", ids[0], *sign)
+    ok("hold", code == 0, err)
+    code, out, _ = run("expire", "-d", copy, "--keep", "default=1s", "--yes", *sign)
+    ok("what is held stays", code == 0 and path_of(copy, ids[0]) and "on hold" in out, out)
+    ok("the others go", not glob.glob("%s/*/*/*/%s.sgr" % (copy, ids[1])), out)
+    ok("one without an orderly end in the index stays", "deleted" in out, out)
+    with open(index, "rb") as file:
+        ok("the index is as it was", file.read() == open(sorted(glob.glob(
+            work + "/rec/index/*.jsonl"))[-1], "rb").read())
+    code, out, _ = run("verify", "-d", copy, "--writer", work + "/pins")
+    ok("what is gone is explained", code == 0 and ids[1] + "  intact: deleted by rule" in out, out)
+    code, out, _ = run("verify", "-d", copy, "--writer", work + "/writers")
+    ok("but not by a key that is not pinned", code == 6 and "not proved" in out, out)
+    code, out, _ = run("expire", "-d", copy, "--release", ids[0], *sign)
+    code, out, _ = run("expire", "-d", copy, "--keep", "default=1s", "--yes", *sign)
+    ok("released and deleted", code == 0 and ids[0] in out and "\x1b" not in out, out)
+    shutil.rmtree(copy)
+
+
 def main():
     prepare()
     recorder = start()
@@ -450,6 +549,9 @@ def main():
     reading(ids)
     raw_bytes(ids)
     disclosing(ids)
+    watching(ids)
+    sums()
+    expiring(ids)
     print("%d passed, %d failed" % (passed, failed))
     return 1 if failed else 0
 
