@@ -81,7 +81,7 @@ KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
 	usercert_sign.o revoked.o krl.o)
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
-	bastion/monitor_name.o bastion/monitor_auth.o bastion/monitor_pam.o \
+	bastion/monitor_name.o bastion/monitor_proof.o bastion/monitor_auth.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_forward.o \
 	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o bastion/monitor_watch.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
@@ -89,8 +89,8 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_spawn.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o \
 	bastion/cert.o $(KEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
-	_cradle.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _pump.o _record.o _request.o _sandbox.o \
-	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o _touch.o _view.o)
+	_cradle.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
+	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o _view.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o bastion/sgbridge_lock.o bastion/sgbridge_watch.o \
 	bastion/sgbridge_explain.o bastion/sgbridge_check.o \

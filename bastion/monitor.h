@@ -90,6 +90,8 @@ struct monitor {
 	struct sshkey key;
 	uint8_t *key_blob;
 	size_t key_blob_len;
+	uint8_t session_id[64]; /* of SSH, as the proof has it */
+	size_t session_id_len;
 	struct authkeys_limits limits; /* of that key */
 	char *approver;		       /* who approved this target, or NULL */
 	uint64_t approved_until_ms;    /* monotonic; 0: to the end */

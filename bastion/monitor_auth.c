@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "monitor_proof.h"
 #include "core/userlock.h"
 
 /* What the session says about a key, as parsed from its request. */
@@ -19,7 +20,9 @@ struct offer {
 	char *algorithm;
 	const uint8_t *blob;
 	size_t blob_len;
-	unsigned int proof; /* SESSION_PROOF_* */
+	bool signed_; /* so it says */
+	struct proof evidence;
+	unsigned int proof; /* SESSION_PROOF_*, verified */
 	char *user, *login, *target;
 	uint16_t port;
 	struct sshkey key;
@@ -62,26 +65,60 @@ static void offer_done(struct offer *offer)
 static enum sgb_err offer_read(struct offer *offer, struct msg *msg)
 {
 	struct reader *rd = &msg->reader;
+	struct proof *proof = &offer->evidence;
 
 	memset(offer, 0, sizeof(*offer));
 	offer->name = reader_cstring(rd, 1024);
 	offer->algorithm = reader_cstring(rd, 128);
 	offer->blob = reader_string(rd, &offer->blob_len);
-	offer->proof = reader_u8(rd);
-	if (offer->proof & ~(unsigned int)SESSION_PROOF_BITS)
-		return SGB_ERR_FORMAT;
+	offer->signed_ = reader_u8(rd) == SESSION_PROOF_SIGNED;
+	proof->data = reader_string(rd, &proof->data_len);
+	proof->signature = reader_string(rd, &proof->signature_len);
+	proof->session_id = reader_string(rd, &proof->session_id_len);
 	return reader_end(rd);
+}
+
+/* One connection has one session id: a proof of another one is somebody
+ * else's. */
+static bool same_session(struct monitor *m, const struct proof *proof)
+{
+	if (!m->session_id_len &&
+		proof->session_id_len <= sizeof(m->session_id)) {
+		memcpy(m->session_id, proof->session_id, proof->session_id_len);
+		m->session_id_len = proof->session_id_len;
+	}
+	return m->session_id_len == proof->session_id_len &&
+	       !memcmp(m->session_id, proof->session_id, m->session_id_len);
+}
+
+/* The session process says that the key was proved; here it is. */
+static bool offer_proved(
+	struct monitor *m, struct offer *offer, char *why, size_t why_len)
+{
+	offer->proof = 0;
+	if (!offer->signed_)
+		return true;
+	if (sshkey_parse(offer->blob, offer->blob_len, &offer->key)) {
+		snprintf(why, why_len, "malformed or unsupported key");
+		return false;
+	}
+	if (proof_check(&offer->evidence, offer->name, offer->algorithm,
+		    offer->blob, offer->blob_len, &offer->key, &offer->proof,
+		    why, why_len))
+		return false;
+	if (same_session(m, &offer->evidence))
+		return true;
+	snprintf(why, why_len, "the signature is of another session");
+	return false;
 }
 
 /* Is this key, from this address, one that user may use at all? */
 static bool offer_acceptable(struct monitor *m, struct offer *offer,
 	struct authkeys_limits *limits, char *why, size_t why_len)
 {
-	const struct monitor_key_offer key = {
+	struct monitor_key_offer key = {
 		.blob = offer->blob,
 		.blob_len = offer->blob_len,
-		.proved = offer->proof & SESSION_PROOF_SIGNED,
-		.flags = offer->proof,
 	};
 
 	if (monitor_name_parse(offer->name, &offer->user, &offer->login,
@@ -89,6 +126,10 @@ static bool offer_acceptable(struct monitor *m, struct offer *offer,
 		snprintf(why, why_len, "not a valid user name");
 		return false;
 	}
+	if (!offer_proved(m, offer, why, why_len))
+		return false;
+	key.proved = offer->proof & SESSION_PROOF_SIGNED;
+	key.flags = offer->proof;
 	if (!monitor_key_acceptable(
 		    m, offer->user, &key, &offer->key, limits, why, why_len))
 		return false;
@@ -351,7 +392,7 @@ enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg)
 	if (good && (offer.proof & SESSION_PROOF_SIGNED) &&
 		userlock_is(m->conf->locks, offer.user, why, sizeof(why)))
 		good = false;
-	if (!good && (offer.proof & SESSION_PROOF_SIGNED))
+	if (!good && offer.signed_)
 		refused_key_event(m, &offer, why);
 	if (!good) {
 		log_put(LOG_INFO, "%s: key refused: %s", m->conn_id, why);

@@ -187,12 +187,6 @@ void auth_show(struct session *s, const char *text);
 enum sgb_err auth_answer(struct session *s, struct msg *msg);
 enum sgb_err auth_prompt(struct session *s, struct msg *msg);
 
-/* session_touch.c: what a security key asserted */
-enum sgb_err touch_init(void) SGB_MUST_CHECK;
-/* SESSION_PROOF_* of the oldest signature of a security key that libssh found
- * valid and nobody has asked about; 0 when there is none. */
-unsigned int touch_take(void);
-
 /* session_target.c: the leg to the target */
 void target_ask(struct session *s);
 enum sgb_err target_granted(struct session *s, struct msg *msg);

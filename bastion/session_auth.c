@@ -6,6 +6,7 @@
  * others came from less).
  */
 #include "session.h"
+#include "session_proof.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -80,18 +81,31 @@ static bool is_security_key(ssh_key key)
 	       type == SSH_KEYTYPE_SK_ED25519_CERT01;
 }
 
+/* The signature goes along: the monitor believes nobody's word for it. */
+static void put_proof(
+	struct msg *msg, ssh_key key, const uint8_t *blob, size_t len)
+{
+	struct session_proof proof;
+	const uint8_t *id;
+	size_t id_len;
+
+	(void)proof_take(blob, len, is_security_key(key), &proof);
+	id = proof_session_id(&id_len);
+	buf_put_string(&msg->body, proof.data, proof.len);
+	buf_put_string(&msg->body, proof.signature, proof.signature_len);
+	buf_put_string(&msg->body, id, id_len);
+	proof_free(&proof);
+}
+
 static bool ask_about_key(struct session *s, ssh_key key, bool proved)
 {
 	const char *algorithm = algorithm_name(key);
-	unsigned int proof = proved ? SESSION_PROOF_SIGNED : 0;
 	char *base64 = NULL;
 	uint8_t *blob = NULL;
 	size_t len;
 	struct msg msg;
 	bool asked = false;
 
-	if (proved && is_security_key(key))
-		proof |= touch_take();
 	/* Of a certificate, this is all of it. */
 	if (!algorithm || ssh_pki_export_pubkey_base64(key, &base64) != SSH_OK)
 		return false;
@@ -100,7 +114,14 @@ static bool ask_about_key(struct session *s, ssh_key key, bool proved)
 		buf_put_cstring(&msg.body, s->auth.user);
 		buf_put_cstring(&msg.body, algorithm);
 		buf_put_string(&msg.body, blob, len);
-		buf_put_u8(&msg.body, (uint8_t)proof);
+		buf_put_u8(&msg.body, proved ? SESSION_PROOF_SIGNED : 0);
+		if (proved) {
+			put_proof(&msg, key, blob, len);
+		} else {
+			buf_put_cstring(&msg.body, "");
+			buf_put_cstring(&msg.body, "");
+			buf_put_cstring(&msg.body, "");
+		}
 		link_send(s, &msg);
 		asked = true;
 	}
@@ -235,6 +256,7 @@ static bool names_target(const struct session *s)
 static void logged_on(struct session *s, ssh_message msg)
 {
 	s->auth.done = true;
+	proof_watch(false);
 	s->client.state = LEG_READY;
 	s->user_active = s->now;
 	ssh_message_auth_reply_success(msg, 0);

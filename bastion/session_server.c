@@ -4,6 +4,7 @@
  * nothing.
  */
 #include "session.h"
+#include "session_proof.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +88,7 @@ enum sgb_err server_open(struct session *s)
 {
 	enum sgb_err err = SGB_ERR_NOMEM;
 
+	proof_watch(s->start.mode == SESSION_MODE_DOOR);
 	s->bind = ssh_bind_new();
 	s->client.ssh = ssh_new();
 	s->event = ssh_event_new();

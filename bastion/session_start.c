@@ -4,6 +4,7 @@
  * anything yet. Host keys are wiped from the message once libssh has them.
  */
 #include "session.h"
+#include "session_proof.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -190,7 +191,7 @@ enum sgb_err session_warm_up(void)
 	ssh_session ssh;
 	enum sgb_err err;
 
-	if (touch_init())
+	if (proof_init())
 		return SGB_ERR_UNSUPPORTED;
 	/* libssh must not look for anything of a user's. */
 	if (clearenv() || setenv("HOME", "/", 1) || setenv("LC_ALL", "C", 1) ||

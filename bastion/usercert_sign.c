@@ -23,13 +23,22 @@ static const struct scheme {
 	const char *key, *signature;
 	const char *group;  /* of OpenSSL, for ECDSA */
 	const char *digest; /* NULL: Ed25519 */
+	bool security_key;  /* no CA is one */
 } schemes[] = {
-	{"ssh-ed25519", "ssh-ed25519", NULL, NULL},
-	{"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", "prime256v1", "SHA256"},
-	{"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384", "secp384r1", "SHA384"},
-	{"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521", "secp521r1", "SHA512"},
-	{"ssh-rsa", "rsa-sha2-256", NULL, "SHA256"},
-	{"ssh-rsa", "rsa-sha2-512", NULL, "SHA512"},
+	{"ssh-ed25519", "ssh-ed25519", NULL, NULL, false},
+	{"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", "prime256v1", "SHA256",
+		false},
+	{"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384", "secp384r1", "SHA384",
+		false},
+	{"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521", "secp521r1", "SHA512",
+		false},
+	{"ssh-rsa", "rsa-sha2-256", NULL, "SHA256", false},
+	{"ssh-rsa", "rsa-sha2-512", NULL, "SHA512", false},
+	{"sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519@openssh.com", NULL, NULL,
+		true},
+	{"sk-ecdsa-sha2-nistp256@openssh.com",
+		"sk-ecdsa-sha2-nistp256@openssh.com", "prime256v1", "SHA256",
+		true},
 };
 
 static const struct scheme *find_scheme(
@@ -83,7 +92,17 @@ static EVP_PKEY *rsa_key(struct reader *rd)
 	return key;
 }
 
-static EVP_PKEY *ec_key(struct reader *rd, const char *group)
+/* Behind the key of a security key stands its application. */
+static bool key_ends(struct reader *rd, const struct scheme *scheme)
+{
+	size_t len;
+
+	if (scheme->security_key)
+		reader_string(rd, &len);
+	return !reader_end(rd);
+}
+
+static EVP_PKEY *ec_key(struct reader *rd, const struct scheme *scheme)
 {
 	OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
 	EVP_PKEY *key = NULL;
@@ -93,9 +112,9 @@ static EVP_PKEY *ec_key(struct reader *rd, const char *group)
 	reader_string(rd, &len); /* the curve: in the key's name, too */
 	point = reader_string(rd, &len);
 	/* OpenSSL checks that the point is on the curve. */
-	if (builder && !reader_end(rd) &&
-		OSSL_PARAM_BLD_push_utf8_string(
-			builder, OSSL_PKEY_PARAM_GROUP_NAME, group, 0) == 1 &&
+	if (builder && key_ends(rd, scheme) &&
+		OSSL_PARAM_BLD_push_utf8_string(builder,
+			OSSL_PKEY_PARAM_GROUP_NAME, scheme->group, 0) == 1 &&
 		OSSL_PARAM_BLD_push_octet_string(
 			builder, OSSL_PKEY_PARAM_PUB_KEY, point, len) == 1)
 		key = from_params("EC", builder);
@@ -113,11 +132,11 @@ static EVP_PKEY *load_key(
 	reader_init(&rd, blob, blob_len);
 	reader_string(&rd, &len); /* the type */
 	if (scheme->group)
-		return ec_key(&rd, scheme->group);
+		return ec_key(&rd, scheme);
 	if (scheme->digest)
 		return rsa_key(&rd);
 	raw = reader_string(&rd, &len);
-	if (reader_end(&rd))
+	if (!key_ends(&rd, scheme))
 		return NULL;
 	return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw, len);
 }
@@ -180,19 +199,14 @@ static int convert(const struct scheme *scheme, const EVP_PKEY *key,
 }
 
 static bool verify(const struct scheme *scheme, EVP_PKEY *key,
-	const uint8_t *signature, size_t signature_len, const uint8_t *data,
-	size_t len)
+	const uint8_t *raw, size_t raw_len, const uint8_t *data, size_t len)
 {
-	uint8_t raw[SIGNATURE_MAX];
-	int raw_len = convert(scheme, key, signature, signature_len, raw);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool good = false;
 
-	if (ctx && raw_len > 0 &&
-		EVP_DigestVerifyInit_ex(
-			ctx, NULL, scheme->digest, NULL, NULL, key, NULL) == 1)
-		good = EVP_DigestVerify(ctx, raw, (size_t)raw_len, data, len) ==
-		       1;
+	if (ctx && EVP_DigestVerifyInit_ex(ctx, NULL, scheme->digest, NULL,
+			   NULL, key, NULL) == 1)
+		good = EVP_DigestVerify(ctx, raw, raw_len, data, len) == 1;
 	EVP_MD_CTX_free(ctx);
 	return good;
 }
@@ -204,10 +218,12 @@ enum sgb_err usercert_verify(const uint8_t *key, size_t key_len,
 	const struct scheme *scheme;
 	const uint8_t *name, *bytes;
 	size_t name_len, bytes_len;
+	uint8_t raw[SIGNATURE_MAX];
 	struct sshkey parsed;
 	struct reader rd;
 	EVP_PKEY *pkey;
 	enum sgb_err err;
+	int raw_len;
 	bool good;
 
 	err = sshkey_parse(key, key_len, &parsed);
@@ -220,13 +236,40 @@ enum sgb_err usercert_verify(const uint8_t *key, size_t key_len,
 		return SGB_ERR_FORMAT;
 	scheme = parsed.is_cert ? NULL
 				: find_scheme(parsed.name, name, name_len);
-	if (!scheme)
+	if (!scheme || scheme->security_key)
 		return SGB_ERR_UNSUPPORTED;
 	err = reader_end(&rd);
 	if (err)
 		return err;
 	pkey = load_key(scheme, key, key_len);
-	good = pkey && verify(scheme, pkey, bytes, bytes_len, data, len);
+	raw_len = pkey ? convert(scheme, pkey, bytes, bytes_len, raw) : -1;
+	good = raw_len > 0 &&
+	       verify(scheme, pkey, raw, (size_t)raw_len, data, len);
+	EVP_PKEY_free(pkey);
+	return good ? SGB_OK : SGB_ERR_CRYPTO;
+}
+
+enum sgb_err usercert_verify_raw(const uint8_t *key, size_t key_len,
+	const char *signature_name, const uint8_t *data, size_t len,
+	const uint8_t *raw, size_t raw_len)
+{
+	const struct scheme *scheme;
+	struct sshkey parsed;
+	EVP_PKEY *pkey;
+	enum sgb_err err;
+	bool good;
+
+	err = sshkey_parse(key, key_len, &parsed);
+	if (err)
+		return err;
+	scheme = parsed.is_cert ? NULL
+				: find_scheme(parsed.name,
+					  (const uint8_t *)signature_name,
+					  strlen(signature_name));
+	if (!scheme)
+		return SGB_ERR_UNSUPPORTED;
+	pkey = load_key(scheme, key, key_len);
+	good = pkey && verify(scheme, pkey, raw, raw_len, data, len);
 	EVP_PKEY_free(pkey);
 	return good ? SGB_OK : SGB_ERR_CRYPTO;
 }

@@ -17,4 +17,11 @@ enum sgb_err usercert_verify(const uint8_t *key, size_t key_len,
 	const uint8_t *data, size_t len, const uint8_t *signature,
 	size_t signature_len) SGB_MUST_CHECK;
 
+/* The same for a signature in OpenSSL's form (DER for ECDSA, else raw) by this
+ * algorithm ("rsa-sha2-256", without a certificate's suffix). Security keys
+ * are taken: data is then what such a key signs. */
+enum sgb_err usercert_verify_raw(const uint8_t *key, size_t key_len,
+	const char *signature_name, const uint8_t *data, size_t len,
+	const uint8_t *raw, size_t raw_len) SGB_MUST_CHECK;
+
 #endif

@@ -40,7 +40,6 @@ enum {
 	SESSION_PROOF_SIGNED = 1,   /* libssh verified a signature */
 	SESSION_PROOF_TOUCHED = 2,  /* the security key says: touched */
 	SESSION_PROOF_VERIFIED = 4, /* and its user verified, PIN or finger */
-	SESSION_PROOF_BITS = 7,
 };
 
 /* The gate's answers (SES_GATE). */

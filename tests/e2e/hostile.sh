@@ -23,7 +23,7 @@ mkdir "$LAB/programs"
 ln -s "$real/sgbridge-monitor" "$LAB/programs/sgbridge-monitor"
 cp "$here/hostile_session.py" "$LAB/programs/sgbridge-session"
 chmod 755 "$LAB/programs/sgbridge-session"
-cp "$LAB/users/robot.pub" "$LAB/programs/robot.pub"
+cp "$LAB/users/robot.pub" "$LAB/users/robot" "$LAB/programs/"
 log=$LAB/programs/log
 use() {
 	sed -i "s,^program-directory .*,program-directory $1," "$conf"
@@ -64,6 +64,22 @@ more_refusals() {
 	[ "$(refusals)" -gt "$1" ]
 }
 use "$LAB/programs"
+# Answers: 0 refused, 1 would do, 2 second factor, 3 logged on.
+play claims
+says '^a good one'
+for what in 'no signature' 'no key' "another's name"; do
+	ok "a key is not believed without its signature: $what" \
+		grep -q "^$what 0" "$log"
+done
+ok "with it, it is" grep -q '^a good one 3' "$log"
+wait_for ended
+ok "the trail has what was claimed" eval \
+	'events | grep -q "the signature is not of this login" &&
+	events | grep -q "the signature is not by this key"'
+play replays
+says '^other session'
+ok "nor with one of another session" grep -q '^other session 0' "$log"
+wait_for ended
 play silent
 ok "closing the link and staying does not evade the grace time" wait_for ended
 ok "and holds no slot" wait_for quiet

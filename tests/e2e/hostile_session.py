@@ -9,6 +9,8 @@ import struct
 import sys
 import time
 
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
 HERE = os.path.dirname(sys.argv[0])
 LINK = socket.socket(fileno=3)
 
@@ -41,11 +43,26 @@ def drain():
         log('got', receive()[0])
 
 
-def prove(name):
+SESSION_ID = bytes(range(32))
+
+
+# What it would have of a real login of the robot's: RFC 4252 section 7.
+def claim(name, signed=None, signature=None, session_id=SESSION_ID):
     with open(HERE + '/robot.pub') as key:
         blob = base64.b64decode(key.read().split()[1])
-    send(41, text(name) + text('ssh-ed25519') + text(blob) + b'\x01')
-    log('auth', struct.unpack('>I', receive()[1][:4])[0])
+    message = (text(session_id) + b'\x32' + text(signed or name) +
+               text('ssh-connection') + text('publickey') + b'\x01' +
+               text('ssh-ed25519') + text(blob))
+    if signature is None:
+        with open(HERE + '/robot', 'rb') as key:
+            signature = load_ssh_private_key(key.read(), None).sign(message)
+    send(41, text(name) + text('ssh-ed25519') + text(blob) + b'\x01' +
+         text(message) + text(signature) + text(session_id))
+    return struct.unpack('>I', receive()[1][:4])[0]
+
+
+def prove(name):
+    log('auth', claim(name))
 
 
 def target(name):
@@ -78,6 +95,20 @@ def sign(agent, cert, user='ops', session=b'\x11' * 32, service='ssh-connection'
     except OSError:
         answer = b''
     return 'signed' if answer[4:5] == b'\x0e' else 'refused'
+
+
+# Claims of a key without what proves it.
+def claims(_):
+    log('no signature', claim('robot', signature=b''))
+    log('no key', claim('robot', signature=bytes(64)))
+    log("another's name", claim('robot', signed='alice'))
+    log('a good one', claim('robot'))
+
+
+# Another session's proof, after one of this.
+def replays(_):
+    log('one', claim('alice'))
+    log('other session', claim('robot', session_id=bytes(32)))
 
 
 def silent(_):

@@ -32,6 +32,7 @@ certificate() {
 	ssh-keygen -q -s "$ca" -I "robot of $(hostname)" "$@" \
 		"$keys/robot.pub"
 }
+# shellcheck disable=SC2120
 runs() {
 	[ "$(robot robot+ops@web1@bastion "${1:-echo REACHED}" \
 		</dev/null 2>"$LAB/err")" = "${2:-REACHED}" ]
@@ -105,6 +106,26 @@ tty_refused() {
 certificate -n robot -V +1h -O clear
 ok "no permit-pty, no terminal" tty_refused
 ok "but commands" runs
+# The monitor verifies each kind by itself, plain and certified.
+kind() {
+	local type=$1 bits=$2
+	rm -f "$keys/robot" "$keys/robot.pub" "$keys/robot-cert.pub"
+	ssh-keygen -q -t "$type" -b "$bits" -N '' -f "$keys/robot"
+	install -m 0644 "$keys/robot.pub" "$LAB/authorized_keys/robot"
+	runs || return 1
+	rm "$LAB/authorized_keys/robot"
+	certificate -n robot -V +1h
+	runs
+}
+cp "$keys/robot" "$keys/robot.first"
+cp "$keys/robot.pub" "$keys/robot.first.pub"
+for type in 'rsa 3072' 'ecdsa 256' 'ecdsa 384' 'ecdsa 521'; do
+	# shellcheck disable=SC2086
+	ok "a key of $type bits, and its certificate" kind $type
+done
+mv "$keys/robot.first" "$keys/robot"
+mv "$keys/robot.first.pub" "$keys/robot.pub"
+certificate -n robot -V +1h
 # A public key whose certificate is not shown is nobody's.
 rm "$keys/robot-cert.pub"
 ok "the key in it alone is not let in" refused 'no such key\|No such file\|does not exist'

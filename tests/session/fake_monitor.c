@@ -248,12 +248,18 @@ static void got_key(struct fake *f, struct msg *in)
 {
 	char *user = reader_cstring(&in->reader, 256);
 	char *algorithm = reader_cstring(&in->reader, 256);
-	size_t len;
+	size_t len, data_len, signature_len, id_len;
 	uint8_t proved;
 
 	reader_string(&in->reader, &len);
 	proved = reader_u8(&in->reader);
+	reader_string(&in->reader, &data_len);
+	reader_string(&in->reader, &signature_len);
+	reader_string(&in->reader, &id_len);
 	check(reader_end(&in->reader), "REQ_AUTH_KEY");
+	check(proved == (data_len && signature_len && id_len) ? SGB_OK
+							      : SGB_ERR_FORMAT,
+		"the proof of a key");
 	note(f, "key %s %s proved=%u\n", user, algorithm, proved);
 	if (!strncmp(user, "mallory", 7))
 		send_auth(f, SESSION_AUTH_REFUSED, "");

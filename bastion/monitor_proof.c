@@ -1,0 +1,190 @@
+/*
+ * The proof of a key, verified outside the process that speaks SSH: one that
+ * was taken over before anybody logged on cannot claim a key, it must have a
+ * signature by it over this very request. Which session id it is cannot be
+ * known here, as the host key signs elsewhere; see docs/THREATS.md for what
+ * that leaves.
+ */
+#include "monitor_proof.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/sha.h>
+
+#include "core/buf.h"
+#include "core/msg.h"
+#include "usercert.h"
+#include "usercert_sign.h"
+
+#define MSG_USERAUTH_REQUEST 50
+#define FLAGS_AT	     SHA256_DIGEST_LENGTH
+#define SECURITY_KEY_LEN     (2 * SHA256_DIGEST_LENGTH + 1 + 4)
+#define FLAG_USER_PRESENT    0x01
+#define FLAG_USER_VERIFIED   0x04
+#define ALGORITHM_MAX	     64
+
+static bool is_security_key(const struct sshkey *key)
+{
+	return key->type == SSHKEY_SK_ED25519 || key->type == SSHKEY_SK_ECDSA;
+}
+
+static bool field_is(struct reader *rd, const void *want, size_t want_len)
+{
+	size_t len;
+	const uint8_t *field = reader_string(rd, &len);
+
+	return !rd->err && len == want_len && !memcmp(field, want, len);
+}
+
+static bool text_is(struct reader *rd, const char *want)
+{
+	return field_is(rd, want, strlen(want));
+}
+
+/* RFC 4252 section 7, field by field; algorithm gets the one that was used. */
+static bool request_is(const uint8_t *data, size_t data_len,
+	const struct proof *proof, const char *name, const uint8_t *blob,
+	size_t blob_len, char algorithm[ALGORITHM_MAX])
+{
+	const uint8_t *text;
+	struct reader rd;
+	size_t len;
+
+	reader_init(&rd, data, data_len);
+	if (!field_is(&rd, proof->session_id, proof->session_id_len) ||
+		reader_u8(&rd) != MSG_USERAUTH_REQUEST || !text_is(&rd, name) ||
+		!text_is(&rd, "ssh-connection") || !text_is(&rd, "publickey") ||
+		reader_u8(&rd) != 1)
+		return false;
+	text = reader_string(&rd, &len);
+	if (rd.err || !len || len >= ALGORITHM_MAX || memchr(text, 0, len))
+		return false;
+	memcpy(algorithm, text, len);
+	algorithm[len] = '\0';
+	return field_is(&rd, blob, blob_len) && !reader_end(&rd);
+}
+
+/* What a security key signs instead: the request by its digest alone, so it
+ * is made here. */
+static bool security_key_request(const struct proof *proof, const char *name,
+	const char *algorithm, const uint8_t *blob, size_t blob_len,
+	const struct sshkey *key)
+{
+	uint8_t application[SHA256_DIGEST_LENGTH];
+	uint8_t message[SHA256_DIGEST_LENGTH];
+	struct buf buf;
+	bool good;
+
+	if (proof->data_len != SECURITY_KEY_LEN)
+		return false;
+	buf_init(&buf, 2 * SSHKEY_MAX_BLOB);
+	buf_put_string(&buf, proof->session_id, proof->session_id_len);
+	buf_put_u8(&buf, MSG_USERAUTH_REQUEST);
+	buf_put_cstring(&buf, name);
+	buf_put_cstring(&buf, "ssh-connection");
+	buf_put_cstring(&buf, "publickey");
+	buf_put_u8(&buf, 1);
+	buf_put_cstring(&buf, algorithm);
+	buf_put_string(&buf, blob, blob_len);
+	good = !buf_error(&buf) && SHA256(buf.data, buf.len, message) &&
+	       SHA256((const uint8_t *)key->sk_application,
+		       strlen(key->sk_application), application) &&
+	       !memcmp(proof->data, application, sizeof(application)) &&
+	       !memcmp(proof->data + SECURITY_KEY_LEN - sizeof(message),
+		       message, sizeof(message));
+	buf_done(&buf);
+	return good;
+}
+
+/* The name without "-cert-v01@openssh.com": that of the signature. */
+static void signature_name(const struct sshkey *key, const char *algorithm,
+	char out[ALGORITHM_MAX])
+{
+	static const char suffix[] = "-cert-v01@openssh.com";
+	size_t len = strlen(algorithm), tail = sizeof(suffix) - 1;
+
+	if (is_security_key(key) || len <= tail ||
+		strcmp(algorithm + len - tail, suffix)) {
+		snprintf(out, ALGORITHM_MAX, "%s",
+			is_security_key(key) ? key->name : algorithm);
+		return;
+	}
+	snprintf(out, ALGORITHM_MAX, "%.*s", (int)(len - tail), algorithm);
+}
+
+static enum sgb_err put_plain(struct buf *out, const uint8_t *blob, size_t len,
+	const struct sshkey *key, char *why, size_t why_len)
+{
+	struct usercert cert;
+	enum sgb_err err;
+
+	if (!key->is_cert) {
+		buf_put(out, blob, len);
+		return buf_error(out);
+	}
+	err = usercert_parse(blob, len, &cert, why, why_len);
+	if (err)
+		return err;
+	usercert_plain(&cert, out);
+	return buf_error(out);
+}
+
+static enum sgb_err check_signature(const struct proof *proof,
+	const uint8_t *blob, size_t len, const struct sshkey *key,
+	const char *algorithm, char *why, size_t why_len)
+{
+	char scheme[ALGORITHM_MAX];
+	struct buf plain;
+	enum sgb_err err;
+
+	signature_name(key, algorithm, scheme);
+	buf_init(&plain, SSHKEY_MAX_BLOB);
+	err = put_plain(&plain, blob, len, key, why, why_len);
+	if (!err) {
+		err = usercert_verify_raw(plain.data, plain.len, scheme,
+			proof->data, proof->data_len, proof->signature,
+			proof->signature_len);
+		if (err)
+			snprintf(why, why_len,
+				"the signature is not by this key");
+	}
+	buf_done(&plain);
+	return err;
+}
+
+enum sgb_err proof_check(const struct proof *proof, const char *name,
+	const char *claimed, const uint8_t *blob, size_t blob_len,
+	const struct sshkey *key, unsigned int *ret_flags, char *why,
+	size_t why_len)
+{
+	char algorithm[ALGORITHM_MAX] = "";
+	unsigned int flags = 0;
+	bool good;
+	enum sgb_err err;
+
+	*ret_flags = 0;
+	snprintf(why, why_len, "the signature is not of this login");
+	if (!proof->session_id_len ||
+		proof->session_id_len > PROOF_SESSION_ID_MAX)
+		return SGB_ERR_FORMAT;
+	if (is_security_key(key)) {
+		snprintf(algorithm, sizeof(algorithm), "%s", claimed);
+		good = security_key_request(
+			proof, name, algorithm, blob, blob_len, key);
+		flags = good ? proof->data[FLAGS_AT] : 0;
+	} else {
+		good = request_is(proof->data, proof->data_len, proof, name,
+			blob, blob_len, algorithm);
+	}
+	if (!good || !sshkey_algorithm_fits(key, algorithm))
+		return SGB_ERR_FORMAT;
+	err = check_signature(
+		proof, blob, blob_len, key, algorithm, why, why_len);
+	if (err)
+		return err;
+	*ret_flags = SESSION_PROOF_SIGNED |
+		     (flags & FLAG_USER_PRESENT ? SESSION_PROOF_TOUCHED : 0) |
+		     (flags & FLAG_USER_VERIFIED ? SESSION_PROOF_VERIFIED : 0);
+	return SGB_OK;
+}

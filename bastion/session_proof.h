@@ -1,0 +1,34 @@
+/*
+ * Signatures that libssh found valid, as OpenSSL was given them: for the
+ * monitor to verify itself.
+ */
+#ifndef SGB_SESSION_PROOF_H
+#define SGB_SESSION_PROOF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/err.h"
+
+struct session_proof {
+	uint8_t *data; /* what was signed */
+	size_t len;
+	uint8_t *signature; /* in OpenSSL's form: DER for ECDSA, else raw */
+	size_t signature_len;
+};
+
+/* Once, at the start. SGB_ERR_UNSUPPORTED: nothing could ever be proved. */
+enum sgb_err proof_init(void) SGB_MUST_CHECK;
+/* Begins to watch, for a new connection, or ends it; forgets what there is. */
+void proof_watch(bool on);
+/* The oldest one by this key (its blob, or its certificate) that nobody has
+ * asked about, the caller's to free; false when there is none. */
+bool proof_take(const uint8_t *blob, size_t len, bool security_key,
+	struct session_proof *ret);
+void proof_free(struct session_proof *proof);
+/* The SSH session id (RFC 4253 section 7.2); of length 0 before the first key
+ * exchange. */
+const uint8_t *proof_session_id(size_t *ret_len);
+
+#endif
