@@ -54,7 +54,7 @@ SECCOMP_LIBS := $(shell $(PKG_CONFIG) --libs libseccomp 2>/dev/null || \
 	echo -lseccomp)
 
 .PHONY: all deps demo test lint format fuzz-smoke bench install uninstall \
-	clean help unit fuzz
+	clean help unit fuzz lab lab-down test-million
 all:
 
 # ---------------------------------------------------------------- core
@@ -97,7 +97,8 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_lint.o bastion/sgbridge_shadow.o \
 	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
 	bastion/sgbridge_diff.o bastion/sgbridge_replay.o bastion/sgbridge_places.o \
-	bastion/sgbridge_keys.o
+	bastion/sgbridge_keys.o bastion/sgbridge_trail.o \
+	bastion/sgbridge_usage.o
 TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
 	aliyun.o aws.o)
 SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \
@@ -254,6 +255,20 @@ test: deps
 	@$(MAKE) --no-print-directory all unit
 	@tests/run.sh $(BUILD)
 
+# The topology of the tests as network namespaces, left up for playing.
+lab: deps
+	@$(MAKE) --no-print-directory all
+	@tests/lab.sh up $(BUILD)
+
+lab-down:
+	@tests/lab.sh down $(BUILD)
+
+# Fast and naive decision compared on a million policies; a quarter of an
+# hour, so not in `make test`, which takes 500.
+test-million: $(BUILD)/tests/unit/policy_naive
+	SGB_NAIVE_REQUESTS=1000000 SGB_NAIVE_EACH=1 \
+		SGB_NAIVE_SEED=$$(date +%s) $(BUILD)/tests/unit/policy_naive
+
 $(BUILD)/tests/bench/policy: $(BUILD)/tests/bench/policy.o $(BUILD)/libsgb.a
 	$(say) LINK $@
 	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(CRYPTO_LIBS)
@@ -390,6 +405,7 @@ clean:
 help:
 	@echo 'make demo        a throw-away bastion, a recorded login, refusals'
 	@echo 'make test        everything that is promised, tested'
+	@echo 'make lab         hosts and rulesets to play with; make lab-down'
 	@echo 'make all         build into $(BUILD)/'
 	@echo 'make bench       ratios against ssh, ssh -J and ForceCommand'
 	@echo 'make deb          Debian packages in $(BUILD)/deb/'

@@ -77,7 +77,9 @@ static void lint(struct doctor *doctor, struct diag *diag, const char *fix)
 	size_t i;
 
 	lint_all(&lint);
-	lint_keys(&lint, doctor->conf->authorized_keys, cli->max_days);
+	if (!lint_keys(&lint, cli, doctor->conf->authorized_keys))
+		doctor_find(doctor, DOCTOR_POLICY_WARNING, fix,
+			"the keys were not checked: no event trail");
 	for (i = 0; i < diag->count; i++) {
 		const struct diag_item *item = &diag->items[i];
 

@@ -28,7 +28,7 @@ static const struct command {
 		"Exit status: 0 clean, 1 warnings, 2 errors.\n\n"
 		"  sgbridge check\n"
 		"  sgbridge check --policy draft.conf --json\n"
-		"  sgbridge check --keys --max-age 365\n"},
+		"  sgbridge check --keys --max-age 365 --unused 90\n"},
 	{"explain", cmd_explain, 3, -1,
 		"USER from ADDRESS to [LOGIN@]TARGET[:PORT] [at TIME] "
 		"[via proxy|SERVICE] [for ACTION]",
@@ -183,7 +183,8 @@ static void usage(FILE *out)
 	      "the system\n"
 	      "      --keys[=DIR]   check: the authorized_keys of all users, "
 	      "too\n"
-	      "      --max-age DAYS check: and their age\n"
+	      "      --max-age DAYS check --keys: keys older than that\n"
+	      "      --unused DAYS  check --keys: keys not used for so long\n"
 	      "      --color WHEN   auto, always or never\n"
 	      "  -h, --help         this, or help about a command\n\n"
 	      "sgbridge COMMAND --help has examples; sgbridge(8), "
@@ -387,13 +388,13 @@ static bool set_colour(struct cli *cli, const char *text)
 	return true;
 }
 
-static bool set_days(struct cli *cli, const char *text)
+static bool set_days(unsigned int *ret, const char *text)
 {
 	char *end;
 	unsigned long days = strtoul(text, &end, 10);
 
-	cli->max_days = (unsigned int)days;
-	return end != text && !*end && days <= 36500;
+	*ret = (unsigned int)days;
+	return *text >= '1' && *text <= '9' && !*end && days <= 36500;
 }
 
 /* Returns the exit code for options that end it all, or -1. */
@@ -408,6 +409,7 @@ static int parse_options(
 		{"groups", required_argument, NULL, 'g'},
 		{"keys", optional_argument, NULL, 'K'},
 		{"max-age", required_argument, NULL, 'A'},
+		{"unused", required_argument, NULL, 'U'},
 		{"color", required_argument, NULL, 'C'},
 		{"colour", required_argument, NULL, 'C'},
 		{"write", no_argument, NULL, 'w'},
@@ -446,7 +448,8 @@ static int parse_options(
 		case 's': cli->sshd_config = optarg; break;
 		case 'g': cli->groups = optarg; break;
 		case 'K': cli->keys = optarg ? optarg : ""; break;
-		case 'A': good = set_days(cli, optarg); break;
+		case 'A': good = set_days(&cli->max_days, optarg); break;
+		case 'U': good = set_days(&cli->idle_days, optarg); break;
 		case 'f': good = set_format(cli, optarg); break;
 		case 'C': good = set_colour(cli, optarg); break;
 		case 'h': help(command); return CLI_YES;

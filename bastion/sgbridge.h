@@ -28,6 +28,7 @@ struct cli {
 	const char *sshd_config; /* doctor: another sshd_config */
 	const char *keys;	 /* check: folder of authorized_keys, or "" */
 	unsigned int max_days;	 /* check: keys older than this */
+	unsigned int idle_days;	 /* check: keys not used for this long */
 	int argc;		 /* words that are no options */
 	char **argv;
 	struct policy_source *source;
@@ -157,8 +158,9 @@ struct lint {
 };
 
 void lint_all(struct lint *lint);
-/* authorized_keys files; max_days 0: keys of any age. */
-void lint_keys(struct lint *lint, const char *folder, unsigned int max_days);
+/* authorized_keys files; days 0: keys of any age, used or not. False after a
+ * message: what was asked for is not known. */
+bool lint_keys(struct lint *lint, struct cli *cli, const char *folder);
 void lint_shadows(struct lint *lint);
 void lint_warn(struct lint *lint, const char *code, struct policy_place place,
 	const char *fmt, ...) SGB_PRINTF(4, 5);

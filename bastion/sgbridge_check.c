@@ -98,11 +98,10 @@ static void print_human(
 static bool check_keys(struct cli *cli, struct lint *lint)
 {
 	char *folder = cli_keys_path(cli);
+	bool good = folder && lint_keys(lint, cli, folder);
 
-	if (folder)
-		lint_keys(lint, folder, cli->max_days);
 	free(folder);
-	return folder != NULL;
+	return good;
 }
 
 int cmd_check(struct cli *cli)

@@ -14,6 +14,7 @@
 
 #include "core/file.h"
 #include "core/sshkey.h"
+#include "sgbridge_usage.h"
 
 #define FILE_MAX    (1024 * 1024)
 #define KEYS_MAX    1000000
@@ -28,10 +29,12 @@ struct key {
 struct keys {
 	struct lint *lint;
 	const char *folder;
-	unsigned int max_days;
+	struct cli *cli;
+	struct usage *usage; /* NULL: not asked for */
 	struct key *list;
 	size_t count, cap;
 	/* of the file in hand */
+	time_t changed;
 	char path[4096];
 	const char *user;
 	unsigned int line;
@@ -98,6 +101,54 @@ static void judge_options(struct keys *keys, const char *text, size_t len)
 	}
 }
 
+/* A comment or a date in a file is anybody's claim. What is known: a key is
+ * at least as old as its first login in the trail, and as the last change of
+ * its file. */
+static void judge_age(struct keys *keys, const struct sshkey *key)
+{
+	time_t limit = keys->lint->now -
+		       (time_t)keys->cli->max_days * DAY_SECONDS;
+	time_t first, last;
+	char day[20];
+	struct tm tm;
+
+	if (!keys->cli->max_days)
+		return;
+	if (keys->usage &&
+		usage_of(keys->usage, keys->user, key->fingerprint, &first,
+			&last) &&
+		first < limit && gmtime_r(&first, &tm) &&
+		strftime(day, sizeof(day), "%Y-%m-%d", &tm))
+		tell(keys, DIAG_WARNING, "key-old",
+			"this key is older than %u days: it was in use on %s",
+			keys->cli->max_days, day);
+	else if (keys->changed && keys->changed < limit)
+		tell(keys, DIAG_WARNING, "key-old",
+			"this key is older than %u days: its file has not "
+			"been changed since",
+			keys->cli->max_days);
+}
+
+/* A key that may be new is not unused: its file has to be older, or the trail
+ * to know it. That the trail is long enough was looked at before. */
+static void judge_use(struct keys *keys, const struct sshkey *key)
+{
+	time_t limit = keys->lint->now -
+		       (time_t)keys->cli->idle_days * DAY_SECONDS;
+	time_t first, last;
+	bool known = keys->usage && usage_of(keys->usage, keys->user,
+					    key->fingerprint, &first, &last);
+
+	if (!keys->cli->idle_days || usage_begins(keys->usage) > limit ||
+		(known ? last >= limit
+		       : !keys->changed || keys->changed >= limit))
+		return;
+	tell(keys, DIAG_WARNING, "key-unused",
+		"nobody logged in through the bastion with this key for %u "
+		"days",
+		keys->cli->idle_days);
+}
+
 static void judge_key(struct keys *keys, const struct sshkey *key)
 {
 	const struct policy *policy = keys->lint->parser.policy;
@@ -107,6 +158,8 @@ static void judge_key(struct keys *keys, const struct sshkey *key)
 		tell(keys, DIAG_WARNING, "key-weak",
 			"the policy does not accept %s keys of %u bits",
 			key->name, key->bits);
+	judge_age(keys, key);
+	judge_use(keys, key);
 }
 
 /* The key is the word of base64 after the name of its type. */
@@ -193,24 +246,12 @@ static void judge_user(struct keys *keys)
 	policy_unix_groups_free(groups);
 }
 
-static void judge_age(struct keys *keys)
-{
-	struct stat st;
-
-	keys->line = 0;
-	keys->text = NULL;
-	if (keys->max_days && !stat(keys->path, &st) &&
-		st.st_mtime <
-			keys->lint->now - (time_t)keys->max_days * DAY_SECONDS)
-		tell(keys, DIAG_WARNING, "key-old",
-			"these keys are older than %u days", keys->max_days);
-}
-
 static void judge_file(struct keys *keys, const char *user)
 {
 	char why[4600] = "";
 	char *line, *rest;
 	struct buf text;
+	struct stat st;
 
 	buf_init(&text, FILE_MAX);
 	keys->user = user;
@@ -222,7 +263,7 @@ static void judge_file(struct keys *keys, const char *user)
 		buf_done(&text);
 		return;
 	}
-	judge_age(keys);
+	keys->changed = stat(keys->path, &st) ? 0 : st.st_mtime;
 	judge_user(keys);
 	buf_put_u8(&text, 0);
 	rest = buf_error(&text) ? NULL : (char *)text.data;
@@ -268,28 +309,59 @@ static void judge_shared(struct keys *keys)
 	}
 }
 
-void lint_keys(struct lint *lint, const char *folder, unsigned int max_days)
+/* How long the trail goes back is part of the answer. */
+static bool read_usage(struct keys *keys)
 {
-	struct keys keys = {
-		.lint = lint, .folder = folder, .max_days = max_days};
+	time_t limit = keys->lint->now -
+		       (time_t)keys->cli->idle_days * DAY_SECONDS;
+
+	if (!keys->cli->idle_days &&
+		(!keys->cli->max_days || !keys->cli->events))
+		return true;
+	keys->usage = usage_read(keys->cli);
+	if (!keys->usage)
+		return false;
+	snprintf(keys->path, sizeof(keys->path), "%s", keys->folder);
+	if (keys->cli->idle_days && usage_begins(keys->usage) > limit)
+		tell(keys, DIAG_WARNING, "trail-short",
+			"the event trail does not go back %u days: which keys "
+			"are unused cannot be told",
+			keys->cli->idle_days);
+	return true;
+}
+
+static void judge_folder(struct keys *keys)
+{
 	struct dirent **names = NULL;
-	int count = scandir(folder, &names, NULL, alphasort);
-	size_t i;
+	int count = scandir(keys->folder, &names, NULL, alphasort);
 	int n;
 
 	if (count < 0) {
-		snprintf(keys.path, sizeof(keys.path), "%s", folder);
-		tell(&keys, DIAG_ERROR, "key-file",
+		snprintf(keys->path, sizeof(keys->path), "%s", keys->folder);
+		tell(keys, DIAG_ERROR, "key-file",
 			"this folder of keys cannot be read");
 	}
 	for (n = 0; n < count; n++) {
 		if (policy_name_valid(names[n]->d_name))
-			judge_file(&keys, names[n]->d_name);
+			judge_file(keys, names[n]->d_name);
 		free(names[n]);
 	}
 	free(names);
-	judge_shared(&keys);
+}
+
+bool lint_keys(struct lint *lint, struct cli *cli, const char *folder)
+{
+	struct keys keys = {.lint = lint, .cli = cli, .folder = folder};
+	bool good = read_usage(&keys);
+	size_t i;
+
+	if (good) {
+		judge_folder(&keys);
+		judge_shared(&keys);
+	}
 	for (i = 0; i < keys.count; i++)
 		free(keys.list[i].user);
 	free(keys.list);
+	usage_free(keys.usage);
+	return good;
 }

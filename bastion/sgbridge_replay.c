@@ -4,17 +4,13 @@
  * the new policy would have refused is listed, with its reason. Unix groups
  * are those of today.
  */
-#include "sgbridge.h"
+#include "sgbridge_trail.h"
 
-#include <dirent.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "core/conf.h"
-
-#define LINE_BYTES 65536
 
 struct replay {
 	struct cli *cli;
@@ -25,16 +21,6 @@ struct replay {
 
 static const char *const columns[] = {
 	"time", "user", "source", "target", "was", "reason", NULL};
-
-/* A text below two names, or "". */
-static const char *text_at(
-	const json_t *event, const char *outer, const char *inner)
-{
-	const char *text = json_string_value(
-		json_object_get(json_object_get(event, outer), inner));
-
-	return text ? text : "";
-}
 
 static void list(struct replay *replay, const struct policy_request *request,
 	const char *was, enum policy_reason reason)
@@ -75,116 +61,37 @@ static void judge(
 	list(replay, request, was, decision.reason);
 }
 
-static void take_event(struct replay *replay, const json_t *event)
+static void take_event(const json_t *event, void *arg)
 {
-	const json_t *ours = json_object_get(
-		json_object_get(event, "unmapped"), "sgb");
-	const json_t *target = json_object_get(event, "dst_endpoint");
+	struct replay *replay = arg;
+	const json_t *ours = trail_own(event);
 	const char *kind = json_string_value(json_object_get(ours, "event"));
 	const char *login = json_string_value(json_object_get(ours, "login"));
 	const char *was = json_string_value(json_object_get(ours, "rule"));
 	bool tunnel = kind && !strcmp(kind, "tunnel-open");
+	json_int_t port = json_integer_value(json_object_get(
+		json_object_get(event, "dst_endpoint"), "port"));
 	struct policy_request request = {
 		.via = POLICY_VIA_PROXY,
-		.user = text_at(event, "user", "name"),
-		.target = text_at(event, "dst_endpoint", "hostname"),
+		.user = trail_text(event, "user", "name"),
+		.target = trail_text(event, "dst_endpoint", "hostname"),
 		.login = login ? login : "",
 		.want = tunnel ? POLICY_FORWARD : 0,
-		.port = (uint16_t)json_integer_value(
-			json_object_get(target, "port")),
-		.now = (time_t)(json_integer_value(
-					json_object_get(event, "time")) /
-				1000),
+		.port = (uint16_t)port,
+		.now = trail_time(event),
 	};
 
 	if (!kind || (strcmp(kind, "target-open") && !tunnel) ||
-		json_integer_value(json_object_get(event, "status_id")) != 1 ||
-		request.now < replay->since)
+		!trail_succeeded(event) || request.now < replay->since)
 		return;
-	if (addr_parse(text_at(event, "src_endpoint", "ip"), &request.source) ||
-		!*request.user || !*request.target) {
+	if (addr_parse(
+		    trail_text(event, "src_endpoint", "ip"), &request.source) ||
+		!*request.user || !*request.target || port < 0 ||
+		port > 65535) {
 		replay->unread++;
 		return;
 	}
 	judge(replay, &request, was ? was : "");
-}
-
-static bool read_file(
-	struct replay *replay, const char *folder, const char *name)
-{
-	char *path = NULL, *line = NULL;
-	FILE *file = NULL;
-	size_t cap = 0;
-	ssize_t len;
-
-	if (asprintf(&path, "%s/%s", folder, name) >= 0)
-		file = fopen(path, "re");
-	if (!file) {
-		cli_fail("%s/%s: cannot be read", folder, name);
-		free(path);
-		return false;
-	}
-	while ((len = getline(&line, &cap, file)) > 0) {
-		json_t *event = len > LINE_BYTES ? NULL
-						 : json_loadb(line, (size_t)len,
-							   0, NULL);
-
-		if (json_is_object(event))
-			take_event(replay, event);
-		else
-			replay->unread++;
-		json_decref(event);
-	}
-	free(line);
-	free(path);
-	fclose(file);
-	return true;
-}
-
-static int is_trail(const struct dirent *entry)
-{
-	size_t len = strlen(entry->d_name);
-
-	return len > 6 && !strcmp(entry->d_name + len - 6, ".jsonl");
-}
-
-/* The files' names begin with their day, so that this is the order of time. */
-static bool read_trail(struct replay *replay, const char *folder)
-{
-	struct dirent **names;
-	int count = scandir(folder, &names, is_trail, alphasort), i;
-	bool good = count > 0;
-
-	if (count < 1)
-		cli_fail("%s: %s", folder,
-			count ? "cannot be read; is the event trail there?"
-			      : "no event trail there");
-	for (i = 0; i < count; i++) {
-		good = good && read_file(replay, folder, names[i]->d_name);
-		free(names[i]);
-	}
-	if (count >= 0)
-		free(names);
-	return good;
-}
-
-static char *trail_folder(struct cli *cli)
-{
-	struct conf *conf = NULL;
-	struct diag diag;
-	char *path = NULL;
-
-	if (cli->events)
-		return strdup(cli->events);
-	diag_init(&diag);
-	if (conf_load(cli->config ? cli->config : CONF_DEFAULT_PATH, &conf,
-		    &diag))
-		diag_print(&diag, stderr, cli->colour);
-	else
-		path = strdup(conf->events);
-	conf_free(conf);
-	diag_done(&diag);
-	return path;
 }
 
 static void print_json(struct replay *replay)
@@ -223,6 +130,7 @@ int cmd_replay(struct cli *cli)
 	struct replay replay = {.cli = cli};
 	int status = CLI_ERROR;
 	uint64_t seconds = 0;
+	size_t unread;
 	char *folder;
 
 	if (cli->since && conf_seconds(cli->since, &seconds))
@@ -236,8 +144,10 @@ int cmd_replay(struct cli *cli)
 		return CLI_ERROR;
 	folder = trail_folder(cli);
 	table_init(&replay.table, columns);
-	if (folder && read_trail(&replay, folder))
+	if (folder && trail_read(folder, take_event, &replay, &unread)) {
+		replay.unread += unread;
 		status = finish(&replay);
+	}
 	table_done(&replay.table);
 	free(folder);
 	return status;

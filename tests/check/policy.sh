@@ -113,8 +113,47 @@ ok "an option that widens" 1 'bob:1: .*"agent-forwarding" widens' \
 ok "a key that is too weak" 1 'bob:2: .*ssh-rsa keys of 2048 bits' \
 	sgb check --keys="$work/keys" "$good"
 touch -d '2 years ago' "$work/keys/alice"
-ok "an old key" 1 'alice: .*older than 365 days' \
+ok "an old key" 1 'alice:1: .*older than 365 days: its file' \
 	sgb check --keys="$work/keys" --max-age 365 "$good"
+# event USER KEY DAYS KIND STATUS: so many days ago.
+event() {
+	printf '{"time":%s000,"status_id":%s,"user":{"name":"%s"},"unmapped":{"sgb":{"event":"%s","key_fp":"%s"}}}\n' \
+		"$(date -d "$3 days ago" +%s)" "$5" "$1" "$4" \
+		"$(ssh-keygen -lf "$2" | cut -d' ' -f2)"
+}
+mkdir "$work/trail"
+unused() {
+	sgb check --keys="$work/keys" --events "$work/trail" "$@" "$good"
+}
+ok "no trail, no answer" 2 'no event trail there' unused --unused 90
+event alice "$work/one.pub" 30 logon 1 >"$work/trail/2026-01-02.jsonl"
+ok "a trail that is too short says so" 1 'does not go back 90 days' \
+	unused --unused 90
+{
+	event alice "$work/one.pub" 400 auth-key 1
+	event bob "$work/two.pub" 200 logon 1
+	event bob "$work/two.pub" 10 auth-key 2
+} >"$work/trail/2026-01-01.jsonl"
+ok "a key that was used is not unused" 1 '^0$' \
+	sh -c "'$build/sgbridge' check --keys='$work/keys' --unused 90 \
+		--events '$work/trail' '$good' | grep -c 'alice.*nobody logged'"
+ok "one that was tried in vain is" 1 'bob:2: .*nobody logged in .* for 90 days' \
+	unused --unused 90
+ok "one that may be new is not" 1 '^0$' \
+	sh -c "'$build/sgbridge' check --keys='$work/keys' --unused 90 \
+		--events '$work/trail' '$good' | grep -c 'bob:1: .*nobody logged'"
+touch -d '1 year ago' "$work/keys/bob"
+ok "its file is old" 1 'bob:1: .*nobody logged in' unused --unused 90
+touch "$work/keys/alice"
+ok "a key as old as its first login" 1 \
+	'alice:1: .*older than 365 days: it was in use on 20' \
+	unused --max-age 365
+ok "as JSON" 0 '"code": "key-unused"' json check --keys="$work/keys" \
+	--events "$work/trail" --unused 90 --json "$good"
+head -c 200000 /dev/zero | tr '\0' x >"$work/trail/2026-01-03.jsonl"
+ok "a line of any length is passed over" 1 '1 lines are no events' \
+	unused --unused 90
+ok "no number of days" 2 'not a value' unused --unused 0
 echo 'ssh-ed25519 AAAA' >"$work/keys/eve"
 ok "a line without a key" 2 'eve:1: .*no public key' \
 	sgb check --keys="$work/keys" "$good"

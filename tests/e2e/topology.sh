@@ -19,6 +19,7 @@ passed=0 failed=0
 
 down() {
 	local pid
+	[ ! -e "/run/sgbridge-lab-${tag}l" ] || lab down "$build"
 	trap - EXIT
 	for pid in "${pids[@]}"; do
 		kill "$pid" 2>/dev/null
@@ -311,8 +312,7 @@ ok "no time to confirm in" status 2 'expected a time' \
 ok "other tables are nobody's business" in_ns web1 nft list chain ip other keep
 guards() {
 	local tries=300
-	while in_ns web1 sh -c 'pidof sgbridge' >/dev/null &&
-		ip netns pids "$tag-web1" | xargs -I{} readlink /proc/{}/exe |
+	while ip netns pids "$tag-web1" | xargs -I{} readlink /proc/{}/exe |
 		grep -q '/sgbridge$'; do
 		tries=$((tries - 1))
 		[ "$tries" -gt 0 ] || return 1
@@ -348,5 +348,21 @@ imported() {
 	! grep -nE '^[[:space:]]*(permit|accept +all)' "$work/import.conf"
 }
 ok "names of an export come out harmless" imported
+
+# --- make lab
+lab() {
+	SGB_LAB_TAG=${tag}l tests/lab.sh "$@"
+}
+ok "make lab: up" status 0 'The laboratory is up' lab up "$build"
+ok "not twice" status 1 'up already' lab up "$build"
+ok "who is reached" status 0 '^10.0.1.11 80 203.0.113.9 open$' \
+	lab probe "$build" client
+ok "no such host" status 1 '^hosts: client' lab probe "$build" web9
+ok "rulesets anew" lab load "$build"
+ok "down" lab down "$build"
+nothing_left() {
+	! ip netns list | grep "^${tag}l-" && [ ! -e "/run/sgbridge-lab-${tag}l" ]
+}
+ok "and nothing is left" nothing_left
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -46,7 +46,10 @@ plug() {
 	in_ns router ip link set "$host-$link" master "$bridge" up
 	in_ns "$host" ip link set "$link" up
 	for address; do
-		in_ns "$host" ip address add "$address" dev "$link" nodad
+		case $address in
+		*:*) in_ns "$host" ip address add "$address" dev "$link" nodad ;;
+		*) in_ns "$host" ip address add "$address" dev "$link" ;;
+		esac
 	done
 }
 gateway() {
@@ -188,7 +191,7 @@ listeners() {
 	for host in $targets; do
 		# shellcheck disable=SC2086
 		in_ns "$host" python3 "$work/listen.py" "$work/up-$host" \
-			$ports >"$work/$host.log" 2>&1 &
+			$ports </dev/null >"$work/$host.log" 2>&1 &
 		pids+=("$!")
 	done
 	for host in $targets; do

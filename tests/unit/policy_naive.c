@@ -1331,6 +1331,7 @@ static unsigned long from_env(const char *name, unsigned long fallback)
 static void test_agree(void **state)
 {
 	unsigned long requests = from_env("SGB_NAIVE_REQUESTS", 100000);
+	unsigned long each = from_env("SGB_NAIVE_EACH", 200);
 	unsigned long seed = from_env("SGB_NAIVE_SEED", 20261123);
 	unsigned long done = 0;
 	unsigned int permits = 0;
@@ -1341,12 +1342,12 @@ static void test_agree(void **state)
 		struct model model;
 		struct policy *policy;
 		char *text;
-		int i;
+		unsigned long i;
 
 		random_model(&model);
 		text = print_model(&model);
 		policy = compile(text);
-		for (i = 0; i < 200; i++, done++)
+		for (i = 0; i < each; i++, done++)
 			one_request(policy, &model, text, &permits);
 		policy_free(policy);
 		free(text);
