@@ -48,6 +48,9 @@ BASE_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) $(SANFLAGS) $(CFLAGS) \
 BASE_LDFLAGS = $(LINK_HARDEN) $(SANFLAGS) $(LDFLAGS)
 
 CRYPTO_LIBS := -lcrypto
+P11_LIBS := $(shell $(PKG_CONFIG) --libs p11-kit-1 2>/dev/null || echo -lp11-kit)
+P11_CFLAGS := $(shell $(PKG_CONFIG) --cflags p11-kit-1 2>/dev/null || \
+	echo -I/usr/include/p11-kit-1)
 ZSTD_LIBS := $(shell $(PKG_CONFIG) --libs libzstd 2>/dev/null || echo -lzstd)
 SSH_LIBS := $(shell $(PKG_CONFIG) --libs libssh 2>/dev/null || echo -lssh)
 SECCOMP_LIBS := $(shell $(PKG_CONFIG) --libs libseccomp 2>/dev/null || \
@@ -120,12 +123,14 @@ OTP_OBJS := $(addprefix pam_module/,sgbridge-otp.o otp_enrol.o otp_admin.o \
 	$(OTP_STORE_OBJS)
 
 # ---------------------------------------------------------------- audit
-SGR_OBJS := $(addprefix audit/,suite.o container.o ratchet.o header.o \
+SGR_OBJS := $(addprefix audit/,suite.o suite_public.o container.o ratchet.o \
+	header.o stanza.o recipients.o \
 	squeeze.o journal_form.o scan.o scan_length.o source.o recover.o)
 RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 	recorder_setup.o recorder_peer.o recorder_heads.o recorder_recover.o \
 	recorder_index.o recorder_stray.o recording.o viewers.o recorder_event.o syncer.o)
-AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,journal.o evidence.o decode.o \
+AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
+	identity_command.o journal.o evidence.o decode.o \
 	disclosure.o sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
 	select.o utf8.o check_journal.o heads.o cmd_keys.o cmd_ls.o cmd_verify.o verify.o verify_jobs.o \
 	cmd_export.o export_asciicast.o export_items.o \
@@ -151,7 +156,7 @@ sgbridge-recorder_OBJS := $(RECORDER_OBJS)
 sgbridge-recorder_LIBS := $(CRYPTO_LIBS) $(ZSTD_LIBS) -laudit
 sgbridge-audit_OBJS := $(AUDIT_OBJS)
 sgbridge-audit_LIBS := $(CRYPTO_LIBS) $(ZSTD_LIBS) -ltsm -lsqlite3 -ljansson \
-	$(SECCOMP_LIBS)
+	$(SECCOMP_LIBS) $(P11_LIBS)
 sgbridge-otp_OBJS := $(OTP_OBJS)
 sgbridge-otp_LIBS := $(CRYPTO_LIBS) -loath -lqrencode -laudit
 pam_LIBS := $(CRYPTO_LIBS) -lpam -loath -laudit
@@ -159,6 +164,8 @@ pam_LIBS := $(CRYPTO_LIBS) -lpam -loath -laudit
 MODULES := pam_sgbridge.so
 BINARIES := $(addprefix $(BUILD)/,$(PROGRAMS) $(MODULES))
 all: $(BUILD)/libsgb.a $(BINARIES)
+
+$(BUILD)/audit/identity_token.o: private CFLAGS += $(P11_CFLAGS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -210,15 +217,16 @@ UNIT_topology_LIBS := -ljansson
 
 unit: $(addprefix $(BUILD)/tests/unit/,$(UNIT))
 
-READER_OBJS := $(SGR_OBJS) $(addprefix audit/,evidence.o decode.o \
+READER_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
+	identity_command.o evidence.o decode.o \
 	disclosure.o journal.o)
 UNIT_emulator_OBJS := $(addprefix audit/,emulator.o emulator_child.o \
 	emulator_sandbox.o utf8.o)
 UNIT_emulator_LIBS := -ltsm $(SECCOMP_LIBS)
 UNIT_container_OBJS := $(READER_OBJS) audit/writer.o
-UNIT_container_LIBS := $(ZSTD_LIBS) -ljansson
+UNIT_container_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
 UNIT_recorder_OBJS := $(READER_OBJS)
-UNIT_recorder_LIBS := $(ZSTD_LIBS) -ljansson
+UNIT_recorder_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
 
 define unit_program
 $(BUILD)/tests/unit/$(1): $(BUILD)/tests/unit/$(1).o \
@@ -235,6 +243,7 @@ $(BUILD)/tests/unit/recorder: | $(BUILD)/sgbridge-recorder
 DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	liboath-dev libaudit-dev libseccomp-dev libzstd-dev libqrencode-dev \
 	libtsm-dev libsqlite3-dev libjansson-dev libcmocka-dev \
+	libp11-kit-dev softhsm2 opensc \
 	libclang-rt-14-dev clang-format clang-tidy openssh-server \
 	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
 	util-linux procps expect tmux mandoc shellcheck python3 binutils git \
@@ -310,7 +319,7 @@ FUZZ_otp_LIBS := -loath
 FUZZ_import_OBJS := audit/import.o audit/import_asciicast.o
 FUZZ_import_LIBS := -ljansson
 FUZZ_container_OBJS := $(READER_OBJS) audit/writer.o
-FUZZ_container_LIBS := $(ZSTD_LIBS) -ljansson
+FUZZ_container_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
 FUZZ_journal_OBJS := audit/journal_form.o audit/suite.o audit/utf8.o
 FUZZ_SECONDS ?= 10
 FUZZ_BUILD := build-fuzz

@@ -65,7 +65,7 @@ struct audit {
 
 	struct disclosure *disclosure; /* NULL: keys */
 	struct conf *conf;	       /* NULL where there is none */
-	struct suite_key *identities[AUDIT_IDENTITIES_MAX];
+	struct identity *identities[AUDIT_IDENTITIES_MAX];
 	size_t key_count;
 	uint8_t pins[AUDIT_PINS_MAX][SUITE_KEY_LEN];
 	size_t pin_count;

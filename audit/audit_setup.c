@@ -14,6 +14,7 @@
 #include "disclosure.h"
 #include "evidence.h"
 #include "heads.h"
+#include "identity.h"
 
 #define HEADS_MAX_BYTES (256 << 20)
 #define WHY_LEN		(PATH_MAX + 300)
@@ -61,23 +62,18 @@ void audit_places(struct audit *audit)
 		audit->events = audit->conf->events;
 }
 
-static void add_identity(struct audit *audit, const char *path)
+static void add_identity(struct audit *audit, const char *spec)
 {
 	char why[WHY_LEN];
-	struct buf pem;
 	enum sgb_err err;
 
-	buf_init(&pem, 16384);
-	if (file_read(path, FILE_TRUST_SECRET, &pem, why, sizeof(why)))
-		audit_fatal(EX_NOINPUT, "identity: %s", why);
-	err = suite_key_from_pem(pem.data, pem.len, SUITE_KEY_X25519,
-		&audit->identities[audit->key_count]);
-	buf_done(&pem);
+	err = identity_load(
+		spec, &audit->identities[audit->key_count], why, sizeof(why));
 	if (err)
-		audit_fatal(EX_DATAERR,
-			"%s: not an X25519 private key in PEM; "
-			"\"sgbridge-audit keygen\" makes one",
-			path);
+		audit_fatal(err == SGB_ERR_FORMAT || err == SGB_ERR_UNSUPPORTED
+				    ? EX_DATAERR
+				    : EX_NOINPUT,
+			"identity: %s", why);
 	audit->key_count++;
 }
 
@@ -234,7 +230,7 @@ void audit_done(struct audit *audit)
 	size_t i;
 
 	for (i = 0; i < audit->key_count; i++)
-		suite_key_free(audit->identities[i]);
+		identity_free(audit->identities[i]);
 	disclosure_free(audit->disclosure);
 	heads_free(audit->heads);
 	conf_free(audit->conf);

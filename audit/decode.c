@@ -23,7 +23,7 @@ struct sgr_decoder {
 };
 
 enum sgb_err sgr_decoder_new(const struct sgr_header *header,
-	struct suite_key *const *identities, size_t count,
+	struct identity *const *identities, size_t count,
 	struct sgr_decoder **ret)
 {
 	struct sgr_decoder *decoder = calloc(1, sizeof(*decoder));

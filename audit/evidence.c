@@ -66,7 +66,7 @@ static enum sgb_err open_file(int fd, struct evidence **ret)
 	return err;
 }
 
-enum sgb_err evidence_open(int fd, struct suite_key *const *identities,
+enum sgb_err evidence_open(int fd, struct identity *const *identities,
 	size_t count, struct evidence **ret)
 {
 	enum sgb_err err = open_file(fd, ret);

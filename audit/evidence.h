@@ -18,7 +18,7 @@
 struct sgr_decoder;
 struct disclosure;
 enum sgb_err sgr_decoder_new(const struct sgr_header *header,
-	struct suite_key *const *identities, size_t count,
+	struct identity *const *identities, size_t count,
 	struct sgr_decoder **ret) SGB_MUST_CHECK;
 /* With keys that were disclosed (borrowed): frames of other segments are
  * SGB_ERR_NOTFOUND. SGB_ERR_STALE if they are another recording's. */
@@ -44,7 +44,7 @@ struct sgr_item {
 struct evidence;
 /* Takes no descriptor over. SGB_OK: header and META are good. On failure *ret
  * is there too when the scan has something to say; free it in any case. */
-enum sgb_err evidence_open(int fd, struct suite_key *const *identities,
+enum sgb_err evidence_open(int fd, struct identity *const *identities,
 	size_t count, struct evidence **ret) SGB_MUST_CHECK;
 /* The same with disclosed segments; the others are left out, META too. */
 enum sgb_err evidence_open_disclosed(int fd,

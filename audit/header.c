@@ -10,52 +10,6 @@
 
 #include "core/secret.h"
 
-#define KIND_X25519 1
-#define X25519_LEN  (SUITE_KEY_LEN + SUITE_KEY_LEN + SUITE_TAG_LEN)
-#define STANZA_HEAD (4 + SGR_KEY_ID_LEN)
-
-enum sgb_err sgr_key_id(
-	const uint8_t public_key[SUITE_KEY_LEN], uint8_t ret[SGR_KEY_ID_LEN])
-{
-	struct iovec part = {(void *)public_key, SUITE_KEY_LEN};
-	uint8_t hash[SUITE_HASH_LEN];
-	enum sgb_err err = suite_sha256(&part, 1, hash);
-
-	if (!err)
-		memcpy(ret, hash, SGR_KEY_ID_LEN);
-	return err;
-}
-
-/* The key that wraps the file key for one recipient. own is the ephemeral key
- * when writing and the recipient's when reading. */
-static enum sgb_err wrap_cipher(const uint8_t rec_id[SGR_ID_LEN],
-	const struct suite_key *own, const uint8_t peer[SUITE_KEY_LEN],
-	const uint8_t ephemeral[SUITE_KEY_LEN],
-	const uint8_t recipient[SUITE_KEY_LEN], struct suite_cipher **ret)
-{
-	uint8_t salt[2 * SUITE_KEY_LEN];
-	uint8_t info[11 + SGR_ID_LEN] = "SGR1 x25519";
-	uint8_t shared[SUITE_KEY_LEN] = {0}, prk[SUITE_HASH_LEN] = {0};
-	uint8_t kek[SUITE_KEY_LEN] = {0};
-	enum sgb_err err;
-
-	memcpy(salt, ephemeral, SUITE_KEY_LEN);
-	memcpy(salt + SUITE_KEY_LEN, recipient, SUITE_KEY_LEN);
-	memcpy(info + 11, rec_id, SGR_ID_LEN);
-	err = suite_agree(own, peer, shared);
-	if (!err)
-		err = suite_extract(
-			salt, sizeof(salt), shared, sizeof(shared), prk);
-	if (!err)
-		err = suite_expand(prk, info, sizeof(info), kek);
-	if (!err)
-		err = suite_cipher_new(kek, ret);
-	secret_wipe(shared, sizeof(shared));
-	secret_wipe(prk, sizeof(prk));
-	secret_wipe(kek, sizeof(kek));
-	return err;
-}
-
 static void put_tlv(
 	struct buf *out, enum sgr_tlv type, const void *data, size_t len)
 {
@@ -68,28 +22,14 @@ static enum sgb_err put_stanza(struct buf *out,
 	const uint8_t rec_id[SGR_ID_LEN], const struct sgr_recipient *to,
 	const uint8_t share[SUITE_KEY_LEN])
 {
-	static const uint8_t nonce[SUITE_NONCE_LEN];
-	uint8_t stanza[STANZA_HEAD + X25519_LEN] = {KIND_X25519, to->group};
-	uint8_t *body = stanza + STANZA_HEAD;
-	struct suite_key *ephemeral = NULL;
-	struct suite_cipher *kek = NULL;
+	struct buf stanza;
 	enum sgb_err err;
 
-	err = sgr_key_id(to->key, stanza + 4);
+	buf_init(&stanza, 1024);
+	err = sgr_stanza_put(to, rec_id, share, &stanza);
 	if (!err)
-		err = suite_key_generate(SUITE_KEY_X25519, &ephemeral);
-	if (err)
-		goto out;
-	memcpy(body, suite_key_public(ephemeral), SUITE_KEY_LEN);
-	err = wrap_cipher(rec_id, ephemeral, to->key, body, to->key, &kek);
-	if (!err)
-		err = suite_seal(kek, nonce, NULL, 0, share, SUITE_KEY_LEN,
-			body + SUITE_KEY_LEN);
-	if (!err)
-		put_tlv(out, SGR_TLV_STANZA, stanza, sizeof(stanza));
-out:
-	suite_cipher_free(kek);
-	suite_key_free(ephemeral);
+		put_tlv(out, SGR_TLV_STANZA, stanza.data, stanza.len);
+	buf_done(&stanza);
 	return err;
 }
 
@@ -254,14 +194,14 @@ static enum sgb_err take_stanza(
 	struct sgr_stanza *stanza = &header->stanzas[header->stanza_count];
 
 	if (header->stanza_count == SGR_RECIPIENTS_MAX ||
-		tlv->len < STANZA_HEAD || tlv->data[1] > 1 || tlv->data[2] ||
-		tlv->data[3])
+		tlv->len < SGR_STANZA_HEAD || tlv->data[1] > 1 ||
+		tlv->data[2] || tlv->data[3])
 		return SGB_ERR_FORMAT;
 	stanza->kind = tlv->data[0];
 	stanza->group = tlv->data[1];
 	memcpy(stanza->key_id, tlv->data + 4, SGR_KEY_ID_LEN);
-	stanza->body = tlv->data + STANZA_HEAD;
-	stanza->len = tlv->len - STANZA_HEAD;
+	stanza->body = tlv->data + SGR_STANZA_HEAD;
+	stanza->len = tlv->len - SGR_STANZA_HEAD;
 	header->stanza_count++;
 	return SGB_OK;
 }
@@ -368,33 +308,8 @@ enum sgb_err sgr_header_parse(
 	return err;
 }
 
-/* One recipient's share, if this stanza is for this identity. */
-static enum sgb_err open_stanza(const struct sgr_header *header,
-	const struct sgr_stanza *stanza, const struct suite_key *identity,
-	uint8_t ret[SUITE_KEY_LEN])
-{
-	static const uint8_t nonce[SUITE_NONCE_LEN];
-	const uint8_t *own = suite_key_public(identity);
-	uint8_t id[SGR_KEY_ID_LEN];
-	struct suite_cipher *kek = NULL;
-	enum sgb_err err = sgr_key_id(own, id);
-
-	if (err)
-		return err;
-	if (stanza->kind != KIND_X25519 || stanza->len != X25519_LEN ||
-		memcmp(id, stanza->key_id, sizeof(id)) != 0)
-		return SGB_ERR_NOTFOUND;
-	err = wrap_cipher(header->rec_id, identity, stanza->body, stanza->body,
-		own, &kek);
-	if (!err)
-		err = suite_unseal(kek, nonce, NULL, 0,
-			stanza->body + SUITE_KEY_LEN, SUITE_KEY_LEN, ret);
-	suite_cipher_free(kek);
-	return err;
-}
-
 static enum sgb_err open_group(const struct sgr_header *header,
-	struct suite_key *const *identities, size_t count, unsigned int group,
+	struct identity *const *identities, size_t count, unsigned int group,
 	uint8_t ret[SUITE_KEY_LEN])
 {
 	enum sgb_err err = SGB_ERR_NOTFOUND;
@@ -404,8 +319,8 @@ static enum sgb_err open_group(const struct sgr_header *header,
 		if (header->stanzas[i].group != group)
 			continue;
 		for (k = 0; k < count; k++) {
-			enum sgb_err one = open_stanza(header,
-				&header->stanzas[i], identities[k], ret);
+			enum sgb_err one = sgr_stanza_open(&header->stanzas[i],
+				header->rec_id, identities[k], ret);
 
 			if (!one)
 				return SGB_OK;
@@ -433,7 +348,7 @@ static enum sgb_err check_proofs(
 }
 
 enum sgb_err sgr_header_open(const struct sgr_header *header,
-	struct suite_key *const *identities, size_t count, struct ratchet *ret)
+	struct identity *const *identities, size_t count, struct ratchet *ret)
 {
 	uint8_t file_key[SUITE_KEY_LEN] = {0}, other[SUITE_KEY_LEN] = {0};
 	enum sgb_err err;

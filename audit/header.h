@@ -13,15 +13,10 @@
 
 #include "container.h"
 #include "ratchet.h"
+#include "stanza.h"
 
 #define SGR_RECIPIENTS_MAX 32
-#define SGR_KEY_ID_LEN	   16
 #define SGR_NAME_MAX	   256
-
-struct sgr_recipient {
-	uint8_t group; /* 0, or 1 for the second of a quorum */
-	uint8_t key[SUITE_KEY_LEN];
-};
 
 struct sgr_header_params {
 	uint8_t rec_id[SGR_ID_LEN];
@@ -38,14 +33,6 @@ struct sgr_header_params {
  * starts the ratchet. The file key does not outlive the call. */
 enum sgb_err sgr_header_write(const struct sgr_header_params *params,
 	struct ratchet *ret, struct buf *out) SGB_MUST_CHECK;
-
-struct sgr_stanza {
-	uint8_t kind;
-	uint8_t group;
-	uint8_t key_id[SGR_KEY_ID_LEN];
-	const uint8_t *body; /* borrowed */
-	size_t len;
-};
 
 /* All pointers borrow from the bytes that were parsed. */
 struct sgr_header {
@@ -74,9 +61,7 @@ enum sgb_err sgr_header_parse(
 /* SGB_ERR_NOTFOUND: none of these keys is a recipient (or only one half of a
  * quorum is there); SGB_ERR_CRYPTO: MAC or commitment do not fit. */
 enum sgb_err sgr_header_open(const struct sgr_header *header,
-	struct suite_key *const *identities, size_t count,
+	struct identity *const *identities, size_t count,
 	struct ratchet *ret) SGB_MUST_CHECK;
-enum sgb_err sgr_key_id(const uint8_t public_key[SUITE_KEY_LEN],
-	uint8_t ret[SGR_KEY_ID_LEN]) SGB_MUST_CHECK;
 
 #endif

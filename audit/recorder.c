@@ -178,8 +178,10 @@ static void take_signal(struct recorder *recorder)
 
 	if (read(recorder->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	/* Keys and folders are read once: a new one is a restart. */
-	if (info.ssi_signo != SIGHUP)
+	/* The signing key and folders are read once, as root. */
+	if (info.ssi_signo == SIGHUP)
+		recorder_reload(recorder);
+	else
 		recorder->stopping = true;
 }
 

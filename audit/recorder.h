@@ -16,6 +16,7 @@
 
 #include "header.h"
 #include "journal.h"
+#include "recipients.h"
 #include "writer.h"
 
 struct recording;
@@ -46,8 +47,7 @@ struct recorder {
 	char writer_id[JOURNAL_WRITER_LEN + 1];
 	char writer_name[SGR_NAME_MAX];
 	uint8_t boot_id[16];
-	struct sgr_recipient recipients[SGR_RECIPIENTS_MAX];
-	size_t recipient_count;
+	struct recipients recipients;
 	int recordings_fd, index_fd, events_fd;
 	struct journal *trail, *index;
 	uint8_t prev_head[SUITE_HASH_LEN]; /* of the recording closed last */
@@ -76,6 +76,9 @@ uint64_t recorder_free_bytes(const struct recorder *recorder);
 /* recorder_setup.c: all that can be refused before anything is started. Each
  * logs one line and exits on failure. */
 void recorder_setup(struct recorder *recorder, const char *conf_path);
+/* The recipients again, for recordings that begin from now on. A file that is
+ * wrong changes nothing; both are events. */
+void recorder_reload(struct recorder *recorder);
 void recorder_open_journals(struct recorder *recorder);
 
 /* recorder_heads.c: heads of journals and recordings to syslog and to the

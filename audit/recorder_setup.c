@@ -81,88 +81,45 @@ static void load_key(struct recorder *recorder)
 	suite_hex(id, JOURNAL_WRITER_LEN / 2, recorder->writer_id);
 }
 
-/* "x25519 BASE64 NAME", or "x25519/1 ..." for the second group of a quorum. */
-static bool parse_recipient(char *line, struct sgr_recipient *ret)
-{
-	char *save = NULL;
-	const char *kind = strtok_r(line, " \t", &save);
-	const char *key = strtok_r(NULL, " \t", &save);
-
-	if (!kind || !key || !strtok_r(NULL, "", &save))
-		return false;
-	if (!strcmp(kind, "x25519"))
-		ret->group = 0;
-	else if (!strcmp(kind, "x25519/1"))
-		ret->group = 1;
-	else
-		return false;
-	return !suite_unbase64(key, strlen(key), ret->key, SUITE_KEY_LEN);
-}
-
-static void take_recipient(struct recorder *recorder, const char *path,
-	unsigned int number, char *line)
-{
-	size_t count = recorder->recipient_count;
-
-	line += strspn(line, " \t");
-	line[strcspn(line, "\r")] = '\0';
-	if (!*line || *line == '#')
-		return;
-	if (count == SGR_RECIPIENTS_MAX)
-		log_fatal(EX_CONFIG, "%s:%u: more than %d recipients", path,
-			number, SGR_RECIPIENTS_MAX);
-	if (!parse_recipient(line, &recorder->recipients[count]))
-		log_fatal(EX_CONFIG,
-			"%s:%u: expected \"x25519 BASE64-KEY NAME\", as "
-			"\"sgbridge-audit keygen\" prints it",
-			path, number);
-	recorder->recipient_count++;
-}
-
-static bool group_complete(const struct recorder *recorder)
-{
-	bool first = false, second = false;
-	size_t i;
-
-	for (i = 0; i < recorder->recipient_count; i++)
-		*(recorder->recipients[i].group ? &second : &first) = true;
-	return first || !second;
-}
-
 static void load_recipients(struct recorder *recorder)
 {
-	const char *path = recorder->conf->recipients;
-	char why[WHY_LEN], *text, *line, *next;
-	unsigned int number = 0;
-	struct buf file;
+	char why[WHY_LEN];
+	enum sgb_err err;
 
-	buf_init(&file, 65536);
-	if (file_read(path, FILE_TRUST_ROOT, &file, why, sizeof(why)))
+	err = recipients_load(recorder->conf->recipients, &recorder->recipients,
+		why, sizeof(why));
+	if (err == SGB_ERR_SYSTEM)
 		log_fatal(EX_NOINPUT,
 			"recipients: %s; auditors make keys with "
 			"\"sgbridge-audit keygen\"",
 			why);
-	buf_put_u8(&file, 0);
-	if (buf_error(&file))
-		log_fatal(EX_CONFIG, "%s: larger than 64 KiB", path);
-	text = (char *)file.data;
-	for (line = text; line; line = next) {
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = '\0';
-		take_recipient(recorder, path, ++number, line);
+	if (err)
+		log_fatal(EX_CONFIG, "%s", why);
+}
+
+void recorder_reload(struct recorder *recorder)
+{
+	struct event event = {.kind = EVENT_CONFIG, .what = "recipients"};
+	struct recipients fresh;
+	char why[WHY_LEN];
+	struct buf text;
+
+	buf_init(&text, sizeof(why) - 1);
+	if (!recipients_load(
+		    recorder->conf->recipients, &fresh, why, sizeof(why))) {
+		recorder->recipients = fresh;
+		event.ok = true;
+		recipients_describe(&fresh, &text);
+		(void)snprintf(why, sizeof(why), "for new recordings: %.*s",
+			(int)text.len, (const char *)text.data);
+		log_put(LOG_NOTICE, "recipients %s", why);
+	} else {
+		/* Nothing is half in force; and who reads keeps reading. */
+		log_put(LOG_ERR, "the recipients stay as they were: %s", why);
 	}
-	buf_done(&file);
-	if (!recorder->recipient_count)
-		log_fatal(EX_CONFIG,
-			"%s:%u: no recipient: nobody could read the "
-			"recordings; add the line that \"sgbridge-audit "
-			"keygen\" prints",
-			path, number);
-	if (!group_complete(recorder))
-		log_fatal(EX_CONFIG,
-			"%s: recipients of group 1 need others of group 0",
-			path);
+	event.reason = why;
+	recorder_event(recorder, &event);
+	buf_done(&text);
 }
 
 /* Makes what is missing; only the last folder belongs to the recorder. */

@@ -373,8 +373,8 @@ static void fill_params(const struct recorder *recorder, uint64_t wall_ns,
 	ret->retention = retention;
 	memcpy(ret->prev_head, recorder->prev_head, SUITE_HASH_LEN);
 	memcpy(ret->writer_key, suite_key_public(recorder->key), SUITE_KEY_LEN);
-	ret->recipients = recorder->recipients;
-	ret->recipient_count = recorder->recipient_count;
+	ret->recipients = recorder->recipients.rows;
+	ret->recipient_count = recorder->recipients.count;
 }
 
 static enum sgb_err make_file(struct recorder *recorder, struct recording *rec,

@@ -215,9 +215,13 @@ static const struct command {
 		"      --user, --target TEXT   written down as your word\n"
 		"example: sgbridge-audit import --key my_key -i key.pem "
 		"old.cast\n"},
-	{"keygen", cmd_keygen, "[-o FILE]",
+	{"keygen", cmd_keygen, "[-f x25519|p256] [-o FILE] | -i IDENTITY",
 		"Make a recipient's key pair; prints the line for the "
-		"recipients file.\n"},
+		"recipients file.\n"
+		"With -i: the line of a key that exists (a file, "
+		"pkcs11:..., a public key in PEM).\n"
+		"example: sgbridge-audit keygen -i "
+		"'pkcs11:token=erin;object=reader?module-path=FILE'\n"},
 	{"writer-keygen", cmd_writer_keygen, "[-o FILE]",
 		"Make the recorder's signing key; prints the line for the "
 		"auditors' pins.\n"},

@@ -404,11 +404,11 @@ void suite_base64(const uint8_t *bytes, size_t len, char *ret)
 enum sgb_err suite_unbase64(
 	const char *text, size_t text_len, uint8_t *ret, size_t want)
 {
-	uint8_t room[100];
-	char again[140];
+	uint8_t room[SUITE_BASE64_MAX + 4];
+	char again[4 * ((SUITE_BASE64_MAX + 2) / 3) + 4];
 
 	/* Decoding tolerates much; encoding again tells what was meant. */
-	if (want > 96 || text_len != 4 * ((want + 2) / 3) ||
+	if (want > SUITE_BASE64_MAX || text_len != 4 * ((want + 2) / 3) ||
 		EVP_DecodeBlock(room, (const unsigned char *)text,
 			(int)text_len) < (int)want)
 		return SGB_ERR_FORMAT;

@@ -13,11 +13,12 @@
 
 #include "core/err.h"
 
-#define SUITE_HASH_LEN	32
-#define SUITE_KEY_LEN	32
-#define SUITE_TAG_LEN	16
-#define SUITE_NONCE_LEN 12
-#define SUITE_SIG_LEN	64
+#define SUITE_HASH_LEN	 32
+#define SUITE_KEY_LEN	 32
+#define SUITE_TAG_LEN	 16
+#define SUITE_NONCE_LEN	 12
+#define SUITE_SIG_LEN	 64
+#define SUITE_BASE64_MAX 768
 
 /* SHA-256 of the parts one after the other. */
 enum sgb_err suite_sha256(const struct iovec *parts, size_t count,
@@ -89,7 +90,8 @@ enum sgb_err suite_agree(const struct suite_key *key,
 void suite_hex(const uint8_t *bytes, size_t len, char *ret);
 /* Standard base64 with padding; ret has room for 4 * ((len + 2) / 3) + 1. */
 void suite_base64(const uint8_t *bytes, size_t len, char *ret);
-/* Exactly want bytes from text_len characters of base64. */
+/* Exactly want bytes, at most SUITE_BASE64_MAX, from text_len characters of
+ * base64. */
 enum sgb_err suite_unbase64(const char *text, size_t text_len, uint8_t *ret,
 	size_t want) SGB_MUST_CHECK;
 enum sgb_err suite_unhex(

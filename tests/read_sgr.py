@@ -17,9 +17,10 @@ import sys
 
 try:
     from cryptography.exceptions import InvalidSignature, InvalidTag
-    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, padding
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 except ImportError:
     print("read_sgr.py: needs python3-cryptography", file=sys.stderr)
@@ -48,8 +49,14 @@ def expand(prk, info):
     return hmac.new(prk, info + b"\1", hashlib.sha256).digest()
 
 
-def raw(public):
-    return public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+def recipient(key):
+    """Kind of stanza and public key as bytes."""
+    public, enc, form = key.public_key(), serialization.Encoding, serialization.PublicFormat
+    if isinstance(key, X25519PrivateKey):
+        return 1, public.public_bytes(enc.Raw, form.Raw)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return 2, public.public_bytes(enc.X962, form.UncompressedPoint)
+    return 3, public.public_bytes(enc.DER, form.SubjectPublicKeyInfo)
 
 
 def zstd(stream):
@@ -87,13 +94,24 @@ class Header:
         if sha(prefix, self.writer_key) != self.fields[2]:
             raise Altered("writer id")
 
+    def secret(self, kind, prefix, key):
+        """What the prefix of a stanza and a private key have in common."""
+        if kind == 1:
+            return key.exchange(X25519PublicKey.from_public_bytes(prefix))
+        if kind == 2:
+            point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), prefix)
+            return key.exchange(ec.ECDH(), point)
+        oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+        return key.decrypt(prefix, oaep)
+
     def share(self, stanza, key):
-        public = raw(key.public_key())
-        if stanza[0] != 1 or stanza[4:20] != sha(public)[:16]:
+        kind, public = recipient(key)
+        if stanza[0] != kind or stanza[4:20] != sha(public)[:16]:
             return None
-        ephemeral, sealed = stanza[20:52], stanza[52:]
-        shared = key.exchange(X25519PublicKey.from_public_bytes(ephemeral))
-        kek = expand(extract(ephemeral + public, shared), b"SGR1 x25519" + self.rec_id)
+        prefix, sealed = stanza[20:-48], stanza[-48:]
+        label = (b"x25519", b"p256", b"rsa")[kind - 1]
+        kek = expand(extract(prefix + public, self.secret(kind, prefix, key)),
+                     b"SGR1 " + label + self.rec_id)
         return AESGCM(kek).decrypt(bytes(12), sealed, None)
 
     def file_key(self, keys):
@@ -225,7 +243,7 @@ def check(folder):
         with open(path[:-4] + ".expect", encoding="ascii") as file:
             expect = file.read().splitlines()
         try:
-            got = dump(path, [os.path.join(folder, "identity.pem")])
+            got = dump(path, sorted(glob.glob(os.path.join(folder, "identity*.pem"))))
         except Altered as error:
             got = [json.dumps({"altered": str(error)})]
         if expect[0].startswith("sha256 "):

@@ -43,7 +43,7 @@ check sgbridge-monitor libpam libaudit
 check sgbridge-session libssh libseccomp
 check sgbridge libjansson
 check sgbridge-recorder libzstd libaudit
-check sgbridge-audit libzstd libtsm libsqlite3 libjansson libseccomp
+check sgbridge-audit libzstd libtsm libsqlite3 libjansson libseccomp libp11-kit
 check sgbridge-otp liboath libqrencode libaudit
 check pam_sgbridge.so libpam liboath libaudit
 symbols=$(nm -D --defined-only "$build/pam_sgbridge.so" | awk '{print $3}' |

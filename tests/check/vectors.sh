@@ -22,8 +22,22 @@ ok() {
 	fi
 }
 
+# The second half of the quorum is asked of a command, as of a key service.
+install -m 600 tests/vectors/identity-rsa.pem "$work/rsa.pem"
+openssl pkey -in "$work/rsa.pem" -pubout -out "$work/rsa.pub"
+cat >"$work/kms" <<END
+#!/bin/sh
+sed 's/.*"data":"//;s/".*//' | base64 -d | openssl pkeyutl -decrypt \
+	-inkey "$work/rsa.pem" -pkeyopt rsa_padding_mode:oaep \
+	-pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256 | base64
+END
+chmod 700 "$work/kms"
+printf 'command %s\nrecipient %s\n' "$work/kms" \
+	"$("$audit" keygen -i "$work/rsa.pub")" >"$work/service"
+chmod 600 "$work/service"
 items() {
-	"$audit" export -i "$work/identity.pem" -f items "$1" 2>/dev/null
+	"$audit" export -i "$work/identity.pem" -i "$work/service" -f items \
+		"$1" 2>/dev/null
 }
 
 for vector in tests/vectors/*.sgr; do

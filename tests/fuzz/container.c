@@ -12,9 +12,11 @@
 #include "core/file.h"
 
 #include "../../audit/evidence.h"
+#include "../../audit/identity.h"
 #include "../../audit/writer.h"
 
-static struct suite_key *reader, *signer;
+static struct suite_key *signer;
+static struct identity *reader;
 static struct buf start; /* header, META, CHECKPOINT */
 static uint8_t start_link[SUITE_HASH_LEN];
 static struct sgr_header header;
@@ -34,12 +36,16 @@ static void prepare(void)
 		.retention = "r",
 		.recipients = &to,
 		.recipient_count = 1};
+	struct suite_key *key;
 	struct writer *writer;
 	size_t len;
 
-	must(suite_key_from_raw(SUITE_KEY_X25519, raw[0], &reader));
+	must(suite_key_from_raw(SUITE_KEY_X25519, raw[0], &key));
+	must(identity_from_key(key, &reader));
 	must(suite_key_from_raw(SUITE_KEY_ED25519, raw[1], &signer));
-	memcpy(to.key, suite_key_public(reader), SUITE_KEY_LEN);
+	to.kind = SGR_KIND_X25519;
+	to.key_len = SUITE_KEY_LEN;
+	memcpy(to.key, reader->public_half.key, SUITE_KEY_LEN);
 	memcpy(params.writer_key, suite_key_public(signer), SUITE_KEY_LEN);
 	buf_init(&start, 65536);
 	must(writer_begin(&params, signer, "{}", 2, &clock, &start, &writer));

@@ -19,6 +19,7 @@
 #include "core/record.h"
 
 #include "../../audit/evidence.h"
+#include "../../audit/identity.h"
 #include "../../audit/recover.h"
 #include "../../audit/scan.h"
 #include "../../audit/writer.h"
@@ -26,7 +27,8 @@
 #define FRAMES_MAX 64
 
 struct bench {
-	struct suite_key *reader, *other, *writer;
+	struct identity *reader, *other;
+	struct suite_key *writer;
 	struct buf file; /* a small, closed recording */
 	/* Where its frames are: offset of each, and of the end. */
 	size_t frames[FRAMES_MAX + 1];
@@ -38,6 +40,16 @@ static const struct sgr_clock clock_0 = {.wall_ns = 1795416485000000000ULL,
 	.mono_us = 5,
 	.boot_id = {1, 2, 3},
 	.synchronised = 1};
+
+static struct identity *new_identity(void)
+{
+	struct identity *identity;
+	struct suite_key *key;
+
+	assert_int_equal(suite_key_generate(SUITE_KEY_X25519, &key), SGB_OK);
+	assert_int_equal(identity_from_key(key, &identity), SGB_OK);
+	return identity;
+}
 
 static struct writer *begin(const struct bench *b, struct buf *out,
 	const struct sgr_recipient *to, size_t count)
@@ -95,13 +107,13 @@ static int make_bench(void **state)
 	struct writer *writer;
 
 	*state = b;
-	assert_int_equal(
-		suite_key_generate(SUITE_KEY_X25519, &b->reader), SGB_OK);
-	assert_int_equal(
-		suite_key_generate(SUITE_KEY_X25519, &b->other), SGB_OK);
+	b->reader = new_identity();
+	b->other = new_identity();
 	assert_int_equal(
 		suite_key_generate(SUITE_KEY_ED25519, &b->writer), SGB_OK);
-	memcpy(to.key, suite_key_public(b->reader), 32);
+	to.kind = SGR_KIND_X25519;
+	to.key_len = SUITE_KEY_LEN;
+	memcpy(to.key, b->reader->public_half.key, 32);
 	buf_init(&b->file, 1 << 20);
 	writer_scratch_init(&scratch);
 	writer = begin(b, &b->file, &to, 1);
@@ -122,8 +134,8 @@ static int remove_bench(void **state)
 {
 	struct bench *b = *state;
 
-	suite_key_free(b->reader);
-	suite_key_free(b->other);
+	identity_free(b->reader);
+	identity_free(b->other);
 	suite_key_free(b->writer);
 	buf_done(&b->file);
 	free(b);
@@ -158,7 +170,7 @@ static int memory_file(const void *data, size_t len)
 
 /* Level 1: all items as "kind:bytes;", and the verdict. */
 static enum sgr_verdict read_items(const void *data, size_t len,
-	struct suite_key *key, char *out, size_t out_len)
+	struct identity *key, char *out, size_t out_len)
 {
 	struct evidence *evidence;
 	struct sgr_item item;
@@ -455,8 +467,12 @@ static void test_several_recipients(void **state)
 	char items[200];
 	struct buf file;
 
-	memcpy(to[0].key, suite_key_public(b->reader), 32);
-	memcpy(to[1].key, suite_key_public(b->other), 32);
+	to[0].kind = SGR_KIND_X25519;
+	to[0].key_len = SUITE_KEY_LEN;
+	memcpy(to[0].key, b->reader->public_half.key, 32);
+	to[1].kind = SGR_KIND_X25519;
+	to[1].key_len = SUITE_KEY_LEN;
+	memcpy(to[1].key, b->other->public_half.key, 32);
 	buf_init(&file, 1 << 20);
 	writer = begin(b, &file, to, 2);
 	assert_int_equal(writer_close(writer, 1, &clock_0, &file), SGB_OK);
@@ -474,15 +490,19 @@ static void test_quorum(void **state)
 {
 	struct bench *b = *state;
 	struct sgr_recipient to[2] = {{0}};
-	struct suite_key *both[2] = {b->reader, b->other};
+	struct identity *both[2] = {b->reader, b->other};
 	struct sgr_header header;
 	struct ratchet ratchet;
 	struct writer *writer;
 	struct buf file;
 	size_t len;
 
-	memcpy(to[0].key, suite_key_public(b->reader), 32);
-	memcpy(to[1].key, suite_key_public(b->other), 32);
+	to[0].kind = SGR_KIND_X25519;
+	to[0].key_len = SUITE_KEY_LEN;
+	memcpy(to[0].key, b->reader->public_half.key, 32);
+	to[1].kind = SGR_KIND_X25519;
+	to[1].key_len = SUITE_KEY_LEN;
+	memcpy(to[1].key, b->other->public_half.key, 32);
 	to[1].group = 1;
 	buf_init(&file, 1 << 20);
 	writer = begin(b, &file, to, 2);
@@ -539,7 +559,9 @@ static void test_rewind_allows_only_the_end(void **state)
 	struct buf file;
 	size_t before;
 
-	memcpy(to.key, suite_key_public(b->reader), 32);
+	to.kind = SGR_KIND_X25519;
+	to.key_len = SUITE_KEY_LEN;
+	memcpy(to.key, b->reader->public_half.key, 32);
 	buf_init(&file, 1 << 20);
 	writer_scratch_init(&scratch);
 	writer = begin(b, &file, &to, 1);
@@ -571,7 +593,9 @@ static void test_memory(void **state)
 	struct buf file;
 	int i;
 
-	memcpy(to.key, suite_key_public(b->reader), 32);
+	to.kind = SGR_KIND_X25519;
+	to.key_len = SUITE_KEY_LEN;
+	memcpy(to.key, b->reader->public_half.key, 32);
 	buf_init(&file, 8 << 20);
 	writer_scratch_init(&scratch);
 	writer = begin(b, &file, &to, 1);

@@ -34,6 +34,7 @@
 #include "core/record.h"
 
 #include "../../audit/evidence.h"
+#include "../../audit/identity.h"
 #include "../../audit/journal.h"
 
 struct bench {
@@ -43,7 +44,8 @@ struct bench {
 	pid_t pid;
 	int monitor;
 	struct suite_key *reader, *writer;
-	rlim_t limit; /* of descriptors; 0: as they are */
+	struct identity *identity; /* owns reader */
+	rlim_t limit;		   /* of descriptors; 0: as they are */
 };
 
 static const char *below(const struct bench *b, const char *name)
@@ -78,6 +80,7 @@ static void put_keys(struct bench *b)
 		suite_key_generate(SUITE_KEY_X25519, &b->reader), SGB_OK);
 	assert_int_equal(
 		suite_key_generate(SUITE_KEY_ED25519, &b->writer), SGB_OK);
+	assert_int_equal(identity_from_key(b->reader, &b->identity), SGB_OK);
 	suite_base64(suite_key_public(b->reader), 32, text);
 	(void)snprintf(
 		line, sizeof(line), "# auditors\nx25519 %s erin\n", text);
@@ -214,7 +217,7 @@ static int remove_bench(void **state)
 	if (b->monitor >= 0)
 		close(b->monitor);
 	close(b->notify_fd);
-	suite_key_free(b->reader);
+	identity_free(b->identity);
 	suite_key_free(b->writer);
 	(void)nftw(b->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	free(b);
@@ -327,7 +330,7 @@ static int open_file(const struct bench *b, const char *id)
 static enum sgr_verdict collect(const struct bench *b, const char *id,
 	enum record_kind kind, struct buf *out)
 {
-	struct suite_key *keys[1] = {b->reader};
+	struct identity *keys[1] = {b->identity};
 	struct evidence *evidence;
 	struct sgr_item item;
 	enum sgr_verdict verdict;
@@ -1017,7 +1020,7 @@ static void test_refuses_to_start(void **state)
 	refused(b, EX_CONFIG, "conf:10");
 	put_conf(b, "");
 	put_file(b, "recipients", "# nobody\n", 0644);
-	refused(b, EX_CONFIG, "recipients:2: no recipient");
+	refused(b, EX_CONFIG, "recipients:1: no recipient");
 	put_file(b, "recipients", "# one\nx25519 abc erin\n", 0644);
 	refused(b, EX_CONFIG, "recipients:2: expected");
 	assert_int_equal(unlink(below(b, "recipients")), 0);
