@@ -286,7 +286,7 @@ $(BUILD)/tests/bench/store: $(BUILD)/tests/bench/store.o \
 		$(addprefix $(BUILD)/,$(READER_OBJS) audit/writer.o) \
 		$(BUILD)/libsgb.a
 	$(say) LINK $@
-	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(ZSTD_LIBS) -ljansson \
+	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(ZSTD_LIBS) $(P11_LIBS) -ljansson \
 		$(CRYPTO_LIBS)
 
 bench: deps

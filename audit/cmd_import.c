@@ -124,9 +124,7 @@ static void begin(struct importing *importing, const char *meta,
 	params.writer_name = name;
 	importing->clock.wall_ns = params.start_ns;
 	for (i = 0; i < params.recipient_count; i++)
-		memcpy(to[i].key,
-			suite_key_public(importing->audit->identities[i]),
-			SUITE_KEY_LEN);
+		to[i] = importing->audit->identities[i]->public_half;
 	memcpy(params.writer_key, suite_key_public(importing->signer),
 		SUITE_KEY_LEN);
 	importing->err = sgr_id_new(params.start_ns, params.rec_id);

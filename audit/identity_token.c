@@ -8,6 +8,7 @@
  */
 #include "identity.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct token {
 	CK_FUNCTION_LIST *module;
 	CK_SESSION_HANDLE session;
 	CK_OBJECT_HANDLE key;
+	pthread_mutex_t lock; /* one session, and several recordings at once */
 	char why[200];
 };
 
@@ -74,13 +76,15 @@ static enum sgb_err token_agree(struct identity *identity,
 	(void)rec_id;
 	if (len != SUITE_POINT_LEN)
 		return SGB_ERR_FORMAT;
+	(void)pthread_mutex_lock(&token->lock);
 	rv = token->module->C_DeriveKey(token->session, &mechanism, token->key,
 		wanted, sizeof(wanted) / sizeof(wanted[0]), &shared);
-	if (rv != CKR_OK)
-		return SGB_ERR_DENIED;
-	rv = token->module->C_GetAttributeValue(
-		token->session, shared, &value, 1);
-	(void)token->module->C_DestroyObject(token->session, shared);
+	if (rv == CKR_OK) {
+		rv = token->module->C_GetAttributeValue(
+			token->session, shared, &value, 1);
+		(void)token->module->C_DestroyObject(token->session, shared);
+	}
+	(void)pthread_mutex_unlock(&token->lock);
 	return rv == CKR_OK && value.ulValueLen == SUITE_KEY_LEN
 		       ? SGB_OK
 		       : SGB_ERR_DENIED;
@@ -97,6 +101,7 @@ static void token_destroy(struct identity *identity)
 		p11_kit_module_release(token->module);
 	}
 	p11_kit_uri_free(token->uri);
+	(void)pthread_mutex_destroy(&token->lock);
 	free(token);
 }
 
@@ -333,6 +338,7 @@ enum sgb_err identity_token(
 
 	if (!token)
 		return SGB_ERR_NOMEM;
+	(void)pthread_mutex_init(&token->lock, NULL);
 	token->identity.agree = token_agree;
 	token->identity.destroy = token_destroy;
 	err = open_token(token, uri);

@@ -163,6 +163,8 @@ static void make_one(struct maker *maker, uint64_t number, uint64_t bytes)
 	sgr_id_text(params.rec_id, id);
 	sgr_path(params.rec_id, path);
 	memcpy(params.prev_head, maker->prev_head, SUITE_HASH_LEN);
+	to.kind = SGR_KIND_X25519;
+	to.key_len = SUITE_KEY_LEN;
 	memcpy(to.key, suite_key_public(maker->reader), SUITE_KEY_LEN);
 	memcpy(params.writer_key, suite_key_public(maker->signer),
 		SUITE_KEY_LEN);
