@@ -119,7 +119,7 @@ PAM_OBJS := $(addprefix pam_module/,pam_sgbridge.o login.o login_pass.o \
 	login_talk.o login_keys.o login_enrol.o \
 	authinfo.o) $(OTP_STORE_OBJS)
 OTP_OBJS := $(addprefix pam_module/,sgbridge-otp.o otp_enrol.o otp_admin.o \
-	otp_keys.o otp_transfer.o otp_import.o otp_uri.o otp_qr.o) \
+	otp_keys.o otp_unseal.o otp_transfer.o otp_import.o otp_uri.o otp_qr.o) \
 	$(OTP_STORE_OBJS)
 
 # ---------------------------------------------------------------- audit

@@ -65,6 +65,18 @@ int command_master_key(struct tool *tool)
 	return status;
 }
 
+/* A key made here would be lost with the memory, and everybody locked out. */
+static int refuse_in_memory(struct tool *tool, int dir)
+{
+	if (!tool_in_memory(dir))
+		return 0;
+	return tool_fail(EX_CONFIG,
+		"%s is in memory only and comes from elsewhere: put the new "
+		"key in front there, fetch it (sgbridge-otp unseal), and then: "
+		"sgbridge-otp rotate-key --reseal",
+		tool->conf->master_key);
+}
+
 /* Replaces the master key file by text, and reads it again. */
 static int replace_keys(struct tool *tool, const struct buf *text)
 {
@@ -79,6 +91,10 @@ static int replace_keys(struct tool *tool, const struct buf *text)
 		dirname(folder), FILE_TRUST_ROOT, &dir, why, sizeof(why));
 	if (err)
 		return tool_fail(EX_CONFIG, "%s", why);
+	if (refuse_in_memory(tool, dir)) {
+		close(dir);
+		return EX_CONFIG;
+	}
 	err = file_replace(dir, basename(name), 0400, text->data, text->len);
 	close(dir);
 	if (err)
@@ -187,7 +203,7 @@ int command_rotate_key(struct tool *tool)
 {
 	struct rotation rotation = {.tool = tool};
 	enum sgb_err err;
-	int status = tool->prune ? 0 : add_key(tool);
+	int status = tool->prune || tool->reseal ? 0 : add_key(tool);
 
 	if (status)
 		return status;
@@ -199,12 +215,13 @@ int command_rotate_key(struct tool *tool)
 			"%zu records could not be sealed anew; the old keys "
 			"stay",
 			rotation.failed);
-	if (tool->prune)
+	if (tool->prune && !tool->reseal)
 		status = prune_keys(tool);
 	if (!status)
 		printf("%zu records sealed under the first key%s\n",
 			rotation.done,
-			tool->prune ? "; the others are gone" : "");
+			tool->prune && !tool->reseal ? "; the others are gone"
+						     : "");
 	tool_note(tool, "sgbridge:rotate-key", "-", !status);
 	return status;
 }

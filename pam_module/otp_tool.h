@@ -26,6 +26,7 @@ struct tool {
 	bool no_confirm;
 	bool secrets;
 	bool prune;
+	bool reseal;
 	bool secret_stdin;
 	const char *confirm;
 	const char *issuer;
@@ -74,6 +75,10 @@ int command_reset(struct tool *tool);
 /* otp_keys.c */
 int command_master_key(struct tool *tool);
 int command_rotate_key(struct tool *tool);
+/* otp_unseal.c */
+int command_unseal(struct tool *tool);
+/* Is this folder in memory, so that a file in it is gone with the power? */
+bool tool_in_memory(int dir);
 /* otp_transfer.c */
 int command_import(struct tool *tool);
 int command_export(struct tool *tool);

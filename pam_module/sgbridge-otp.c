@@ -48,6 +48,8 @@ static const struct command {
 		"write tokens as JSON lines"},
 	{"master-key", command_master_key, 0, 0, true, "",
 		"make the master key file"},
+	{"unseal", command_unseal, 1, 64, true, "-- COMMAND...",
+		"master key from a command, into memory"},
 	{"rotate-key", command_rotate_key, 0, 0, false, "",
 		"seal everything under a new master key"},
 };
@@ -70,6 +72,7 @@ enum {
 	OPT_SECRET_STDIN,
 	OPT_SECRETS,
 	OPT_PRUNE,
+	OPT_RESEAL,
 	OPT_FORMAT,
 	OPT_USER,
 	OPT_HELP,
@@ -92,6 +95,7 @@ static const struct option options[] = {
 	{"secret-stdin", no_argument, NULL, OPT_SECRET_STDIN},
 	{"secrets", no_argument, NULL, OPT_SECRETS},
 	{"prune", no_argument, NULL, OPT_PRUNE},
+	{"reseal", no_argument, NULL, OPT_RESEAL},
 	{"format", required_argument, NULL, OPT_FORMAT},
 	{"user", required_argument, NULL, OPT_USER},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -289,6 +293,7 @@ static bool set_flag(struct tool *tool, int option)
 	case OPT_SECRET_STDIN: return tool->secret_stdin = true;
 	case OPT_SECRETS: return tool->secrets = true;
 	case OPT_PRUNE: return tool->prune = true;
+	case OPT_RESEAL: return tool->reseal = true;
 	case OPT_HOTP: tool->kind = OTP_HOTP; return true;
 	}
 	return false;

@@ -30,7 +30,7 @@ _sgbridge_words()
 		;;
 	sgbridge:lock) ls /etc/sgbridge/authorized_keys 2>/dev/null ;;
 	sgbridge:unlock) ls /var/lib/sgbridge/locks 2>/dev/null ;;
-	sgbridge-otp:master-key | sgbridge-otp:rotate-key | sgbridge-otp:list) ;;
+	sgbridge-otp:master-key | sgbridge-otp:rotate-key | sgbridge-otp:unseal | sgbridge-otp:list) ;;
 	sgbridge-otp:*) ls /etc/sgbridge/authorized_keys 2>/dev/null ;;
 	sgbridge-audit:show | sgbridge-audit:play | sgbridge-audit:text | \
 		sgbridge-audit:export | sgbridge-audit:verify | \

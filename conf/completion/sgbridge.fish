@@ -22,7 +22,7 @@ function __sgbridge_words
         case '*sgbridge:end'
             sgbridge sessions --json 2>/dev/null |
                 string match -rga '"id": *"([^"]*)"'
-        case '*sgbridge-otp:master-key' '*sgbridge-otp:rotate-key' '*sgbridge-otp:list'
+        case '*sgbridge-otp:master-key' '*sgbridge-otp:rotate-key' '*sgbridge-otp:unseal' '*sgbridge-otp:list'
         case '*sgbridge-otp:*'
             command ls /etc/sgbridge/authorized_keys 2>/dev/null
         case '*sgbridge-audit:show' '*sgbridge-audit:play' '*sgbridge-audit:text' '*sgbridge-audit:export' '*sgbridge-audit:verify' '*sgbridge-audit:commands' '*sgbridge-audit:recover'

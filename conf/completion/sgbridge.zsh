@@ -26,7 +26,7 @@ _sgbridge() {
 		found=(${(f)"$(sgbridge sessions --json 2>/dev/null |
 			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4)"})
 		;;
-	sgbridge-otp:(master-key|rotate-key|list)) ;;
+	sgbridge-otp:(master-key|rotate-key|unseal|list)) ;;
 	sgbridge-otp:*)
 		found=(${(f)"$(command ls /etc/sgbridge/authorized_keys \
 			2>/dev/null)"})

@@ -4,7 +4,8 @@
 set -u
 BUILD=${1:-build}
 T=$(mktemp -d /tmp/sgb-otp.XXXXXX)
-trap 'rm -rf "$T"' EXIT
+M=$(mktemp -d /dev/shm/sgb-otp.XXXXXX)
+trap 'rm -rf "$T" "$M"' EXIT
 passed=0
 failed=0
 check()
@@ -148,6 +149,49 @@ expect "prune" 0 "the others are gone" rotate-key --prune
 [ "$(grep -c . "$T/master.key")" = 1 ] && ! grep -qf "$T/copy" "$T/master.key"
 check "leaves the new one alone" $?
 expect "every record opens" 0 "ivan.*active" list
+
+# The master key from a command, into memory.
+cp "$T/master.key" "$T/kms"
+cat >"$T/fetch" <<'END'
+#!/bin/sh
+[ "$(env | grep -cv '^PWD=\|^_=\|^SHLVL=\|^PATH=')" = 0 ] || exit 3
+[ "$1" = 'a;b &c' ] || exit 4
+cat "$2"
+END
+chmod 755 "$T/fetch"
+expect "unseal never writes to a disk" 78 "not in memory" unseal -- \
+	"$T/fetch" 'a;b &c' "$T/kms"
+sed -i "s,^master-key.*,master-key $M/master.key," "$T/sgbridge.conf"
+expect "no key in memory yet" 78 "master.key" list
+expect "unseal wants a whole path" 64 "whole path" unseal -- fetch
+SECRET=1 expect "unseal: no shell, no environment" 0 "in memory" unseal -- \
+	"$T/fetch" 'a;b &c' "$T/kms"
+[ "$(stat -c '%a %u' "$M/master.key")" = "400 $(id -u)" ] &&
+	cmp -s "$M/master.key" "$T/kms"
+check "the file is root's alone" $?
+expect "and opens the records" 0 "ivan.*active" list
+expect "a command that fails" 69 "failed" unseal -- /bin/false
+expect "a command that is not there" 69 "cannot be run" unseal -- /nonexistent
+expect "a command that prints something else" 65 "64 hexadecimal" unseal -- \
+	/bin/echo key
+expect "a command that prints for ever" 69 "more than 4096" unseal -- \
+	/bin/cat /dev/zero
+cmp -s "$M/master.key" "$T/kms" && [ "$(find "$M" -type f | wc -l)" = 1 ]
+check "none of them replaces the key" $?
+expect "no key is made where it would be lost" 78 "memory only" rotate-key
+{
+	od -An -tx1 -N32 /dev/urandom | tr -d ' \n'
+	echo
+	cat "$T/kms"
+} >"$T/kms.new"
+expect "a new key from the command" 0 "in memory" unseal -- "$T/fetch" 'a;b &c' \
+	"$T/kms.new"
+expect "rotate-key --reseal" 0 "sealed under the first" rotate-key --reseal
+head -1 "$T/kms.new" >"$T/kms"
+expect "the old one is dropped there" 0 "in memory" unseal -- "$T/fetch" 'a;b &c' \
+	"$T/kms"
+expect "and every record opens" 0 "ivan.*active" list
+
 cp "$T/otp/alice.token" "$T/otp/bob.token"
 expect "a token moved to another person does not" 65 "bob.token" status bob
 expect "and can be removed all the same" 0 "removed" reset bob
