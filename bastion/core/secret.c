@@ -1,7 +1,8 @@
 /*
  * Random bytes, wiping, and sealed records. AES-256-GCM with a random nonce:
  * a master key seals far fewer than 2^32 records (NIST SP 800-38D, 8.3).
- * OpenSSL's own library context keeps the host's openssl.cnf out.
+ * Works in OpenSSL's default library context: in a host program that has not
+ * used OpenSSL yet, this reads openssl.cnf, a file of root's.
  */
 #include "core/secret.h"
 
