@@ -301,13 +301,51 @@ int pam_sm_close_session(
 	return PAM_SUCCESS;
 }
 
+/* 8 to 30 characters is the rule; pam_pwquality knows no upper end. */
+#define PASSWORD_MAX 30
+
+/* Printable ASCII: what a console and every keyboard can type again. */
+static bool password_fits(const char *text)
+{
+	size_t len = strnlen(text, PASSWORD_MAX + 1), i;
+
+	for (i = 0; i < len; i++)
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			return false;
+	return len && len <= PASSWORD_MAX;
+}
+
+/* A check between pam_pwquality, which has asked, and pam_unix, which will
+ * store: it sets nothing, so it is never the last password line. */
 int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	(void)flags;
-	(void)argc;
-	(void)argv;
-	pam_syslog(pamh, LOG_ERR,
-		"one-time codes are not passwords: remove pam_sgbridge from "
-		"the password lines, and use sgbridge-otp");
-	return PAM_SERVICE_ERR;
+	const void *item = NULL;
+	const char *text = NULL;
+	int i;
+
+	/* Those of the other lines mean nothing here, and do no harm. */
+	for (i = 0; i < argc; i++)
+		if (strncmp(argv[i], "conf=", 5) && strcmp(argv[i], "debug")) {
+			pam_syslog(pamh, LOG_ERR, "argument %s", argv[i]);
+			return PAM_SERVICE_ERR;
+		}
+	if ((unsigned int)flags & PAM_PRELIM_CHECK)
+		return PAM_SUCCESS;
+	if (pam_get_item(pamh, PAM_AUTHTOK, &item) == PAM_SUCCESS)
+		text = item;
+	if (!text) {
+		pam_syslog(pamh, LOG_ERR,
+			"no new password to look at: pam_sgbridge stands "
+			"below pam_pwquality. One-time codes are changed with "
+			"sgbridge-otp");
+		return PAM_AUTHTOK_ERR;
+	}
+	if (password_fits(text))
+		return PAM_SUCCESS;
+	if (!((unsigned int)flags & PAM_SILENT))
+		(void)pam_error(pamh,
+			"A password has at most %d characters, letters, "
+			"digits and signs of ASCII.",
+			PASSWORD_MAX);
+	return PAM_AUTHTOK_ERR;
 }
