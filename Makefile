@@ -139,7 +139,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	cmd_search.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
 	index_db.o cmd_disclose.o export_html.o \
 	writer.o import.o import_asciicast.o cmd_import.o \
-	cmd_watch.o cmd_expire.o cmd_stats.o)
+	index_list.o cmd_watch.o cmd_expire.o cmd_stats.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.

@@ -20,9 +20,9 @@ struct indexing {
 	struct index_db *db;
 	struct texts *texts;
 	struct commands *commands;
-	struct emulator *screen, *shell; /* one for each of them */
-	enum sgb_err err;		 /* of adding */
-	size_t added, failed;
+	struct emulator_pool screens, shells;
+	enum sgb_err err; /* of adding */
+	size_t added, failed, given_up;
 };
 
 static void on_text(void *data, const struct found_text *found)
@@ -43,53 +43,63 @@ static void on_command(void *data, const struct found_command *command)
 	on_text(data, &found);
 }
 
-/* One recording. SGB_ERR_NOTFOUND: not for our keys. */
+/* One recording. raw: its bytes instead of its screen. SGB_ERR_NOTFOUND: not
+ * for our keys. */
 static enum sgb_err add_evidence(struct indexing *indexing,
-	const struct store_entry *entry, int fd, struct evidence *evidence)
+	const struct store_entry *entry, int fd, bool raw)
 {
+	struct emulator *screen = emulator_pool_get(&indexing->screens);
+	struct emulator *shell = emulator_pool_get(&indexing->shells);
+	struct evidence *evidence = NULL;
 	enum sgb_err err;
 
-	err = index_begin(indexing->db, entry, evidence_meta(evidence));
-	if (err)
+	raw = raw || !screen || !shell;
+	err = audit_evidence(indexing->audit, fd, &evidence);
+	if (!err)
+		err = index_begin(
+			indexing->db, entry, evidence_meta(evidence), raw);
+	if (err) {
+		evidence_free(evidence);
 		return err;
+	}
 	indexing->err = SGB_OK;
 	err = texts_run(indexing->texts, indexing->audit, fd, evidence,
-		indexing->screen);
-	if (!err)
-		err = commands_run(indexing->commands, indexing->audit, fd,
-			indexing->shell);
+		raw ? NULL : screen);
+	if (!err && !raw)
+		err = commands_run(
+			indexing->commands, indexing->audit, fd, shell);
 	if (!err)
 		err = indexing->err;
 	if (!err)
 		err = index_commit(indexing->db);
 	if (err)
 		index_rollback(indexing->db);
+	evidence_free(evidence);
 	return err;
 }
 
 static void add_entry(struct indexing *indexing, const struct store *store,
 	const struct store_entry *entry)
 {
-	struct evidence *evidence = NULL;
 	int fd = store_open_file(store, entry);
 	enum sgb_err err;
 
 	if (fd < 0)
 		return;
-	err = audit_evidence(indexing->audit, fd, &evidence);
-	if (!err)
-		err = add_evidence(indexing, entry, fd, evidence);
-	evidence_free(evidence);
+	err = add_evidence(indexing, entry, fd, false);
+	if (err == SGB_ERR_CLOSED || err == SGB_ERR_TIMEOUT) {
+		indexing->given_up++;
+		(void)fprintf(stderr,
+			"sgbridge-audit: %s: the emulator was given up over "
+			"its screen; its bytes are in the index\n",
+			entry->id);
+		err = add_evidence(indexing, entry, fd, true);
+	}
 	close(fd);
 	if (!err) {
 		indexing->added++;
 		return;
 	}
-	if (err == SGB_ERR_CLOSED || err == SGB_ERR_TIMEOUT)
-		audit_fatal(EX_SOFTWARE,
-			"the emulator did not survive %s; what came before "
-			"is in the index",
-			entry->id);
 	indexing->failed++;
 	(void)fprintf(stderr, "sgbridge-audit: %s is not in the index: %s\n",
 		entry->id, sgb_err_text(err));
@@ -107,8 +117,8 @@ static void start(struct indexing *indexing)
 		audit_fatal(EX_OSERR, "out of memory");
 	texts_handler(indexing->texts, &handlers[0]);
 	commands_handler(indexing->commands, &handlers[1]);
-	if (emulator_start(&handlers[0], &indexing->screen) ||
-		emulator_start(&handlers[1], &indexing->shell))
+	if (emulator_pool_start(&indexing->screens, &handlers[0]) ||
+		emulator_pool_start(&indexing->shells, &handlers[1]))
 		audit_fatal(EX_OSERR, "cannot start the emulator: %s",
 			strerror(errno));
 }
@@ -143,12 +153,13 @@ int cmd_index(struct audit *audit, int argc, char **argv)
 			(void)fprintf(
 				stderr, "\r%zu of %zu", i + 1, store->count);
 	}
-	(void)printf("%zu recordings added, %zu failed\n", indexing.added,
-		indexing.failed);
+	(void)printf("%zu recordings added, %zu of them as bytes, %zu "
+		     "failed\n",
+		indexing.added, indexing.given_up, indexing.failed);
 	index_close(indexing.db);
 	store_free(store);
-	emulator_free(indexing.screen);
-	emulator_free(indexing.shell);
+	emulator_pool_done(&indexing.screens);
+	emulator_pool_done(&indexing.shells);
 	texts_free(indexing.texts);
 	commands_free(indexing.commands);
 	return indexing.failed ? EX_DATAERR : 0;

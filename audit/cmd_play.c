@@ -10,14 +10,18 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "commands.h"
 #include "emulator.h"
 #include "evidence.h"
 #include "player.h"
 #include "select.h"
 #include "transcript.h"
+#include "utf8.h"
 #include "view.h"
 
-#define SEEK_US 10000000
+#define SEEK_US	     10000000
+#define PATTERN_MAX  200
+#define COMMANDS_MAX 100000
 
 struct play {
 	struct audit *audit;
@@ -32,6 +36,18 @@ struct play {
 	uint64_t total_us;
 	double speed;
 	bool paused, quit, ended;
+	/* Searching: rows are looked at instead of painted. */
+	bool searching;
+	char pattern[PATTERN_MAX];
+	bool matched[EMULATOR_ROWS_MAX];
+	unsigned int matches, before;
+	const char *note; /* for the status line, once */
+	/* Jumping: the commands' times, found when first asked for. */
+	struct commands *commands;
+	struct emulator *shell;
+	uint64_t *command_us;
+	size_t command_count;
+	bool has_commands;
 };
 
 static void show_status(struct play *play)
@@ -39,13 +55,16 @@ static void show_status(struct play *play)
 	char at[PRINT_SPAN_MAX], total[PRINT_SPAN_MAX], text[300];
 
 	(void)snprintf(text, sizeof(text),
-		" %s / %s  x%g%s   space pause  . step  [ ] speed  "
-		"left/right 10 s  g start  q quit",
+		" %s / %s  x%g%s%s  space pause  . step  [ ] speed  "
+		"left/right 10 s  g start  / ? n N search  ( ) command  "
+		"q quit",
 		print_span(play->at_us, at), print_span(play->total_us, total),
 		play->speed,
 		play->ended    ? "  end"
 		: play->paused ? "  paused"
-			       : "");
+			       : "",
+		play->note ? play->note : "");
+	play->note = NULL;
 	player_status(emulator_screen(play->emulator), text);
 }
 
@@ -57,6 +76,8 @@ static void restart(struct play *play)
 		transcript_lost("play");
 	play->view = (struct view){
 		.emulator = play->emulator, .channel = play->view.channel};
+	memset(play->matched, 0, sizeof(play->matched));
+	play->matches = 0;
 	play->at_us = 0;
 	play->has_item = play->ended = false;
 }
@@ -68,7 +89,154 @@ static void seek(struct play *play, uint64_t to_us)
 		restart(play);
 }
 
-static void step(struct play *play);
+static bool fetch(struct play *play)
+{
+	if (!play->has_item && !play->ended) {
+		play->has_item = !evidence_next(play->evidence, &play->item);
+		play->ended = !play->has_item;
+	}
+	return play->has_item;
+}
+
+/* One item onto the screen; those that show nothing do not count. */
+static void step(struct play *play)
+{
+	bool shown = false;
+
+	while (!shown && fetch(play)) {
+		if (view_item(&play->view, &play->item, &shown))
+			transcript_lost("play");
+		play->at_us = play->item.time_us;
+		play->has_item = false;
+	}
+}
+
+static void on_row(void *data, unsigned int y,
+	const struct emulator_cell *cells, unsigned int count)
+{
+	struct play *play = data;
+	struct buf text;
+	unsigned int x;
+	bool found;
+
+	if (!play->searching) {
+		player_row(NULL, y, cells, count);
+		return;
+	}
+	buf_init(&text, 8 * EMULATOR_COLS_MAX);
+	for (x = 0; x < count; x++)
+		if (cells[x].width)
+			utf8_put(&text, cells[x].code ? cells[x].code : ' ');
+	buf_put_u8(&text, 0);
+	found = !buf_error(&text) &&
+		strcasestr((const char *)text.data, play->pattern);
+	buf_done(&text);
+	if (y >= EMULATOR_ROWS_MAX || found == play->matched[y])
+		return;
+	play->matched[y] = found;
+	if (found)
+		play->matches++;
+	else
+		play->matches--;
+}
+
+/* Does the screen show the pattern once more than before? */
+static bool appears(struct play *play, bool all)
+{
+	play->before = play->matches;
+	if (emulator_paint(play->emulator, all))
+		transcript_lost("play");
+	return play->matches > play->before;
+}
+
+/* On to where it appears next; back: to the last place before this one. */
+static void find(struct play *play, bool back)
+{
+	uint64_t from = play->at_us, hit = 0;
+	bool found = false;
+
+	if (!*play->pattern)
+		return;
+	play->searching = play->paused = true;
+	memset(play->matched, 0, sizeof(play->matched));
+	play->matches = 0;
+	if (back)
+		restart(play);
+	(void)appears(play, true);
+	while (!(found && !back) && fetch(play)) {
+		if (back && play->item.time_us >= from)
+			break;
+		step(play);
+		if (!appears(play, false))
+			continue;
+		hit = play->at_us;
+		found = true;
+	}
+	if (!found || back) {
+		/* Where it was, or where it was found. */
+		restart(play);
+		while (fetch(play) &&
+			play->item.time_us <= (found ? hit : from))
+			step(play);
+	}
+	play->searching = false;
+	play->seek_us = play->at_us;
+	if (!found)
+		play->note = "  not found";
+	if (emulator_paint(play->emulator, true))
+		transcript_lost("play");
+}
+
+static void on_command(void *data, const struct found_command *command)
+{
+	struct play *play = data;
+	uint64_t *grown;
+
+	if (command->channel != play->view.channel ||
+		play->command_count == COMMANDS_MAX)
+		return;
+	grown = reallocarray(play->command_us, play->command_count + 1,
+		sizeof(*play->command_us));
+	if (!grown)
+		return;
+	play->command_us = grown;
+	play->command_us[play->command_count++] = command->time_us;
+}
+
+/* To the moment at which a command was entered. */
+static void jump(struct play *play, bool back)
+{
+	uint64_t to = 0;
+	bool found = false;
+	size_t i;
+
+	if (!play->has_commands && commands_run(play->commands, play->audit,
+					   play->chosen.fd, play->shell))
+		play->note = "  commands: the emulator was given up";
+	play->has_commands = true;
+	for (i = 0; i < play->command_count; i++) {
+		uint64_t us = play->command_us[i];
+
+		if (back ? us < play->at_us : us > play->at_us && !found) {
+			to = us;
+			found = true;
+		}
+	}
+	if (found)
+		seek(play, to);
+	else if (!play->note)
+		play->note = "  no command there";
+}
+
+static void ask(struct play *play, bool back)
+{
+	char text[PATTERN_MAX] = "";
+
+	if (player_ask(back ? "?" : "/", text, sizeof(text))) {
+		memcpy(play->pattern, text, sizeof(text));
+		find(play, back);
+	}
+}
 
 static void take_key(struct play *play, enum player_key key)
 {
@@ -95,29 +263,17 @@ static void take_key(struct play *play, enum player_key key)
 		restart(play);
 		break;
 	case PLAYER_KEY_QUIT: play->quit = true; break;
-	default: break;
-	}
-}
-
-static bool fetch(struct play *play)
-{
-	if (!play->has_item && !play->ended) {
-		play->has_item = !evidence_next(play->evidence, &play->item);
-		play->ended = !play->has_item;
-	}
-	return play->has_item;
-}
-
-/* One item onto the screen; those that show nothing do not count. */
-static void step(struct play *play)
-{
-	bool shown = false;
-
-	while (!shown && fetch(play)) {
-		if (view_item(&play->view, &play->item, &shown))
+	case PLAYER_KEY_RESIZE:
+		if (emulator_paint(play->emulator, true))
 			transcript_lost("play");
-		play->at_us = play->item.time_us;
-		play->has_item = false;
+		break;
+	case PLAYER_KEY_SEARCH: ask(play, false); break;
+	case PLAYER_KEY_SEARCH_BACK: ask(play, true); break;
+	case PLAYER_KEY_NEXT: find(play, false); break;
+	case PLAYER_KEY_PREVIOUS: find(play, true); break;
+	case PLAYER_KEY_COMMAND: jump(play, false); break;
+	case PLAYER_KEY_COMMAND_BACK: jump(play, true); break;
+	case PLAYER_KEY_NONE: break;
 	}
 }
 
@@ -144,10 +300,17 @@ static void paint(struct play *play)
 	show_status(play);
 }
 
+/* Going on by itself? What was sought is gone to even when paused. */
+static bool moves(struct play *play)
+{
+	return fetch(play) &&
+	       (!play->paused || play->item.time_us <= play->seek_us);
+}
+
 static void run(struct play *play)
 {
 	while (!play->quit) {
-		int ms = fetch(play) && !play->paused ? wait_ms(play) : -1;
+		int ms = moves(play) ? wait_ms(play) : -1;
 		enum player_key key = PLAYER_KEY_NONE;
 
 		if (ms)
@@ -178,8 +341,9 @@ static enum sgr_verdict measure(struct play *play, const char *name)
 
 int cmd_play(struct audit *audit, int argc, char **argv)
 {
-	struct emulator_handler handler = {.row = player_row};
 	struct play play = {.audit = audit, .speed = audit->speed};
+	struct emulator_handler handler = {.data = &play, .row = on_row};
+	struct emulator_handler shell;
 	enum sgr_verdict verdict;
 
 	if (audit->no_timing || !isatty(STDOUT_FILENO))
@@ -188,7 +352,12 @@ int cmd_play(struct audit *audit, int argc, char **argv)
 		audit_fatal(EX_USAGE, "play takes one recording");
 	if (!(play.speed > 0))
 		audit_fatal(EX_USAGE, "--speed must be above 0");
-	if (emulator_start(&handler, &play.emulator))
+	play.commands = commands_new(on_command, &play);
+	if (!play.commands)
+		audit_fatal(EX_OSERR, "out of memory");
+	commands_handler(play.commands, &shell);
+	if (emulator_start(&handler, &play.emulator) ||
+		emulator_start(&shell, &play.shell))
 		audit_fatal(EX_OSERR, "cannot start the emulator: %s",
 			strerror(errno));
 	audit_places(audit);
@@ -200,6 +369,9 @@ int cmd_play(struct audit *audit, int argc, char **argv)
 	player_close();
 	evidence_free(play.evidence);
 	emulator_free(play.emulator);
+	emulator_free(play.shell);
+	commands_free(play.commands);
+	free(play.command_us);
 	select_done(&play.chosen);
 	return sgr_verdict_exit(verdict);
 }

@@ -25,7 +25,8 @@ struct search {
 	const char *id;
 	size_t hits;
 	struct texts *texts;
-	struct emulator *emulator; /* NULL: raw */
+	struct emulator_pool emulators;
+	size_t given_up;
 };
 
 static bool matches(const struct search *search, const char *text)
@@ -75,10 +76,33 @@ static void on_row(void *data, const char *id, const struct found_text *found)
 	print_hit(search->audit, id, found);
 }
 
+/* The screen of one recording was too much: its bytes are searched, and the
+ * answer says so. */
+static void give_up(struct search *search, int fd)
+{
+	struct evidence *evidence = NULL;
+
+	search->given_up++;
+	if (search->audit->json)
+		(void)printf(
+			"{\"rec\":\"%s\",\"given_up\":true}\n", search->id);
+	(void)fflush(stdout);
+	(void)fprintf(stderr,
+		"sgbridge-audit: %s: the emulator was given up over its "
+		"screen; from here on its bytes are searched\n",
+		search->id);
+	if (!audit_evidence(search->audit, fd, &evidence) &&
+		texts_run(search->texts, search->audit, fd, evidence, NULL))
+		(void)fprintf(stderr, "sgbridge-audit: %s: not searched\n",
+			search->id);
+	evidence_free(evidence);
+}
+
 static void search_entry(struct search *search, const struct store *store,
 	const struct store_entry *entry)
 {
 	struct audit *audit = search->audit;
+	struct emulator *emulator = emulator_pool_get(&search->emulators);
 	struct evidence *evidence = NULL;
 	int fd = store_open_file(store, entry);
 
@@ -86,12 +110,13 @@ static void search_entry(struct search *search, const struct store *store,
 		return;
 	search->id = entry->id;
 	if (!audit_evidence(audit, fd, &evidence) &&
-		filter_meta(audit, evidence_meta(evidence)) &&
-		texts_run(search->texts, audit, fd, evidence, search->emulator))
-		audit_fatal(EX_SOFTWARE,
-			"the emulator did not survive %s; narrow the search, "
-			"or use --raw",
-			entry->id);
+		filter_meta(audit, evidence_meta(evidence))) {
+		if (!audit->raw && !emulator)
+			give_up(search, fd);
+		else if (texts_run(
+				 search->texts, audit, fd, evidence, emulator))
+			give_up(search, fd);
+	}
 	evidence_free(evidence);
 	close(fd);
 }
@@ -162,7 +187,7 @@ int cmd_search(struct audit *audit, int argc, char **argv)
 		audit_fatal(EX_OSERR, "out of memory");
 	texts_handler(search.texts, &handler);
 	if (!audit->raw && !audit->index &&
-		emulator_start(&handler, &search.emulator))
+		emulator_pool_start(&search.emulators, &handler))
 		audit_fatal(EX_OSERR, "cannot start the emulator: %s",
 			strerror(errno));
 	audit_places(audit);
@@ -172,7 +197,7 @@ int cmd_search(struct audit *audit, int argc, char **argv)
 		search_index(&search);
 	else
 		search_store(&search);
-	emulator_free(search.emulator);
+	emulator_pool_done(&search.emulators);
 	texts_free(search.texts);
 	if (audit->regex)
 		regfree(&search.regex);

@@ -339,3 +339,32 @@ const struct emulator_screen *emulator_screen(const struct emulator *emulator)
 {
 	return &emulator->screen;
 }
+
+enum sgb_err emulator_pool_start(
+	struct emulator_pool *pool, const struct emulator_handler *handler)
+{
+	enum sgb_err err = SGB_OK;
+
+	memset(pool, 0, sizeof(*pool));
+	while (!err && pool->count < EMULATOR_POOL_MAX) {
+		err = emulator_start(handler, &pool->all[pool->count]);
+		if (!err)
+			pool->count++;
+	}
+	return pool->count ? SGB_OK : err;
+}
+
+struct emulator *emulator_pool_get(struct emulator_pool *pool)
+{
+	while (pool->next < pool->count && pool->all[pool->next]->sock < 0)
+		pool->next++;
+	return pool->next < pool->count ? pool->all[pool->next] : NULL;
+}
+
+void emulator_pool_done(struct emulator_pool *pool)
+{
+	size_t i;
+
+	for (i = 0; i < pool->count; i++)
+		emulator_free(pool->all[i]);
+}

@@ -60,6 +60,19 @@ struct emulator;
 enum sgb_err emulator_start(const struct emulator_handler *handler,
 	struct emulator **ret) SGB_MUST_CHECK;
 void emulator_free(struct emulator *emulator);
+
+/* Several, started before any key is read: when one was given up over a
+ * recording, the next one takes its place. */
+#define EMULATOR_POOL_MAX 8
+struct emulator_pool {
+	struct emulator *all[EMULATOR_POOL_MAX];
+	size_t count, next;
+};
+enum sgb_err emulator_pool_start(struct emulator_pool *pool,
+	const struct emulator_handler *handler) SGB_MUST_CHECK;
+/* The present one; NULL when all were given up. */
+struct emulator *emulator_pool_get(struct emulator_pool *pool);
+void emulator_pool_done(struct emulator_pool *pool);
 /* Each returns SGB_ERR_TIMEOUT or SGB_ERR_CLOSED when the child hung or died;
  * it stays dead. Handlers are called before the return. */
 enum sgb_err emulator_feed(struct emulator *emulator, const uint8_t *data,

@@ -9,27 +9,33 @@
 
 #include <sqlite3.h>
 
+#include "index_own.h"
 #include "select.h"
+
+#define SCHEMA_VERSION "2"
+#define TEXT_LIMIT     (16 * 1024 * 1024)
 
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS recording(id TEXT PRIMARY KEY, start_ns "
-	"INTEGER, size INTEGER, user TEXT, source TEXT, target TEXT, login "
-	"TEXT, mfa TEXT, meta TEXT) WITHOUT ROWID;"
+	"INTEGER, end_s INTEGER, size INTEGER, state INTEGER, reason INTEGER, "
+	"given_up INTEGER, user TEXT, source TEXT, target TEXT, login "
+	"TEXT, mfa TEXT, meta TEXT);"
+	"CREATE INDEX IF NOT EXISTS by_start ON recording(start_ns);"
+	"CREATE INDEX IF NOT EXISTS by_user ON recording(user, start_ns);"
+	"CREATE INDEX IF NOT EXISTS by_target ON recording(target, start_ns);"
+	"CREATE INDEX IF NOT EXISTS by_login ON recording(login, start_ns);"
+	"CREATE INDEX IF NOT EXISTS by_source ON recording(source, start_ns);"
 	"CREATE TABLE IF NOT EXISTS line(n INTEGER PRIMARY KEY, rec TEXT NOT "
 	"NULL, us INTEGER, channel INTEGER, place TEXT, text TEXT, "
 	"UNIQUE(rec, place, text));"
 	"CREATE VIRTUAL TABLE IF NOT EXISTS found USING fts5(text, "
 	"content='line', content_rowid='n', tokenize='trigram');"
-	"CREATE TRIGGER IF NOT EXISTS line_in AFTER INSERT ON line BEGIN "
-	"INSERT INTO found(rowid, text) VALUES (new.n, new.text); END;"
-	"CREATE TRIGGER IF NOT EXISTS line_out AFTER DELETE ON line BEGIN "
-	"INSERT INTO found(found, rowid, text) VALUES ('delete', old.n, "
-	"old.text); END;";
+	"PRAGMA user_version = " SCHEMA_VERSION ";";
 
 struct index_db {
 	sqlite3 *db;
 	char rec[SGR_ID_TEXT]; /* the one going in */
-	sqlite3_stmt *add;
+	sqlite3_stmt *add, *gram;
 };
 
 static void place(const struct audit *audit, char path[PATH_MAX])
@@ -58,20 +64,68 @@ static void make_folders(char *path)
 	}
 }
 
-static enum sgb_err prepare_db(sqlite3 *db, bool write)
+static int one_number(sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	int number = -1;
+
+	if (!sqlite3_prepare_v2(db, sql, -1, &statement, NULL) &&
+		sqlite3_step(statement) == SQLITE_ROW)
+		number = sqlite3_column_int(statement, 0);
+	sqlite3_finalize(statement);
+	return number;
+}
+
+/* Nothing but what the schema makes: no views, no triggers and no tables of
+ * others, whatever the file came from. */
+static bool is_ours(sqlite3 *db)
+{
+	return one_number(db, "PRAGMA user_version") == atoi(SCHEMA_VERSION) &&
+	       one_number(db,
+		       "SELECT count(*) FROM sqlite_schema WHERE type = 'view' "
+		       "OR type = 'trigger' OR (type = 'table' AND name NOT IN "
+		       "('recording', 'line', 'found', 'found_data', "
+		       "'found_idx', 'found_docsize', 'found_config', "
+		       "'sqlite_stat1'))") == 0;
+}
+
+static void harden(sqlite3 *db)
 {
 	/* What a text contains must not become code or memory without end. */
 	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
+	(void)sqlite3_db_config(
+		db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, (int *)NULL);
+	(void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, TEXT_LIMIT);
+	(void)sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
 	(void)sqlite3_busy_timeout(db, 10000);
-	if (!write)
-		return SGB_OK;
-	if (sqlite3_exec(db,
-		    "PRAGMA journal_mode=WAL; PRAGMA synchronous="
-		    "NORMAL;",
-		    NULL, NULL, NULL) ||
-		sqlite3_exec(db, schema, NULL, NULL, NULL))
+	(void)sqlite3_exec(db, "PRAGMA cell_size_check=ON", NULL, NULL, NULL);
+}
+
+static enum sgb_err prepare_db(sqlite3 *db, bool write)
+{
+	harden(db);
+	if (write &&
+		one_number(db, "SELECT count(*) FROM sqlite_schema") == 0 &&
+		(sqlite3_exec(db, "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE;",
+			 NULL, NULL, NULL) ||
+			sqlite3_exec(db, schema, NULL, NULL, NULL) ||
+			sqlite3_exec(db, "COMMIT", NULL, NULL, NULL)))
 		return SGB_ERR_FORMAT;
-	return SGB_OK;
+	if (write)
+		(void)sqlite3_exec(
+			db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
+	return is_ours(db) ? SGB_OK : SGB_ERR_FORMAT;
+}
+
+/* Others could read what is in it, or write what is not. */
+static bool is_private(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return true;
+	return S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+	       !(st.st_mode & 077);
 }
 
 enum sgb_err index_open(struct audit *audit, bool write, struct index_db **ret,
@@ -89,14 +143,25 @@ enum sgb_err index_open(struct audit *audit, bool write, struct index_db **ret,
 	place(audit, path);
 	if (write)
 		make_folders(path);
+	if (!is_private(path)) {
+		(void)snprintf(why, why_len,
+			"index %.200s: must be a file of your own, mode 0600",
+			path);
+		free(index);
+		return SGB_ERR_SYSTEM;
+	}
 	mask = umask(077);
 	code = sqlite3_open_v2(
 		path, &index->db, flags | SQLITE_OPEN_NOFOLLOW, NULL);
 	umask(mask);
 	if (code || prepare_db(index->db, write)) {
 		(void)snprintf(why, why_len,
-			"index %.200s: %s; \"index\" makes one", path,
-			index->db ? sqlite3_errmsg(index->db) : "no memory");
+			"index %.200s: %s; \"index\" makes one, delete what "
+			"is there",
+			path,
+			!index->db ? "no memory"
+			: code	   ? sqlite3_errmsg(index->db)
+				   : "not one of this version");
 		index_close(index);
 		return SGB_ERR_SYSTEM;
 	}
@@ -104,11 +169,17 @@ enum sgb_err index_open(struct audit *audit, bool write, struct index_db **ret,
 	return SGB_OK;
 }
 
+sqlite3 *index_sqlite(struct index_db *index)
+{
+	return index->db;
+}
+
 void index_close(struct index_db *index)
 {
 	if (!index)
 		return;
 	sqlite3_finalize(index->add);
+	sqlite3_finalize(index->gram);
 	sqlite3_close(index->db);
 	free(index);
 }
@@ -137,12 +208,16 @@ bool index_has(struct index_db *index, const struct store_entry *entry)
 
 static enum sgb_err forget(struct index_db *index, const char *id)
 {
-	static const char *const rows[] = {"DELETE FROM line WHERE rec = ?",
+	/* Not triggers: a file's own code is never run. */
+	static const char *const rows[] = {
+		"INSERT INTO found(found, rowid, text) SELECT 'delete', n, "
+		"text FROM line WHERE rec = ?",
+		"DELETE FROM line WHERE rec = ?",
 		"DELETE FROM recording WHERE id = ?"};
 	enum sgb_err err = SGB_OK;
 	size_t i;
 
-	for (i = 0; !err && i < 2; i++) {
+	for (i = 0; !err && i < sizeof(rows) / sizeof(rows[0]); i++) {
 		sqlite3_stmt *statement = NULL;
 
 		if (sqlite3_prepare_v2(
@@ -157,7 +232,7 @@ static enum sgb_err forget(struct index_db *index, const char *id)
 }
 
 static enum sgb_err add_recording(struct index_db *index,
-	const struct store_entry *entry, const char *meta)
+	const struct store_entry *entry, const char *meta, bool given_up)
 {
 	static const char *const names[] = {
 		"user", "source", "target", "login", "mfa"};
@@ -166,19 +241,24 @@ static enum sgb_err add_recording(struct index_db *index,
 	size_t i;
 
 	if (sqlite3_prepare_v2(index->db,
-		    "INSERT INTO recording VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    "INSERT INTO recording VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
+		    "?, ?, ?, ?)",
 		    -1, &statement, NULL))
 		return SGB_ERR_SYSTEM;
 	bind_text(statement, 1, entry->id);
 	(void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)entry->start_ns);
-	(void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)entry->size);
+	(void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)entry->end_s);
+	(void)sqlite3_bind_int64(statement, 4, (sqlite3_int64)entry->size);
+	(void)sqlite3_bind_int(statement, 5, (int)entry->state);
+	(void)sqlite3_bind_int(statement, 6, (int)entry->reason);
+	(void)sqlite3_bind_int(statement, 7, given_up);
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char *text = json_member(meta, names[i]);
 
-		bind_text(statement, 4 + (int)i, text);
+		bind_text(statement, 8 + (int)i, text);
 		free(text);
 	}
-	bind_text(statement, 9, meta);
+	bind_text(statement, 13, meta);
 	if (sqlite3_step(statement) != SQLITE_DONE)
 		err = SGB_ERR_SYSTEM;
 	sqlite3_finalize(statement);
@@ -186,7 +266,7 @@ static enum sgb_err add_recording(struct index_db *index,
 }
 
 enum sgb_err index_begin(struct index_db *index,
-	const struct store_entry *entry, const char *meta)
+	const struct store_entry *entry, const char *meta, bool given_up)
 {
 	enum sgb_err err;
 
@@ -195,7 +275,12 @@ enum sgb_err index_begin(struct index_db *index,
 		return SGB_ERR_BUSY;
 	err = forget(index, entry->id);
 	if (!err)
-		err = add_recording(index, entry, meta);
+		err = add_recording(index, entry, meta, given_up);
+	if (!err && !index->gram &&
+		sqlite3_prepare_v2(index->db,
+			"INSERT INTO found(rowid, text) VALUES (?, ?)", -1,
+			&index->gram, NULL))
+		err = SGB_ERR_SYSTEM;
 	if (!err && !index->add &&
 		sqlite3_prepare_v2(index->db,
 			"INSERT OR IGNORE INTO line(rec, us, channel, place, "
@@ -218,6 +303,14 @@ enum sgb_err index_add(struct index_db *index, const struct found_text *found)
 	bind_text(index->add, 5, found->text);
 	code = sqlite3_step(index->add);
 	(void)sqlite3_reset(index->add);
+	/* 0: this line of this recording is in it already. */
+	if (code == SQLITE_DONE && sqlite3_changes(index->db)) {
+		(void)sqlite3_bind_int64(
+			index->gram, 1, sqlite3_last_insert_rowid(index->db));
+		bind_text(index->gram, 2, found->text);
+		code = sqlite3_step(index->gram);
+		(void)sqlite3_reset(index->gram);
+	}
 	return code == SQLITE_DONE ? SGB_OK : SGB_ERR_SYSTEM;
 }
 

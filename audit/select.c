@@ -137,7 +137,7 @@ void filter_init(struct audit *audit, struct filter *ret)
 		strcmp(audit->mfa, "no") != 0)
 		audit_fatal(EX_USAGE, "--mfa \"%s\": expected yes or no",
 			audit->mfa);
-	if (filter_wants_meta(audit) && !audit->key_count)
+	if (filter_wants_meta(audit) && !audit->key_count && !audit->index)
 		audit_fatal(EX_USAGE,
 			"who, where and mfa are encrypted: give a key with "
 			"-i");

@@ -107,7 +107,9 @@ static const struct command {
 	{"ls", cmd_ls, "[filters] [--json]",
 		"List recordings. Without a key: times, sizes, states. With "
 		"-i: "
-		"who, from where, to what.\n" FILTERS
+		"who, from where, to what.\n"
+		"      --index[=FILE]          from the index: no folder is "
+		"read\n" FILTERS
 		"example: sgbridge-audit ls -i key.pem --user alice --since 7d "
 		"--mfa no\n"},
 	{"show", cmd_show, "RECORDING",

@@ -1,0 +1,184 @@
+"""Plays a recording on a pseudo-terminal and presses keys.
+
+usage: audit_player.py BUILD
+"""
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+audit = os.path.abspath(sys.argv[1]) + "/sgbridge-audit"
+work = tempfile.mkdtemp(prefix="sgb-player-")
+env = dict(os.environ, HOME=work, XDG_STATE_HOME=work + "/state")
+passed = failed = 0
+
+
+def ok(name, good, detail=""):
+    global passed, failed
+    passed, failed = passed + bool(good), failed + (not good)
+    if not good:
+        print("not ok: %s: %s" % (name, detail))
+
+
+def run(*args):
+    subprocess.run([audit, *args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                   check=True, env=env)
+
+
+class Player:
+    def __init__(self, *args):
+        self.outer, self.inner = pty.openpty()
+        self.size(24, 100)
+        self.before = termios.tcgetattr(self.inner)
+        self.process = subprocess.Popen(
+            [audit, *args], stdin=self.inner, stdout=self.inner, stderr=self.inner, env=env,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        self.seen = b""
+
+    def size(self, rows, cols):
+        fcntl.ioctl(self.outer, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+    def until(self, pattern):
+        """Reads until the pattern comes; forgets what was before its end."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            found = re.search(pattern, self.seen, re.S)
+            if found:
+                self.seen = self.seen[found.end():]
+                return True
+            if select.select([self.outer], [], [], 0.5)[0]:
+                try:
+                    self.seen += os.read(self.outer, 65536)
+                except OSError:
+                    break
+        return bool(re.search(pattern, self.seen, re.S))
+
+    def press(self, keys):
+        os.write(self.outer, keys)
+
+    def end(self, name):
+        until = time.monotonic() + 20
+        while self.process.poll() is None and time.monotonic() < until:
+            if select.select([self.outer], [], [], 0.2)[0]:
+                self.seen += os.read(self.outer, 65536)
+        ok(name + ": ends", self.process.poll() is not None)
+        while select.select([self.outer], [], [], 0)[0]:
+            self.seen += os.read(self.outer, 65536)
+        ok(name + ": leaves its screen", b"\x1b[?1049l" in self.seen, self.seen[-200:])
+        ok(name + ": the cursor is back", b"\x1b[?25h" in self.seen)
+        ok(name + ": the terminal is as it was",
+           termios.tcgetattr(self.inner) == self.before, termios.tcgetattr(self.inner))
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.inner)
+        os.close(self.outer)
+
+
+def prepare():
+    run("keygen", "-o", work + "/reader.pem")
+    run("writer-keygen", "-o", work + "/key")
+    events = [[0.5, "o", "$ "], [2, "o", "ls -l\r\n"], [2.1, "o", "first needle\r\n$ "],
+              [30, "o", "id\r\n"], [30.1, "o", "second needle \u001b]0;evil\u0007\r\n$ "],
+              [60, "o", "w\r\n"], [61, "o", "third NEEDLE\r\n$ "], [90, "o", "exit\r\n"]]
+    with open(work + "/cast", "w", encoding="ascii") as file:
+        file.write('{"version": 2, "width": 80, "height": 20}\n')
+        file.write("".join(json.dumps(event) + "\n" for event in events))
+    run("import", "--key", work + "/key", "-i", work + "/reader.pem", "-o", work + "/rec.sgr",
+        work + "/cast")
+
+
+play = ("play", "-i", work + "/reader.pem", work + "/rec.sgr")
+
+
+def keys():
+    player = Player(*play)
+    ok("starts", player.until(rb"00:00 / 01:30"))
+    player.press(b" ")
+    ok("pauses", player.until(rb"paused"))
+    player.press(b"/needle\r")
+    ok("search forward", player.until(rb"first needle.* 00:02 / 01:30"), player.seen[-300:])
+    player.press(b"n")
+    ok("next", player.until(rb"second needle.* 00:30 / 01:30"), player.seen[-300:])
+    player.press(b"n")
+    ok("letter case does not matter", player.until(rb"third NEEDLE.* 01:01 / 01:30"),
+       player.seen[-300:])
+    player.press(b"N")
+    ok("backward", player.until(rb" 00:30 / 01:30"), player.seen[-300:])
+    player.press(b"?first\r")
+    ok("search backward", player.until(rb" 00:02 / 01:30"), player.seen[-300:])
+    player.press(b"/nowhere\r")
+    ok("what is not there", player.until(rb" 00:02 / 01:30[^\r]*not found"), player.seen[-300:])
+    player.press(b"/abc\x1b")
+    player.press(b")")
+    ok("to the next command", player.until(rb" 00:30 / 01:30"), player.seen[-300:])
+    player.press(b")")
+    ok("and the next", player.until(rb" 01:00 / 01:30"), player.seen[-300:])
+    player.press(b"(")
+    ok("and back", player.until(rb" 00:30 / 01:30"), player.seen[-300:])
+    player.press(b"l")
+    ok("ten seconds on", player.until(rb" 00:(30|40|60) / 01:30"), player.seen[-300:])
+    player.press(b".")
+    ok("a step", player.until(rb" 01:0[01] / 01:30"), player.seen[-300:])
+    player.press(b"]")
+    ok("faster", player.until(rb" x2"))
+    player.seen = b""
+    player.size(10, 40)
+    os.kill(player.process.pid, signal.SIGWINCH)
+    ok("a smaller window is painted again", player.until(rb"\x1b\[2J.*\x1b\[10;1H"),
+       player.seen[-300:])
+    player.press(b"g")
+    ok("from the start", player.until(rb" 00:0[0-2] / 01:30"), player.seen[-300:])
+    ok("no byte of the target's", b"evil" not in player.seen and b"\x1b]" not in player.seen)
+    player.press(b"q")
+    player.end("q")
+
+
+def endings():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGSEGV,
+                   signal.SIGABRT):
+        player = Player(*play)
+        player.until(rb"00:00 / 01:30")
+        os.kill(player.process.pid, number)
+        player.end(signal.Signals(number).name)
+    player = Player(*play)
+    player.until(rb"00:00 / 01:30")
+    player.press(b"\x03")
+    player.end("control-C")
+    player = Player(*play)
+    player.until(rb"00:00 / 01:30")
+    with open("/proc/%d/task/%d/children" % (player.process.pid, player.process.pid),
+              encoding="ascii") as file:
+        children = [int(pid) for pid in file.read().split()]
+    ok("there are emulators", children)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    player.press(b".")
+    player.end("a dead emulator")
+    player = Player("watch", "-i", work + "/reader.pem", work + "/cut.sgr")
+    ok("watch shows", player.until(rb"live"), player.seen[-300:])
+    os.kill(player.process.pid, signal.SIGTERM)
+    player.end("watch and SIGTERM")
+
+
+try:
+    prepare()
+    with open(work + "/rec.sgr", "rb") as whole, open(work + "/cut.sgr", "wb") as cut:
+        cut.write(whole.read()[:-170])
+    keys()
+    endings()
+finally:
+    shutil.rmtree(work)
+print("%d passed, %d failed" % (passed, failed))
+sys.exit(1 if failed else 0)
