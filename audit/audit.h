@@ -125,6 +125,8 @@ void print_text(FILE *out, const char *text, size_t len);
 void print_cstring(FILE *out, const char *text);
 /* As a JSON string. */
 void print_json(FILE *out, const char *text);
+/* What jansson dumped with JSON_ENSURE_ASCII: it leaves DEL as it is. */
+void print_dump(FILE *out, const char *json);
 /* "2026-11-23 06:48:05", UTC */
 #define PRINT_TIME_MAX 24
 const char *print_time(uint64_t wall_ns, char text[PRINT_TIME_MAX]);

@@ -48,6 +48,15 @@ void print_json(FILE *out, const char *text)
 	buf_done(&escaped);
 }
 
+void print_dump(FILE *out, const char *json)
+{
+	for (; *json; json++)
+		if (*json == 0x7f)
+			(void)fputs("\\u007f", out);
+		else
+			(void)fputc(*json, out);
+}
+
 const char *print_time(uint64_t wall_ns, char text[PRINT_TIME_MAX])
 {
 	time_t seconds = (time_t)(wall_ns / 1000000000);

@@ -106,8 +106,10 @@ static void print_object(const struct store *store,
 	if (more)
 		json_object_set_new(root, "meta", more);
 	text = json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII);
-	if (text)
-		(void)printf("%s\n", text);
+	if (text) {
+		print_dump(stdout, text);
+		(void)printf("\n");
+	}
 	free(text);
 	json_decref(root);
 }
@@ -250,8 +252,9 @@ static void print_meta(const char *meta)
 
 		(void)printf("  ");
 		print_cstring(stdout, name);
-		(void)printf("%*s%s\n", (int)(18 - strlen(name) % 18), "",
-			text ? text : "?");
+		(void)printf("%*s", (int)(18 - strlen(name) % 18), "");
+		print_dump(stdout, text ? text : "?");
+		(void)printf("\n");
 		free(text);
 	}
 	json_decref(root);

@@ -16,6 +16,8 @@
 #include "audit.h"
 #include "journal.h"
 
+static bool as_json;
+
 static const char *text_of(json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
@@ -26,6 +28,18 @@ static const char *text_of(json_t *object, const char *name)
 static void print_view(const char *when, const char *who, const char *what,
 	const char *rec, const char *why)
 {
+	const char *const members[][2] = {{"time", when}, {"who", who},
+		{"what", what}, {"rec", rec}, {"why", why}};
+	size_t i;
+
+	for (i = 0; as_json && i < sizeof(members) / sizeof(members[0]); i++) {
+		(void)printf("%s\"%s\":", i ? "," : "{", members[i][0]);
+		print_json(stdout, members[i][1]);
+	}
+	if (as_json) {
+		(void)printf("}\n");
+		return;
+	}
 	print_text(stdout, when, strnlen(when, 19));
 	(void)printf("  ");
 	print_cstring(stdout, who);
@@ -111,6 +125,7 @@ int cmd_who_viewed(struct audit *audit, int argc, char **argv)
 
 	if (argc > 1)
 		audit_fatal(EX_USAGE, "who-viewed takes one recording at most");
+	as_json = audit->json;
 	audit_places(audit);
 	if (!audit->events && !audit->journal)
 		audit_fatal(EX_USAGE,

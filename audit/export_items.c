@@ -9,6 +9,7 @@
 
 #include "core/record.h"
 
+#include "audit.h"
 #include "export.h"
 
 static void put_first(struct export_out *out)
@@ -23,7 +24,9 @@ static void put_first(struct export_out *out)
 	text = json_is_object(root)
 		       ? json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII)
 		       : NULL;
-	(void)fprintf(out->file, "{\"meta\": %s}\n", text ? text : "null");
+	(void)fputs("{\"meta\": ", out->file);
+	print_dump(out->file, text ? text : "null");
+	(void)fputs("}\n", out->file);
 	free(text);
 	json_decref(root);
 }

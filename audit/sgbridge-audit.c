@@ -134,7 +134,8 @@ static const struct command {
 		"      --idle-limit SECONDS    wait no longer than this\n"
 		"      --no-timing             print the text, do not play\n"
 		"keys: space pause, . step, [ ] speed, left right 10 s, "
-		"g start, q quit\n"
+		"g start, q quit,\n"
+		"      / ? search, n N again, ) ( next and last command\n"
 		"example: sgbridge-audit play -i key.pem --idle-limit 2 "
 		"0199c2\n"},
 	{"text", cmd_text, "RECORDING",
