@@ -210,8 +210,8 @@ static enum sgb_err forget(struct index_db *index, const char *id)
 {
 	/* Not triggers: a file's own code is never run. */
 	static const char *const rows[] = {
-		"INSERT INTO found(found, rowid, text) SELECT 'delete', n, "
-		"text FROM line WHERE rec = ?",
+		("INSERT INTO found(found, rowid, text) SELECT 'delete', n, "
+		 "text FROM line WHERE rec = ?"),
 		"DELETE FROM line WHERE rec = ?",
 		"DELETE FROM recording WHERE id = ?"};
 	enum sgb_err err = SGB_OK;
