@@ -26,6 +26,7 @@ cleanup()
 {
 	[ -z "${auditd:-}" ] || { kill "$auditd"; wait "$auditd"; }
 	auditctl -e "$(value enabled)" >/dev/null
+	[ ! -e "$T/rules.off" ] || auditctl -i -R "$T/rules.off" >/dev/null 2>&1
 	umount -R -l "$T/dev" /dev 2>/dev/null
 	[ -z "${listener:-}" ] || kill "$listener"
 	rm -rf "$T"
@@ -33,7 +34,7 @@ cleanup()
 trap cleanup EXIT
 make_dev
 listener=$!
-make_accounts alice hank dave
+make_accounts alice hank dave _sgb-recorder
 make_bastion required <<'END'
 network office 192.0.2.0/24
 keys { accept ed25519 }
@@ -148,4 +149,39 @@ printf '%s\n' "$code" | with_asan setpriv --bounding-set -audit_write \
 denied=$?
 logged "reason=audit-unavailable" && [ $denied != 0 ]
 check "required and not permitted: denied" $? "$(recent_log)"
+
+# The rules that are shipped, with a tree of our own instead of the machine's.
+tree=$T/tree
+mkdir -p "$tree/etc/sgbridge" "$tree/etc/pam.d" "$tree/etc/ssh/sshd_config.d" \
+	"$tree/usr/libexec/sgbridge" "$tree/usr/sbin" \
+	"$tree/var/lib/sgbridge/recordings" "$tree/var/lib/sgbridge/events" \
+	"$tree/var/lib/sgbridge/otp"
+echo key >"$tree/etc/sgbridge/master.key"
+sed -n "s,\([ =]\)/,\1$tree/,; /^-[wa]/p" \
+	"$(dirname "$SELF")/../../conf/sgbridge-audit.rules" >"$T/rules"
+sed 's/^-w/-W/; s/^-a/-d/' "$T/rules" >"$T/rules.off"
+before=$(auditctl -l)
+auditctl -R "$T/rules" >"$T/out" 2>&1
+check "the kernel takes the shipped audit rules" $? "$(cat "$T/out")"
+[ "$(auditctl -l | grep -c "$tree")" = "$(grep -c . "$T/rules")" ]
+check "every one of them" $? "$(auditctl -l)"
+echo change >"$tree/etc/sgbridge/policy.conf"
+cat "$tree/etc/sgbridge/master.key" >/dev/null
+echo more >"$tree/var/lib/sgbridge/recordings/1.sgr"
+chmod 755 "$tree/var/lib/sgbridge/otp"
+found "a changed policy is told" "policy.conf" -k sgbridge-config
+found "who read the master key" "master.key" -k sgbridge-secret
+found "a recording touched by others" "1.sgr" -k sgbridge-evidence
+found "the folder of codes opened to others" "sgbridge/otp" -k sgbridge-otp
+chown _sgb-recorder "$tree/var/lib/sgbridge/recordings"
+setpriv --reuid _sgb-recorder --clear-groups \
+	touch "$tree/var/lib/sgbridge/recordings/own.sgr"
+echo end >"$tree/etc/sgbridge/end"
+found "what the recorder writes" "sgbridge/end" -k sgbridge-config
+search -k sgbridge-evidence | grep -q own.sgr
+[ $? = 1 ]
+check "is not" $?
+auditctl -R "$T/rules.off" >/dev/null 2>&1
+[ "$(auditctl -l)" = "$before" ]
+check "and they are gone again" $? "$(auditctl -l)"
 finish
