@@ -290,10 +290,12 @@ $(BUILD)/tests/bench/store: $(BUILD)/tests/bench/store.o \
 		$(CRYPTO_LIBS)
 
 bench: deps
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/policy
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/policy \
+		$(BUILD)/tests/bench/store
 	@$(BUILD)/tests/bench/policy
 	@tests/bench/bench.sh $(BUILD)
 	@tests/bench/pam.sh $(BUILD)
+	@tests/bench/audit.sh $(BUILD)
 
 C_FILES = $(shell git ls-files '*.c' '*.h')
 format:
