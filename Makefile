@@ -69,7 +69,7 @@ POLICY_OBJS := policy.o policy_sealed.o policy_names.o policy_lex.o policy_sourc
 	policy_parse_names.o policy_parse_group.o policy_parse_rule.o \
 	policy_resolve.o policy_resolve_rules.o policy_index.o \
 	policy_sg.o policy_compile.o policy_match.o policy_decide.o \
-	policy_query.o policy_allow.o
+	policy_query.o policy_allow.o policy_reduce.o policy_mark.o
 CORE := $(addprefix $(BUILD)/bastion/core/,$(CORE_OBJS) $(POLICY_OBJS))
 
 # ---------------------------------------------------------------- bastion
@@ -194,7 +194,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core userlock termsafe bastion keys diag policy policy_naive policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
+UNIT := core userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o

@@ -14,6 +14,7 @@
 #include "core/event.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/policy_reduce.h"
 #include "cert.h"
 
 #include <openssl/evp.h>
@@ -93,6 +94,17 @@ static enum sgb_err load_all(
 	return err;
 }
 
+/* For logins through PAM, which else parse all of it. */
+static void mark_good(const struct loaded *loaded)
+{
+	const char *path = loaded->conf->policy_mark;
+	enum sgb_err err = policy_mark_write(path, loaded->source);
+
+	if (err)
+		log_put(LOG_WARNING, "%s: %s: logins read the whole policy",
+			path, sgb_err_text(err));
+}
+
 /* The old ones are freed by the caller's loaded_done. */
 static void swap_in(struct daemon *d, struct loaded *loaded)
 {
@@ -129,8 +141,10 @@ enum sgb_err daemon_load(struct daemon *d)
 				"expected a network such as 10.0.0.0/8\n",
 				d->conf_path, bad);
 	}
-	if (!err)
+	if (!err) {
+		mark_good(&loaded);
 		swap_in(d, &loaded);
+	}
 	diag_print(&diag, stderr, isatty(STDERR_FILENO));
 	loaded_done(&loaded);
 	diag_done(&diag);
@@ -170,6 +184,7 @@ enum sgb_err daemon_reload(struct daemon *d, char *text, size_t text_len)
 		err = sources_set_exempt(
 			d->sources, &loaded.conf->penalty_exempt, &bad);
 	if (!err) {
+		mark_good(&loaded);
 		swap_in(d, &loaded);
 		/* New connections go by the new policy; should there be no
 		 * nursery, the next of them tries again. */

@@ -28,6 +28,7 @@ static const struct command {
 		"Exit status: 0 clean, 1 warnings, 2 errors.\n\n"
 		"  sgbridge check\n"
 		"  sgbridge check --policy draft.conf --json\n"
+		"  sgbridge check --mark\n"
 		"  sgbridge check --keys --max-age 365 --unused 90\n"},
 	{"explain", cmd_explain, 3, -1,
 		"USER from ADDRESS to [LOGIN@]TARGET[:PORT] [at TIME] "
@@ -413,6 +414,7 @@ static int parse_options(
 		{"color", required_argument, NULL, 'C'},
 		{"colour", required_argument, NULL, 'C'},
 		{"write", no_argument, NULL, 'w'},
+		{"mark", no_argument, NULL, 'M'},
 		{"dot", no_argument, NULL, 'D'},
 		{"svg", no_argument, NULL, 'V'},
 		{"diff", no_argument, NULL, 'd'},
@@ -436,6 +438,7 @@ static int parse_options(
 		case 'c': cli->config = optarg; break;
 		case 'j': cli->json = true; break;
 		case 'w': cli->write = true; break;
+		case 'M': cli->mark = true; break;
 		case 'D': cli->dot = true; break;
 		case 'V': cli->svg = true; break;
 		case 'd': cli->diff = true; break;

@@ -17,6 +17,7 @@ struct cli {
 	bool json;
 	bool colour;
 	bool write;		 /* fmt: change the file */
+	bool mark;		 /* check: note that it is good */
 	bool dot, svg;		 /* topology show: a picture */
 	bool diff, dry_run;	 /* topology nftables, apply */
 	const char *instance;	 /* topology nftables, apply: whose */

@@ -1,6 +1,9 @@
 /* sgbridge check: what is wrong with a policy, and what is unwise in it. */
 #include "sgbridge.h"
 
+#include "core/conf.h"
+#include "core/policy_reduce.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +107,28 @@ static bool check_keys(struct cli *cli, struct lint *lint)
 	return good;
 }
 
+/* For logins through PAM: this very policy was found good. */
+static bool mark(struct cli *cli)
+{
+	struct conf *conf = NULL;
+	struct diag diag;
+	enum sgb_err err;
+
+	diag_init(&diag);
+	err = conf_load(
+		cli->config ? cli->config : CONF_DEFAULT_PATH, &conf, &diag);
+	if (!err) {
+		err = policy_mark_write(conf->policy_mark, cli->source);
+		if (err)
+			cli_fail(
+				"%s: %s", conf->policy_mark, sgb_err_text(err));
+	}
+	diag_print(&diag, stderr, cli->colour);
+	conf_free(conf);
+	diag_done(&diag);
+	return !err;
+}
+
 int cmd_check(struct cli *cli)
 {
 	struct lint lint = {.now = time(NULL)};
@@ -136,6 +161,8 @@ int cmd_check(struct cli *cli)
 	else
 		print_human(cli, path, &diag);
 	status = diag.errors ? CLI_ERROR : diag.warnings ? CLI_NO : CLI_YES;
+	if (cli->mark && !diag.errors && !mark(cli))
+		status = CLI_ERROR;
 	diag_done(&diag);
 	return status;
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/diag.h"
+#include "core/policy_reduce.h"
 #include "core/secret.h"
 #include "core/userlock.h"
 
@@ -90,7 +91,9 @@ static enum sgb_err load_files(struct login *login, struct diag *diag)
 	}
 	err = conf_load(login->args.conf_path, &login->conf, diag);
 	if (!err)
-		err = policy_load(login->conf->policy, &login->policy, diag);
+		err = policy_load_for(login->conf->policy,
+			login->conf->policy_mark, login->user, &login->policy,
+			diag);
 	return err;
 }
 

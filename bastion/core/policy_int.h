@@ -38,6 +38,11 @@ struct policy_source {
 	uint32_t count;
 };
 
+/* Adds a file with this text to a source; takes nothing: everything is copied.
+ * text becomes NUL-terminated. */
+enum sgb_err policy_source_add(struct policy_source *source,
+	const struct policy_file *file, const void *text, size_t len);
+
 /* ---- vectors and strings ---- */
 
 #define VEC(type) \

@@ -40,8 +40,7 @@ void policy_source_free(struct policy_source *source)
 	free(source);
 }
 
-/* Takes nothing: everything is copied. text becomes NUL-terminated. */
-static enum sgb_err source_add(struct policy_source *source,
+enum sgb_err policy_source_add(struct policy_source *source,
 	const struct policy_file *file, const void *text, size_t len)
 {
 	struct policy_file *files, *added;
@@ -84,7 +83,7 @@ enum sgb_err policy_source_text(const char *path, const void *text, size_t len,
 
 	if (!source)
 		return SGB_ERR_NOMEM;
-	err = source_add(source, &file, text, len);
+	err = policy_source_add(source, &file, text, len);
 	if (err) {
 		policy_source_free(source);
 		return err;
@@ -149,7 +148,7 @@ static enum sgb_err read_one(struct reading *reading, const char *path,
 				   sizeof(why))
 			 : SGB_ERR_NOMEM;
 	if (!err)
-		err = source_add(source, &file, text.data, text.len);
+		err = policy_source_add(source, &file, text.data, text.len);
 	if (err)
 		complain(reading, asker, line, *why ? why : sgb_err_text(err));
 	reading->bytes += text.len;
@@ -321,7 +320,7 @@ static enum sgb_err decode_file(struct reader *rd, struct policy_source *source)
 	if (!rd->err && file.path && file.label &&
 		(file.parent < source->count ||
 			(!file.parent && !source->count)))
-		err = source_add(source, &file, text, len);
+		err = policy_source_add(source, &file, text, len);
 	free(file.path);
 	free(file.label);
 	return err;

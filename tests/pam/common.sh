@@ -128,6 +128,7 @@ make_bastion()
 	master-key $T/master.key
 	otp-directory $T/otp
 	locks $T/locks
+	policy-mark $T/policy.good
 	audit $1
 	END
 	otp master-key 2>/dev/null

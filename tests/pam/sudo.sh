@@ -102,6 +102,25 @@ run other sudo -S -k id -u
 refused "sudo: a person without a rule" policy
 FORGED="SSH_CONNECTION=192.0.2.7 1 192.0.2.1 22" run other sudo -S -k id -u
 refused "sudo: a forged environment" policy
+# What was found good before is read in part; what differs from it, whole.
+"$BUILD/sgbridge" check --mark -c "$T/sgbridge.conf" >/dev/null
+[ -s "$T/policy.good" ]
+check "the policy is marked good" $?
+hotp
+run hank sudo -S -k id -u
+is_root "sudo by a part of the policy"
+run other sudo -S -k id -u
+refused "sudo by a part: a person without a rule" policy
+cp "$T/policy.conf" "$T/policy.first"
+sed -i 's/^permit hank/permit hans/' "$T/policy.conf"
+touch -r "$T/policy.first" "$T/policy.conf"
+hotp
+run hank sudo -S -k id -u
+refused "sudo: a mark of another policy does not count" policy
+echo 'permit hank from nowhere to self' >>"$T/policy.conf"
+run hank sudo -S -k id -u
+refused "sudo: a broken policy denies, whatever was marked" configuration
+cp "$T/policy.first" "$T/policy.conf"
 hotp
 mkdir -m 700 "$T/locks"
 echo 'key lost' >"$T/locks/hank"

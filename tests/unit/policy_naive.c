@@ -15,6 +15,8 @@
 #include <cmocka.h>
 
 #include "core/policy.h"
+#include "core/policy_int.h"
+#include "core/policy_reduce.h"
 
 #define USERS	 8
 #define UNIX	 3
@@ -1281,6 +1283,49 @@ static struct policy *compile(const char *text)
 	return policy;
 }
 
+/* What PAM reads for one person says the same as all of it. */
+static void check_reduced(const char *text, const struct ask *ask,
+	const struct policy_decision *whole)
+{
+	struct policy_source *source = NULL, *less = NULL;
+	struct policy_decision decision;
+	struct policy *policy = NULL;
+	struct diag diag;
+
+	if (ask->request.via != POLICY_VIA_PAM || !ask->request.user)
+		return;
+	diag_init(&diag);
+	assert_int_equal(
+		policy_source_text("policy.conf", text, strlen(text), &source),
+		SGB_OK);
+	assert_int_equal(
+		policy_source_reduce(source, ask->request.user, &less), SGB_OK);
+	if (policy_compile(less, &policy, &diag)) {
+		diag_print(&diag, stderr, false);
+		fail_msg("a reduced policy does not compile");
+	}
+	policy_decide(policy, &ask->request, &decision);
+	if (decision.verdict != whole->verdict ||
+		decision.reason != whole->reason ||
+		decision.mfa != whole->mfa ||
+		decision.mfa_seconds != whole->mfa_seconds ||
+		decision.expires != whole->expires ||
+		strcmp(decision.rule ? decision.rule : "-",
+			whole->rule ? whole->rule : "-")) {
+		fprintf(stderr, "%s---- for %s:\n%s", text, ask->request.user,
+			less->files[0].text);
+		fail_msg("reduced says %s by %s, whole %s by %s",
+			policy_reason_text(decision.reason),
+			decision.rule ? decision.rule : "-",
+			policy_reason_text(whole->reason),
+			whole->rule ? whole->rule : "-");
+	}
+	policy_free(policy);
+	policy_source_free(less);
+	policy_source_free(source);
+	diag_done(&diag);
+}
+
 static void one_request(const struct policy *policy, const struct model *model,
 	const char *text, unsigned int *permits)
 {
@@ -1317,6 +1362,7 @@ static void one_request(const struct policy *policy, const struct model *model,
 	}
 	*permits += fast.verdict == POLICY_PERMIT;
 	check_floor(policy, &ask.request, &fast);
+	check_reduced(text, &ask, &fast);
 	if (!chance(16))
 		check_reach(policy, &ask, &fast);
 }
