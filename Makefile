@@ -106,7 +106,7 @@ TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
 	aliyun.o aws.o)
 SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \
 	bastion/topology_show.o bastion/topology_check.o \
-	bastion/topology_drift.o $(addprefix bastion/topology_,svg.o nft.o ruleset.o \
+	bastion/topology_drift.o $(addprefix bastion/topology_,parts.o svg.o nft.o ruleset.o \
 	bastion.o apply.o state.o run.o) \
 	$(TOPOLOGY_READ_OBJS)
 SGBRIDGE_OBJS += $(addprefix bastion/doctor,.o _files.o _host.o _pam.o \

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/event.h"
 #include "core/file.h"
 
 #define OUT_MAX	  (2 * POLICY_MAX_BYTES)
@@ -252,6 +253,29 @@ static int write_back(const char *path, const struct buf *out)
 	return status;
 }
 
+static void print_text(struct cli *cli, const char *path,
+	const struct buf *text, const struct buf *out)
+{
+	bool changed = text->len != out->len ||
+		       (out->len && memcmp(text->data, out->data, out->len));
+	struct buf json;
+
+	if (!cli->json) {
+		cli_print(out);
+		return;
+	}
+	buf_init(&json, 8 * POLICY_MAX_BYTES);
+	buf_put_u8(&json, '{');
+	text_json_member(&json, "file", path);
+	buf_printf(
+		&json, ",\"changed\":%s,\"text\":", changed ? "true" : "false");
+	json_put_string(
+		&json, out->len ? (const char *)out->data : "", out->len);
+	buf_printf(&json, "}\n");
+	cli_print(&json);
+	buf_done(&json);
+}
+
 static int format(struct cli *cli, const char *path, const struct buf *text)
 {
 	struct layout layout = {0};
@@ -272,7 +296,7 @@ static int format(struct cli *cli, const char *path, const struct buf *text)
 		} else if (cli->write) {
 			status = write_back(path, &out);
 		} else {
-			cli_print(&out);
+			print_text(cli, path, text, &out);
 			status = CLI_YES;
 		}
 	}

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/event.h"
+
 #define OUT_MAX (64u * 1024 * 1024)
 
 static bool read_all(
@@ -36,6 +38,24 @@ bool topology_read_policy(struct topology *topology, const char *format,
 	       !topology->errors;
 }
 
+static void print_import(struct cli *cli, const struct topology *topology,
+	const struct buf *text)
+{
+	struct buf out;
+
+	if (!cli->json) {
+		cli_print(text);
+		return;
+	}
+	buf_init(&out, 4 * OUT_MAX);
+	buf_printf(&out, "{\"unexpressed\":%zu,\"policy\":", topology->lost);
+	json_put_string(
+		&out, text->len ? (const char *)text->data : "", text->len);
+	buf_printf(&out, "}\n");
+	cli_print(&out);
+	buf_done(&out);
+}
+
 static int import(struct cli *cli)
 {
 	const char *format = cli->argc > 1 ? cli->argv[1] : "";
@@ -51,7 +71,7 @@ static int import(struct cli *cli)
 	buf_init(&text, OUT_MAX);
 	if (topology_read_policy(&topology, format, cli->argc - 2,
 		    cli->argv + 2, &text, &cli->source, &cli->policy)) {
-		cli_print(&text);
+		print_import(cli, &topology, &text);
 		status = topology.lost ? CLI_NO : CLI_YES;
 	}
 	if (topology.lost || topology.errors)

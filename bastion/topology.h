@@ -225,6 +225,18 @@ bool topology_accepts(const struct policy *policy,
 bool topology_is_bastion(const struct policy *policy, uint32_t sg);
 bool topology_in_group(const struct policy *policy,
 	const struct policy_node *node, uint32_t sg);
+/* Calls each for an address of every part of net that the groups of node may
+ * judge differently: where net begins, and where what some rule drops, or the
+ * bastion's own addresses, begin or end in it. True as soon as each is. */
+bool topology_each_part(const struct policy *policy,
+	const struct policy_node *node, const struct addr_net *net,
+	bool (*each)(const struct policy *policy, const struct addr *addr,
+		void *arg),
+	void *arg);
+/* The nodes of a group, by number, in order; good as long as the policy and
+ * until another policy is asked about. */
+const uint32_t *topology_members(
+	const struct policy *policy, uint32_t sg, uint32_t *ret_count);
 /* Does an element of a group rule's source cover this address? */
 bool topology_elem_covers(const struct policy *policy,
 	const struct policy_elem *elem, const struct addr *addr);

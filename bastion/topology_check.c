@@ -128,15 +128,24 @@ static bool is_way(const struct policy *policy, struct way *way)
 	       topology_accepts(policy, way->to, &way->flow, &rule);
 }
 
+static bool is_way_from(
+	const struct policy *policy, const struct addr *from, void *arg)
+{
+	struct way *way = arg;
+
+	way->flow.from = *from;
+	return is_way(policy, way);
+}
+
 static bool from_group(
 	const struct policy *policy, uint32_t sg, struct way *way)
 {
-	uint32_t i, j;
+	uint32_t i, j, count;
+	const uint32_t *nodes = topology_members(policy, sg, &count);
 
-	for (i = 0; i < policy->nodes.count; i++) {
-		way->who = &policy->nodes.at[i];
-		if (way->who == way->to ||
-			!topology_in_group(policy, way->who, sg))
+	for (i = 0; i < count; i++) {
+		way->who = &policy->nodes.at[nodes[i]];
+		if (way->who == way->to)
 			continue;
 		for (j = 0; j < way->who->nets.count; j++) {
 			way->flow.from =
@@ -148,7 +157,6 @@ static bool from_group(
 	return false;
 }
 
-/* The first address of a network speaks for all of it. */
 static bool from_network(
 	const struct policy *policy, uint32_t network, struct way *way)
 {
@@ -158,15 +166,13 @@ static bool from_network(
 
 	way->who = NULL;
 	policy_network_nets((struct policy *)policy, network, 0, &nets);
-	for (i = 0; i < nets.list.count && !found; i++) {
-		way->flow.from = nets.list.at[i].net.base;
-		found = is_way(policy, way);
-	}
+	for (i = 0; i < nets.list.count && !found; i++)
+		found = topology_each_part(policy, way->to,
+			&nets.list.at[i].net, is_way_from, way);
 	free(nets.list.at);
 	return found;
 }
 
-/* An address that nobody has stands for everybody. */
 static bool from_anywhere(const struct policy *policy, struct way *way)
 {
 	static const int families[] = {AF_INET, AF_INET6};
@@ -175,9 +181,9 @@ static bool from_anywhere(const struct policy *policy, struct way *way)
 	way->who = NULL;
 	way->anywhere = true;
 	for (i = 0; i < 2; i++) {
-		memset(&way->flow.from, 0, sizeof(way->flow.from));
-		way->flow.from.family = families[i];
-		if (is_way(policy, way))
+		struct addr_net all = {.base = {.family = families[i]}};
+
+		if (topology_each_part(policy, way->to, &all, is_way_from, way))
 			return true;
 	}
 	way->anywhere = false;
@@ -277,37 +283,59 @@ static bool node_in_zone(const struct policy *policy,
 	return false;
 }
 
+/* Does any member of the rule's group take this at one of the rule's ports?
+ * The ends of its ranges stand for what is between. */
+static bool zone_takes(const struct policy *policy,
+	const struct policy_sg_rule *rule, struct topology_flow *flow)
+{
+	static const struct policy_ports ssh = {
+		POLICY_SSH_PORT, POLICY_SSH_PORT};
+	uint32_t ports = rule->ports.count ? rule->ports.count : 1;
+	uint32_t i, j, count, ignored;
+	const uint32_t *nodes = topology_members(policy, rule->sg, &count);
+
+	for (i = 0; i < count; i++) {
+		const struct policy_node *to = &policy->nodes.at[nodes[i]];
+
+		if (!has_family(policy, to, flow->from.family))
+			continue;
+		for (j = 0; j < 2 * ports; j++) {
+			const struct policy_ports *range =
+				rule->ports.count
+					? &policy->ports.at[rule->ports.first +
+							    j / 2]
+					: &ssh;
+
+			flow->port = j % 2 ? range->to : range->from;
+			if (topology_accepts(policy, to, flow, &ignored))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Does this element let a host of another zone, or of none, reach a member of
- * the rule's group at the rule's first port? */
+ * the rule's group? */
 static const struct policy_node *zone_crossing(const struct policy *policy,
 	const struct policy_sg_rule *rule, const struct policy_elem *elem)
 {
-	uint32_t sg = elem_group(policy, elem);
 	uint32_t zone = policy->sgs.at[rule->sg].zone;
 	struct topology_flow flow = {
-		.proto = rule->proto == PROTO_UDP ? PROTO_UDP : PROTO_TCP,
-		.port = rule->ports.count
-				? policy->ports.at[rule->ports.first].from
-				: POLICY_SSH_PORT};
-	uint32_t i, j, ignored;
+		.proto = rule->proto == PROTO_UDP ? PROTO_UDP : PROTO_TCP};
+	uint32_t i, j;
 
 	for (i = 0; i < policy->nodes.count; i++) {
 		const struct policy_node *from = &policy->nodes.at[i];
 
-		flow.from = policy->nets.at[from->nets.first].base;
 		if (from->subnet || node_in_zone(policy, from, zone) ||
-			in_bastion(policy, from) ||
-			(sg != POLICY_NONE
-					? !topology_in_group(policy, from, sg)
-					: !topology_elem_covers(
-						  policy, elem, &flow.from)))
+			in_bastion(policy, from))
 			continue;
-		for (j = 0; j < policy->nodes.count; j++)
-			if (topology_in_group(
-				    policy, &policy->nodes.at[j], rule->sg) &&
-				topology_accepts(policy, &policy->nodes.at[j],
-					&flow, &ignored))
+		for (j = 0; j < from->nets.count; j++) {
+			flow.from = policy->nets.at[from->nets.first + j].base;
+			if (topology_elem_covers(policy, elem, &flow.from) &&
+				zone_takes(policy, rule, &flow))
 				return from;
+		}
 	}
 	return NULL;
 }
@@ -338,12 +366,10 @@ static void check_zones(struct check *check, const struct policy_sg_rule *rule)
 
 static bool group_is_empty(const struct policy *policy, uint32_t sg)
 {
-	uint32_t i;
+	uint32_t count;
 
-	for (i = 0; i < policy->nodes.count; i++)
-		if (topology_in_group(policy, &policy->nodes.at[i], sg))
-			return false;
-	return true;
+	(void)topology_members(policy, sg, &count);
+	return count == 0;
 }
 
 static void check_unused(struct check *check, const struct policy_sg_rule *rule)

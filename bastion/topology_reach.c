@@ -40,18 +40,83 @@ static bool node_has(const struct policy *policy,
 	return false;
 }
 
+/* The nodes of each group, made once for the policy that is asked about:
+ * every question about a group would otherwise look at all nodes there are. */
+static struct {
+	const struct policy *policy;
+	uint32_t *first; /* of each group, into nodes; one more at the end */
+	uint32_t *nodes;
+} members;
+
+static uint32_t count_members(const struct policy *policy, uint32_t *first)
+{
+	uint32_t i, j, total = 0;
+
+	for (i = 0; i < policy->nodes.count; i++)
+		for (j = 0; j < policy->nodes.at[i].sgs.count; j++)
+			first[policy->ids
+					.at[policy->nodes.at[i].sgs.first + j] +
+				1]++;
+	for (i = 0; i < policy->sgs.count; i++) {
+		total += first[i + 1];
+		first[i + 1] = total;
+	}
+	return total;
+}
+
+static bool fill_members(const struct policy *policy)
+{
+	uint32_t *first = calloc(policy->sgs.count + 2u, sizeof(*first));
+	uint32_t *next = calloc(policy->sgs.count + 2u, sizeof(*next));
+	uint32_t *nodes = NULL;
+	uint32_t i, j;
+
+	if (first && next)
+		nodes = calloc(
+			count_members(policy, first) + 1u, sizeof(*nodes));
+	if (!nodes) {
+		free(first);
+		free(next);
+		return false;
+	}
+	for (i = 0; i < policy->nodes.count; i++)
+		for (j = 0; j < policy->nodes.at[i].sgs.count; j++) {
+			uint32_t sg =
+				policy->ids
+					.at[policy->nodes.at[i].sgs.first + j];
+
+			nodes[first[sg] + next[sg]++] = i;
+		}
+	free(next);
+	free(members.first);
+	free(members.nodes);
+	members.policy = policy;
+	members.first = first;
+	members.nodes = nodes;
+	return true;
+}
+
+const uint32_t *topology_members(
+	const struct policy *policy, uint32_t sg, uint32_t *ret_count)
+{
+	*ret_count = 0;
+	if (members.policy != policy && !fill_members(policy)) {
+		cli_fail("out of memory");
+		exit(CLI_ERROR);
+	}
+	*ret_count = members.first[sg + 1] - members.first[sg];
+	return &members.nodes[members.first[sg]];
+}
+
 static bool group_has(
 	const struct policy *policy, uint32_t sg, const struct addr *addr)
 {
-	uint32_t i;
+	uint32_t i, count;
+	const uint32_t *nodes = topology_members(policy, sg, &count);
 
-	for (i = 0; i < policy->nodes.count; i++) {
-		const struct policy_node *node = &policy->nodes.at[i];
-
-		if (topology_in_group(policy, node, sg) &&
-			node_has(policy, node, addr))
+	for (i = 0; i < count; i++)
+		if (node_has(policy, &policy->nodes.at[nodes[i]], addr))
 			return true;
-	}
 	return false;
 }
 
@@ -199,12 +264,26 @@ static struct addr node_addr(
 	return policy->nets.at[node->nets.first].base;
 }
 
-static void print_answer(const struct policy *policy, bool yes, uint32_t rule)
+static void print_answer(struct cli *cli, bool yes, uint32_t rule)
 {
-	printf("%s: %s\n", yes ? "open" : "closed",
-		rule != POLICY_NONE ? policy->sg_rules.at[rule].name
-		: yes		    ? "members of one group"
-				    : "no group rule");
+	const char *why = rule != POLICY_NONE
+				  ? cli->policy->sg_rules.at[rule].name
+			  : yes ? "members of one group"
+				: "no group rule";
+	struct buf out;
+
+	if (!cli->json) {
+		printf("%s: %s\n", yes ? "open" : "closed", why);
+		return;
+	}
+	buf_init(&out, 1 << 20);
+	buf_put_u8(&out, '{');
+	text_json_member(&out, "verdict", yes ? "open" : "closed");
+	buf_put_u8(&out, ',');
+	text_json_member(&out, "rule", why);
+	buf_printf(&out, "}\n");
+	cli_print(&out);
+	buf_done(&out);
 }
 
 int topology_reach(struct cli *cli)
@@ -235,6 +314,6 @@ int topology_reach(struct cli *cli)
 		flow.from = node_addr(cli->policy, from, flow.to.family);
 	}
 	yes = topology_accepts(cli->policy, to, &flow, &rule);
-	print_answer(cli->policy, yes, rule);
+	print_answer(cli, yes, rule);
 	return yes ? CLI_YES : CLI_NO;
 }

@@ -206,6 +206,7 @@ sgb fmt "$good" >"$work/fmt.conf"
 ok "fmt is its own result" 0 '' \
 	diff <(sgb fmt "$work/fmt.conf") "$work/fmt.conf"
 ok "fmt sets columns" 0 '^group   SysAdmins alice, bob$' cat "$work/fmt.conf"
+ok "fmt's JSON is JSON" 0 '"changed": true' json fmt --json "$good"
 ok "fmt keeps comments" 0 '^	zone     production # here$' \
 	cat "$work/fmt.conf"
 ok "fmt changes no access" 0 'both allow the same' \

@@ -178,6 +178,42 @@ ok "reach: nobody else" 1 '^closed: no group rule' \
 ok "reach: no such instance" 2 'no instance "web9"' \
 	sgb topology reach jump1 web9 -p "$work/good.conf"
 
+ok "reach's JSON is JSON" 0 '"verdict": "open"' \
+	json topology reach jump1 web1 --json -p "$work/good.conf"
+ok "import's JSON is JSON" 0 '"unexpressed": [1-9]' \
+	json topology import aliyun aliyun-*.json --json
+# part NAME STATUS RULE...: 0 if port 22 of web1 is open around the bastion.
+open="'$build/sgbridge' topology check -p '$work/part.conf' |
+	grep -q 'port 22 is open from'"
+part() {
+	local name=$1 want=$2
+	shift 2
+	{
+		sed '/accept tcp 22 from SG_Bridge/,$d' "$work/good.conf"
+		printf '\t%s\n' 'accept tcp 22 from SG_Bridge' "$@" '}'
+	} >"$work/part.conf"
+	chmod 644 "$work/part.conf"
+	ok "check: $name" "$want" '' sh -c "$open"
+}
+part "a network whose beginning is dropped" 0 \
+	'accept tcp 22 from 10.0.0.0/8 priority 9' 'drop tcp 22 from 10.0.0.0/24'
+part "whose middle alone is open" 0 \
+	'accept tcp 22 from 10.0.0.0/8 priority 9' \
+	'drop tcp 22 from 10.0.0.0/9, 10.192.0.0/10'
+part "that is dropped in all its parts" 1 \
+	'accept tcp 22 from 10.0.0.0/8 priority 9' \
+	'drop tcp 22 from 10.0.0.0/9, 10.128.0.0/9'
+part "that begins with the bastion" 0 'accept tcp 22 from 10.0.0.5, 10.0.0.4/30'
+part "that is the bastion" 1 'accept tcp 22 from 10.0.0.5'
+part "half of the world" 0 \
+	'accept tcp 22 from any priority 9' 'drop tcp 22 from 0.0.0.0/1'
+part "the other half, too" 1 \
+	'accept tcp 22 from any priority 9' \
+	'drop tcp 22 from 0.0.0.0/1, 128.0.0.0/1'
+part "up to the last address" 1 \
+	'accept tcp 22 from 255.255.255.0/24 priority 9' \
+	'drop tcp 22 from 255.255.255.0/24'
+
 # --- drift
 cat >"$work/plain.json" <<'END'
 {"SecurityGroupId": "sg-1", "SecurityGroupName": "SG_Prod",
