@@ -5,6 +5,7 @@
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc/sgbridge
 LIBEXECDIR ?= $(PREFIX)/libexec/sgbridge
+SHAREDIR ?= $(PREFIX)/share/sgbridge
 PAMDIR ?= $(shell gcc -print-multiarch 2>/dev/null | \
 	sed 's,^\(.\+\)$$,/lib/\1/security,;s,^$$,/lib/security,')
 UNITDIR ?= /lib/systemd/system
@@ -43,7 +44,9 @@ SANFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined)
 BASE_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) $(SANFLAGS) $(CFLAGS) \
 	-Ibastion -D_GNU_SOURCE -DSYSCONFDIR='"$(SYSCONFDIR)"' \
-	-DLIBEXECDIR='"$(LIBEXECDIR)"' -DSGB_VERSION='"$(VERSION)"' \
+	-DLIBEXECDIR='"$(LIBEXECDIR)"' -DSBINDIR='"$(PREFIX)/sbin"' \
+	-DBINDIR='"$(PREFIX)/bin"' -DSHAREDIR='"$(SHAREDIR)"' \
+	-DSYSUSERSDIR='"/usr/lib/sysusers.d"' -DSGB_VERSION='"$(VERSION)"' \
 	-ffile-prefix-map=$(CURDIR)=. -fPIC
 BASE_LDFLAGS = $(LINK_HARDEN) $(SANFLAGS) $(LDFLAGS)
 
@@ -112,6 +115,10 @@ SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \
 SGBRIDGE_OBJS += $(addprefix bastion/doctor,.o _files.o _host.o _pam.o \
 	_sshd.o _targets.o)
 
+SETUP_OBJS := $(addprefix bastion/setup,.o _main.o _answers.o _check.o \
+	_plan.o _content.o _steps.o _action.o _run.o _file.o _child.o \
+	_guard.o _trial.o _namespace.o)
+
 # ---------------------------------------------------------------- pam_module
 OTP_STORE_OBJS := $(addprefix pam_module/,otp_token.o otp_state.o otp_check.o \
 	otp_throttle.o otp_store.o otp_login.o)
@@ -143,7 +150,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
-PROGRAMS := sgbridge-session sgbridge-recorder sgbridge-audit sgbridged sgbridge-monitor sgbridge-otp sgbridge
+PROGRAMS := sgbridge-session sgbridge-recorder sgbridge-audit sgbridged sgbridge-monitor sgbridge-otp sgbridge sgbridge-setup
 sgbridged_OBJS := $(SGBRIDGED_OBJS)
 sgbridged_LIBS := $(CRYPTO_LIBS)
 sgbridge-monitor_OBJS := $(MONITOR_OBJS)
@@ -152,6 +159,8 @@ sgbridge-session_OBJS := $(SESSION_OBJS)
 sgbridge-session_LIBS := $(CRYPTO_LIBS) $(SSH_LIBS) $(SECCOMP_LIBS)
 sgbridge_OBJS := $(SGBRIDGE_OBJS)
 sgbridge_LIBS := $(CRYPTO_LIBS) -ljansson
+sgbridge-setup_OBJS := $(SETUP_OBJS)
+sgbridge-setup_LIBS := $(CRYPTO_LIBS)
 sgbridge-recorder_OBJS := $(RECORDER_OBJS)
 sgbridge-recorder_LIBS := $(CRYPTO_LIBS) $(ZSTD_LIBS) -laudit
 sgbridge-audit_OBJS := $(AUDIT_OBJS)
@@ -345,6 +354,9 @@ UNITS = $(notdir $(wildcard conf/systemd/*.service conf/systemd/*.socket))
 EXAMPLES = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
 	conf/policy.conf conf/nftables.conf conf/sgbridge-audit.rules \
 	conf/pam.d/* conf/sshd_config.d/*))
+# What sgbridge-setup writes: documentation may be left out of an image.
+SHARED = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
+	conf/nftables.conf conf/pam.d/* conf/sshd_config.d/*))
 COMPLETIONS := sgbridge sgbridge-otp sgbridge-audit
 ZSHDIR ?= $(PREFIX)/share/zsh/vendor-completions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
@@ -363,7 +375,8 @@ install: all
 		$(BUILD)/sgbridge-otp $(DESTDIR)$(PREFIX)/sbin/
 	install -m 0755 $(BUILD)/sgbridge-audit $(DESTDIR)$(PREFIX)/bin/
 	install -m 0755 $(BUILD)/sgbridge-monitor $(BUILD)/sgbridge-session \
-		$(BUILD)/sgbridge-recorder $(DESTDIR)$(LIBEXECDIR)/
+		$(BUILD)/sgbridge-recorder $(BUILD)/sgbridge-setup \
+		$(DESTDIR)$(LIBEXECDIR)/
 	install -m 0644 $(BUILD)/pam_sgbridge.so $(DESTDIR)$(PAMDIR)/
 	for page in $(MAN_PAGES); do \
 		install -D -m 0644 $$page \
@@ -377,6 +390,9 @@ install: all
 		>$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
 	for file in $(EXAMPLES); do install -D -m 0644 conf/$$file \
 		$(DESTDIR)$(DOCDIR)/examples/$$file || exit 1; done
+	set -e; umask 022; for file in $(SHARED); do \
+		install -d $(DESTDIR)$(SHAREDIR)/$$(dirname $$file); \
+		$(PLACES) conf/$$file >$(DESTDIR)$(SHAREDIR)/$$file; done
 	for file in $(COMPLETIONS); do install -D -m 0644 \
 		conf/completion/sgbridge.bash \
 		$(DESTDIR)$(COMPLETIONDIR)/$$file || exit 1; \
@@ -392,7 +408,8 @@ uninstall:
 		sgbridge-otp) $(DESTDIR)$(PREFIX)/bin/sgbridge-audit \
 		$(DESTDIR)$(PAMDIR)/pam_sgbridge.so \
 		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,sgbridge-monitor \
-		sgbridge-session sgbridge-recorder) \
+		sgbridge-session sgbridge-recorder sgbridge-setup) \
+		$(addprefix $(DESTDIR)$(SHAREDIR)/,$(SHARED)) \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) \
 		$(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(EXAMPLES)) \
 		$(addprefix $(DESTDIR)$(COMPLETIONDIR)/,$(COMPLETIONS)) \
@@ -402,7 +419,8 @@ uninstall:
 		$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
 	for page in $(MAN_PAGES); do \
 		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
-	rmdir $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)/examples/* \
+	rmdir $(DESTDIR)$(SHAREDIR)/* $(DESTDIR)$(SHAREDIR) \
+		$(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)/examples/* \
 		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) 2>/dev/null || true
 
 # Three Debian packages in $(BUILD)/deb, the same bytes each time.

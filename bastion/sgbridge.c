@@ -2,7 +2,8 @@
  * sgbridge: the administrator's command. Reads and explains policies by the
  * same parser and the same decision function as the bastion, and talks to a
  * running sgbridged over its control socket. Changes nothing but what
- * `fmt -w`, `end` and `reload` are told to change.
+ * `fmt -w`, `end` and `reload` are told to change; setup is
+ * sgbridge-setup's, which it starts.
  */
 #include "sgbridge.h"
 
@@ -23,6 +24,8 @@ static const struct command {
 	const char *summary;
 	const char *details;
 } commands[] = {
+	/* The one without a function is sgbridge-setup's. */
+	{"setup", NULL, 0, -1, "", "make this host a bastion, and back", ""},
 	{"check", cmd_check, 0, 1, "[FILE]",
 		"parse a policy and say what is wrong or unwise",
 		"Exit status: 0 clean, 1 warnings, 2 errors.\n\n"
@@ -174,7 +177,7 @@ static void usage(FILE *out)
 
 	fputs("usage: sgbridge COMMAND [options] [arguments]\n\n", out);
 	for (i = 0; i < COMMAND_COUNT; i++)
-		fprintf(out, "  %-9s %s\n", commands[i].name,
+		fprintf(out, "  %-14s  %s\n", commands[i].name,
 			commands[i].summary);
 	fputs("\n  -p, --policy FILE  this policy instead of the "
 	      "configured one\n"
@@ -504,6 +507,23 @@ static int run(struct cli *cli, const struct command *command)
 	return status;
 }
 
+/* What changes the host is a program of its own, beside this one or where it
+ * is installed. */
+static int run_setup(char **argv)
+{
+	char path[4096];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 20);
+
+	if (len > 0) {
+		path[len] = '\0';
+		strcpy(strrchr(path, '/'), "/sgbridge-setup");
+		if (!access(path, X_OK))
+			execv(path, argv);
+	}
+	execv(LIBEXECDIR "/sgbridge-setup", argv);
+	return cli_fail(LIBEXECDIR "/sgbridge-setup: %s", strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
@@ -527,6 +547,8 @@ int main(int argc, char **argv)
 	command = find_command(argv[1]);
 	if (!command)
 		return CLI_ERROR;
+	if (!command->run)
+		return run_setup(argv);
 	cli.command = command->name;
 	status = parse_options(&cli, command, argc - 1, argv + 1);
 	return status >= 0 ? status : run(&cli, command);

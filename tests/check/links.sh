@@ -42,6 +42,7 @@ check sgbridged
 check sgbridge-monitor libpam libaudit
 check sgbridge-session libssh libseccomp
 check sgbridge libjansson
+check sgbridge-setup
 check sgbridge-recorder libzstd libaudit
 check sgbridge-audit libzstd libtsm libsqlite3 libjansson libseccomp libp11-kit
 check sgbridge-otp liboath libqrencode libaudit

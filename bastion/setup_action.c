@@ -1,0 +1,219 @@
+/*
+ * setup: steps that are commands. Each may be run twice, and its undoing too;
+ * in a folder (--root) only those that work on files are run.
+ */
+#include "setup.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SSHD_PID "/run/sshd.pid"
+
+/* Runs a command; what it said is shown when it failed. */
+static bool quiet(const char *const argv[])
+{
+	struct buf out;
+	int status;
+
+	buf_init(&out, SETUP_FILE_MAX);
+	status = child_run(argv, NULL, &out);
+	if (status)
+		setup_fail("%s %s: %.*s", argv[0], argv[1] ? argv[1] : "",
+			(int)out.len, out.data ? (const char *)out.data : "");
+	buf_done(&out);
+	return status == 0;
+}
+
+#define QUIET(...) quiet((const char *const[]){__VA_ARGS__, NULL})
+
+static bool has_users(struct setup *s)
+{
+	const char *text;
+	struct buf passwd;
+	bool both;
+
+	buf_init(&passwd, SETUP_FILE_MAX);
+	if (setup_read(setup_path(s, "/etc/passwd"), &passwd))
+		buf_reset(&passwd);
+	buf_put_u8(&passwd, 0);
+	text = buf_error(&passwd) ? "" : (const char *)passwd.data;
+	both = strstr(text, "\n_sgb-session:") &&
+	       strstr(text, "\n_sgb-recorder:");
+	buf_done(&passwd);
+	return both;
+}
+
+static bool do_users(struct setup *s)
+{
+	const char *file = SYSUSERSDIR "/sgbridge.conf";
+	const char *beside = child_find(s, "sgbridge-setup");
+
+	if (has_users(s))
+		return true;
+	if (access(file, R_OK))
+		file = setup_text(s, "%.*s/../conf/sysusers.conf",
+			(int)(strrchr(beside, '/') - beside), beside);
+	if (*s->root)
+		return QUIET(child_find(s, "systemd-sysusers"),
+			setup_text(s, "--root=%s", s->root), file);
+	return QUIET(child_find(s, "systemd-sysusers"), file);
+}
+
+/* ---- the administrator's second factor ---- */
+
+static bool do_enrol(struct setup *s)
+{
+	const char *otp = child_find(s, "sgbridge-otp");
+	const char *admin = answer_one(&s->answers.admin);
+	const char *file = answer_one(&s->answers.enrol_output);
+	const char *argv[] = {
+		otp, "enrol", admin, "--json", "--no-confirm", NULL};
+	struct buf out;
+	bool good;
+
+	if (!*file) {
+		printf("\nThe second factor of %s, shown once:\n", admin);
+		return child_run(
+			       (const char *const[]){otp, "enrol", admin, NULL},
+			       NULL, NULL) == 0;
+	}
+	buf_init(&out, SETUP_FILE_MAX);
+	good = child_run(argv, NULL, &out) == 0;
+	if (!good)
+		setup_fail("sgbridge-otp enrol: %.*s", (int)out.len,
+			out.data ? (const char *)out.data : "");
+	else if (setup_put(file, &out, 0600, 0, 0, 0))
+		good = setup_fail("%s: %s", file, strerror(errno)) == 0;
+	buf_done(&out);
+	return good;
+}
+
+static void undo_enrol(struct setup *s)
+{
+	const char *argv[] = {child_find(s, "sgbridge-otp"), "reset",
+		answer_one(&s->answers.admin), NULL};
+	struct buf out;
+
+	/* After a crash the answers are gone; the key's file has the name. */
+	if (!*argv[2]) {
+		size_t i;
+
+		for (i = 0; i < s->step_count; i++)
+			if (!strncmp(s->steps[i].path,
+				    "/etc/sgbridge/authorized_keys/", 30))
+				argv[2] = s->steps[i].path + 30;
+	}
+	buf_init(&out, SETUP_FILE_MAX);
+	if (*argv[2] && child_run(argv, NULL, &out) == 0)
+		printf("  back  the second factor of %s\n", argv[2]);
+	buf_done(&out);
+}
+
+/* ---- services ---- */
+
+static bool do_units(struct setup *s)
+{
+	if (!child_systemd(s)) {
+		printf("  note  systemd does not run here: start "
+		       "sgbridge-recorder, then sgbridged\n");
+		return true;
+	}
+	return QUIET("/bin/systemctl", "daemon-reload") &&
+	       QUIET("/bin/systemctl", "enable", "sgbridge-recorder.service",
+		       "sgbridged.service") &&
+	       QUIET("/bin/systemctl", "start", "sgbridge-recorder.service",
+		       "sgbridged.service");
+}
+
+/* A bastion that was one before goes on; without settings it cannot. */
+static void undo_units(struct setup *s)
+{
+	if (child_systemd(s) && access("/etc/sgbridge/sgbridge.conf", F_OK))
+		(void)QUIET("/bin/systemctl", "stop", "sgbridged.service",
+			"sgbridge-recorder.service");
+}
+
+static bool do_firewall(struct setup *s)
+{
+	const char *file = "/etc/nftables.d/sgbridge.nft";
+
+	return *s->root || (QUIET(child_find(s, "nft"), "-c", "-f", file) &&
+				   QUIET(child_find(s, "nft"), "-f", file));
+}
+
+static void undo_firewall(struct setup *s)
+{
+	const char *file = "/etc/nftables.d/sgbridge.nft";
+
+	if (*s->root)
+		return;
+	if (!access(file, F_OK))
+		(void)QUIET(child_find(s, "nft"), "-f", file);
+	else
+		(void)QUIET(child_find(s, "nft"), "delete", "table", "inet",
+			"sgbridge_host");
+}
+
+/* Connections that are open stay open; new ones see the new settings. */
+static bool reload_sshd(struct setup *s)
+{
+	struct buf text;
+	long pid = 0;
+
+	if (child_systemd(s))
+		return QUIET("/bin/systemctl", "reload",
+			access("/lib/systemd/system/ssh.service", F_OK)
+				? "sshd.service"
+				: "ssh.service");
+	buf_init(&text, 64);
+	if (!setup_read(SSHD_PID, &text)) {
+		buf_put_u8(&text, 0);
+		pid = buf_error(&text) ? 0
+				       : strtol((char *)text.data, NULL, 10);
+	}
+	buf_done(&text);
+	if (pid <= 1 || kill((pid_t)pid, SIGHUP))
+		printf("  note  no sshd runs here\n");
+	return true;
+}
+
+static bool do_sshd(struct setup *s)
+{
+	if (*s->root)
+		return true;
+	return QUIET("/usr/sbin/sshd", "-t") && reload_sshd(s);
+}
+
+static void undo_sshd(struct setup *s)
+{
+	if (!*s->root)
+		(void)reload_sshd(s);
+}
+
+static const struct action actions[] = {
+	{"users", "systemd-sysusers: users of sessions and recorder", do_users,
+		NULL, false},
+	{"enrol", "sgbridge-otp enrol: the administrator's second factor",
+		do_enrol, undo_enrol, true},
+	{"units", "systemctl enable and start: recorder and proxy", do_units,
+		undo_units, false},
+	{"firewall", "nft -f /etc/nftables.d/sgbridge.nft", do_firewall,
+		undo_firewall, false},
+	{"sshd", "sshd -t, then let sshd read its settings again", do_sshd,
+		undo_sshd, false},
+};
+
+const struct action *action_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+		if (!strcmp(actions[i].name, name))
+			return &actions[i];
+	return NULL;
+}
