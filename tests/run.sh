@@ -53,6 +53,7 @@ for script in tests/session/*.sh; do
 done
 if [ -z "${SGB_QUICK:-}" ]; then
 	try packages/deb.sh tests/packages/deb.sh "$build"
+	try packages/newcomer.sh tests/packages/newcomer.sh "$build"
 	try fuzz-smoke make --no-print-directory fuzz-smoke
 	try sanitizers tests/sanitize.sh
 fi

@@ -119,6 +119,9 @@ made() {
 	[ $good -eq 1 ]
 }
 ok "tmpfiles.conf makes the folders of the settings' defaults" made
+# It writes /etc and asks nft, in the host's network: 0.9 for these alone.
+ok "the setup guard's exposure is at most 2.1" exposure \
+	sgbridge-setup-guard 21
 tmpfiles() {
 	mkdir -p "$work/tmp/etc"
 	printf 'root:x:0:0:root:/root:/bin/sh\n' >"$work/tmp/etc/passwd"
