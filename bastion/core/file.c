@@ -18,6 +18,9 @@
 
 #include "core/secret.h"
 
+#define READ_STEP  65536
+#define READ_LEAST 1024
+
 /* Someone who is not root may trust what is his own: an auditor's key. */
 static bool owner_trusted(uid_t owner)
 {
@@ -170,9 +173,22 @@ enum sgb_err file_open_dir(const char *path, enum file_trust trust, int *ret_fd,
 	return err;
 }
 
+/* A small file takes as little room as it needs: a login reads several, and
+ * what is taken is wiped in the end. */
+static size_t step_for(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size >= READ_STEP)
+		return READ_STEP;
+	/* Of /proc the size says nothing. */
+	return st.st_size < READ_LEAST ? READ_LEAST : (size_t)st.st_size + 1;
+}
+
 /* Room first, then read: a file that grows meanwhile meets the limit too. */
 enum sgb_err file_read_fd(int fd, struct buf *out)
 {
+	size_t step = step_for(fd);
 	off_t at = 0;
 
 	for (;;) {
@@ -181,8 +197,8 @@ enum sgb_err file_read_fd(int fd, struct buf *out)
 		size_t want = out->max - out->len;
 		uint8_t extra;
 
-		if (want > 65536)
-			want = 65536;
+		if (want > step)
+			want = step;
 		if (!want) {
 			got = pread(fd, &extra, 1, at);
 			return got > 0	 ? SGB_ERR_LIMIT
