@@ -22,6 +22,13 @@ ok "a dry run shows diffs and changes nothing" eval \
 	grep -q "^+AuthenticationMethods publickey,keyboard" "$W/dry" &&
 	grep -q "^-@include common-auth" "$W/dry" &&
 	! grep -q "PRIVATE KEY" "$W/dry" && find_etc | diff "$W/before" -'
+# --- nobody confirms: the guard is on its own
+WITHIN=5s answers >"$R/root/answers"
+ok "a setup that nobody will confirm" setup_answers
+ok "is in force for now" eval '! old_login alice true 2>/dev/null'
+ok "and puts itself back" eval 'wait_for old_login alice true &&
+	find_etc | diff "$W/before" -'
+answers >"$R/root/answers"
 ok "setup, over the old login" setup_answers
 sed 's/^/# /' "$W/out"
 ok "it tried both doors before" eval \
