@@ -298,9 +298,14 @@ $(BUILD)/tests/bench/store: $(BUILD)/tests/bench/store.o \
 	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(ZSTD_LIBS) $(P11_LIBS) -ljansson \
 		$(CRYPTO_LIBS)
 
+$(BUILD)/tests/bench/load: $(BUILD)/tests/bench/load.o
+	$(say) LINK $@
+	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(SSH_LIBS) -lpthread
+
+# Points at any bastion: build/tests/bench/load --help
 bench: deps
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/policy \
-		$(BUILD)/tests/bench/store
+		$(BUILD)/tests/bench/store $(BUILD)/tests/bench/load
 	@$(BUILD)/tests/bench/policy
 	@tests/bench/bench.sh $(BUILD)
 	@tests/bench/pam.sh $(BUILD)

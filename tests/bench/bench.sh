@@ -5,8 +5,13 @@
 #   force-command  sshd with ForceCommand ssh: not recorded
 #   sgbridge       through the proxy, recorded, process separation on
 #   sgbridge -J    recorded ProxyJump
-# Medians of ROUNDS alternating rounds. Bulk is MIB of zeros, AES-128-GCM on
-# every leg. CPU is that of all processes of the bastion (cpuacct cgroup).
+# Each figure is the median of ROUNDS alternating rounds, the same cipher on
+# every leg. CPU is that of all processes of the bastion (a cgroup), and
+# "foreign" what somebody else used meanwhile: a run with much of it is noise.
+# The table goes to standard output, all of it to BUILD/bench.json.
+#
+# ROUNDS MIB CONNECTS IDLE LOGINS KEYS: how much of each; MANY: with a number,
+# so many sessions at once through the bastion alone.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 BUILD=${1:-build}
@@ -14,17 +19,83 @@ ROUNDS=${ROUNDS:-3}
 MIB=${MIB:-512}
 CONNECTS=${CONNECTS:-9}
 IDLE=${IDLE:-10}
+LOGINS=${LOGINS:-200}
+KEYS=${KEYS:-2000}
+MANY=${MANY:-0}
 # shellcheck source=tests/e2e/lab.sh
 . "$here/../e2e/lab.sh"
 # Read by lab.sh.
-export LAB_SSHD_KEYS=bench.pub
-lab_up || exit 1
-cgroup=/sys/fs/cgroup/cpuacct/$lab_tag
-mkdir "$cgroup" 2>/dev/null || cgroup=
+export LAB_SSHD_KEYS=bench.pub LAB_CONF_EXTRA="max-startups 2000
+max-sessions 4000"
+CIPHER=aes128-gcm@openssh.com
+
+# A descriptor or two a session, in the daemons and in the load generator.
+ulimit -n 16384 2>/dev/null
+
+# --- who used how much: the bastion's processes and the rest of the
+# laboratory, in cgroups of either version
+cpuacct=/sys/fs/cgroup/cpuacct
+unified=/sys/fs/cgroup
+cgroups() {
+	local base=
+	if [ -f "$cpuacct/cpuacct.usage" ]; then
+		base=$cpuacct
+	elif [ -f "$unified/cgroup.procs" ]; then
+		base=$unified
+	fi
+	machine_group=$base lab_group='' bastion_group=''
+	mkdir "$base/$lab_tag" "$base/$lab_tag/rest" \
+		"$base/$lab_tag/bastion" 2>/dev/null || return
+	lab_group=$base/$lab_tag
+	bastion_group=$lab_group/bastion
+	home_group=$base$(awk -F: '$1 == 0 { v2 = $3 } $2 ~ /cpuacct/ { v1 = $3 }
+		END { print v1 ? v1 : v2 }' /proc/self/cgroup)
+	echo $$ >"$lab_group/rest/cgroup.procs"
+}
 leave() {
 	lab_down
-	[ -z "$cgroup" ] || rmdir "$cgroup" 2>/dev/null
+	[ -n "$lab_group" ] || return
+	echo $$ >"$home_group/cgroup.procs"
+	rmdir "$lab_group/rest" "$bastion_group" "$lab_group"
+} 2>/dev/null
+# Nanoseconds of processor time.
+used() {
+	if [ -z "$1" ]; then
+		echo 0
+	elif [ -f "$1/cpuacct.usage" ]; then
+		cat "$1/cpuacct.usage"
+	else
+		sed -n 's/^usage_usec \(.*\)/\1000/p' "$1/cpu.stat"
+	fi
 }
+of_process() {
+	awk -v hz="$(getconf CLK_TCK)" '{
+		sub(/.*\) /, ""); printf "%d\n", ($12 + $13) / hz * 1e9 }' \
+		"/proc/$1/stat"
+}
+now() {
+	date +%s%N
+}
+# timed WHAT PATH COMMAND...: its time, and everybody's share, into the
+# results; "amount" is what it moved in MiB, or 0.
+timed() {
+	local what=$1 path=$2 amount=$3 t0 c0 l0 m0 r0 t1 c1 l1 m1 r1
+	shift 3
+	m0=$(used "$machine_group") r0=$(of_process "$LAB_RECORDER")
+	c0=$(used "$bastion_group") l0=$(used "$lab_group") t0=$(now)
+	"$@" || {
+		echo "bench: $what $path failed" >&2
+		return 1
+	}
+	t1=$(now) c1=$(used "$bastion_group") l1=$(used "$lab_group")
+	m1=$(used "$machine_group") r1=$(of_process "$LAB_RECORDER")
+	echo "timed $what $path $CIPHER $amount $((t1 - t0)) $((c1 - c0))" \
+		"$((r1 - r0)) $((m1 - m0 - l1 + l0))" >>"$LAB/results"
+}
+
+cgroups
+trap leave EXIT
+lab_up || exit 1
 trap leave EXIT
 
 ssh-keygen -q -t ed25519 -N '' -C bench -f "$LAB/bench"
@@ -43,7 +114,7 @@ bastion_sshd() {
 		UsePAM no
 		StrictModes no
 		AuthorizedKeysFile $LAB/jump.pub
-		MaxStartups 200
+		MaxStartups 4000
 		$extra
 	END
 	lab_start "$LAB/$name.log" ip netns exec "$lab_tag-bastion" \
@@ -57,15 +128,15 @@ bastion_sshd() {
 		exec /usr/sbin/sshd -D -e -f '$LAB/$name.conf'"
 }
 install -m 0600 -o "$LAB_OPS_UID" "$LAB/bench" "$LAB/inner"
+SSHDS=("${LAB_PIDS[0]}")
 bastion_sshd 2222 ''
-bastion_sshd 2223 "ForceCommand ssh -F none -q -i $LAB/inner -c aes128-gcm@openssh.com -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null ops@10.0.1.11 \"\$SSH_ORIGINAL_COMMAND\""
+SSHDS+=("$LAB_LAST")
+# What runs for sftp is on the instance, by the same path.
+bastion_sshd 2223 "Subsystem sftp /usr/lib/openssh/sftp-server
+		ForceCommand ssh -F none -q -i $LAB/inner -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null ops@10.0.1.11 \"\$SSH_ORIGINAL_COMMAND\""
+SSHDS+=("$LAB_LAST")
 wait_for lab_port_open 203.0.113.1 2222
 wait_for lab_port_open 203.0.113.1 2223
-if [ -n "$cgroup" ]; then
-	for pid in $(ip netns pids "$lab_tag-bastion"); do
-		echo "$pid" >"$cgroup/cgroup.procs" 2>/dev/null
-	done
-fi
 
 cat >"$LAB/bench.conf" <<-END
 	Host *
@@ -108,40 +179,56 @@ END
 run() {
 	in_ns client ssh -F "$LAB/bench.conf" "$@"
 }
+# In the background, where the shell's child must be ssh itself.
+become() {
+	exec ip netns exec "$lab_tag-client" ssh -F "$LAB/bench.conf" "$@"
+}
 paths='direct jump force sgbridge sgjump'
-now() {
-	date +%s%N
+if [ -n "$bastion_group" ]; then
+	for pid in $(ip netns pids "$lab_tag-bastion"); do
+		echo "$pid" >"$bastion_group/cgroup.procs" 2>/dev/null
+	done
+fi
+# cipher NAME: on every leg from here on.
+cipher() {
+	local file
+	CIPHER=$1
+	for file in "$LAB/web1/sshd_config" "$LAB/sshd2222.conf" \
+		"$LAB/sshd2223.conf"; do
+		sed -i '/^Ciphers /d' "$file"
+		sed -i "1i Ciphers $CIPHER" "$file"
+	done
+	for pid in "${SSHDS[@]}"; do
+		kill -HUP "$pid"
+	done
+	sed -i "s/^  Ciphers .*/  Ciphers $CIPHER/" "$LAB/bench.conf"
+	# Each has read it again when it lets somebody in with it.
+	wait_for run direct true && wait_for run jump true &&
+		wait_for run force true
 }
-cpu() {
-	if [ -n "$cgroup" ]; then cat "$cgroup/cpuacct.usage"; else echo 0; fi
+
+# --- what is measured
+all_there() {
+	[ "$1" = $((MIB * 1048576)) ]
 }
-# down PATH, up PATH: MiB/s and CPU seconds per GiB.
-down() {
-	run "$1" "head -c ${MIB}M /dev/zero" </dev/null | wc -c
+exec_down() {
+	all_there "$(run "$1" "head -c ${MIB}M /dev/zero" </dev/null | wc -c)"
 }
-up() {
-	head -c "${MIB}M" /dev/zero | run "$1" 'wc -c'
+exec_up() {
+	all_there "$(head -c "${MIB}M" /dev/zero | run "$1" 'wc -c')"
 }
-measure() {
-	local what=$1 path=$2 t0 t1 c0 c1 got
-	c0=$(cpu) t0=$(now)
-	got=$("$what" "$path")
-	t1=$(now) c1=$(cpu)
-	[ "$got" = $((MIB * 1048576)) ] || {
-		echo "bench: $what $path moved $got bytes" >&2
-		return 1
-	}
-	awk -v m="$MIB" -v t=$((t1 - t0)) -v c=$((c1 - c0)) -v w="$what" \
-		-v p="$path" 'BEGIN { print w, p, m / (t / 1e9),
-			(c / 1e9) / (m / 1024) }' >>"$LAB/results"
+batch() {
+	echo "$2" | in_ns client sftp -q -F "$LAB/bench.conf" -b - "$1" \
+		>/dev/null
+}
+sftp_down() {
+	batch "$1" "get $LAB/zero /dev/null"
+}
+sftp_up() {
+	batch "$1" "put $LAB/zero /dev/null"
 }
 connect() {
-	local path=$1 t0 t1 c0 c1
-	c0=$(cpu) t0=$(now)
-	run "$path" true </dev/null || return 1
-	t1=$(now) c1=$(cpu)
-	echo "connect $path $(((t1 - t0) / 1000)) $(((c1 - c0) / 1000))" \
-		>>"$LAB/results"
+	run "$1" true </dev/null
 }
 pss() {
 	local pid sum=0 kib
@@ -152,75 +239,114 @@ pss() {
 	done
 	echo "$sum"
 }
+count() {
+	echo "count $*" >>"$LAB/results"
+}
 # Idle sessions, all at once; a line from each says that it is there.
 idle() {
 	local path=$1 i before pids=()
 	before=$(pss)
 	for ((i = 0; i < IDLE; i++)); do
-		run "$path" 'echo up; exec cat' <"$LAB/hold" \
+		become "$path" 'echo up; exec cat' <"$LAB/hold" \
 			>"$LAB/idle.$i" 2>/dev/null &
 		pids+=($!)
 	done
 	for ((i = 0; i < IDLE; i++)); do
 		wait_for grep -q up "$LAB/idle.$i" || return 1
 	done
-	echo "idle $path $((($(pss) - before) / IDLE)) 0" >>"$LAB/results"
+	# At rest, as most are most of the time.
+	read -rt 5 <> <(:)
+	count idle_kib "$path" $((($(pss) - before) / IDLE))
 	kill "${pids[@]}"
 	wait "${pids[@]}" 2>/dev/null
 	rm -f "$LAB"/idle.*
 }
-mkfifo "$LAB/hold"
-exec 9<>"$LAB/hold"
+# A target that sends without end to a client that does not read, and what
+# the bastion holds meanwhile; then to one that does.
+busy() {
+	local path=$1 before pid
+	before=$(pss)
+	become "$path" 'exec head -c 10G /dev/zero' </dev/null 2>/dev/null \
+		>"$LAB/stall" &
+	pid=$!
+	# Long enough to fill whatever there is to fill.
+	read -rt 5 <> <(:)
+	count stalled_kib "$path" $(($(pss) - before))
+	cat <&8 >/dev/null &
+	read -rt 1 <> <(:)
+	count busy_kib "$path" $(($(pss) - before))
+	kill "$pid" $! 2>/dev/null
+	wait "$pid" $! 2>/dev/null
+}
+# The load generator's figures: NAME PATH OPTIONS...
+load() {
+	local name=$1 path=$2
+	shift 2
+	case $path in
+	direct) set -- -l ops "$@" 10.0.1.11 ;;
+	sshd) set -- -l ops -p 2222 "$@" 203.0.113.1 ;;
+	jump) set -- -l ops -P "ssh -F $LAB/bench.conf -W %h:%p jumpsshd" "$@" \
+		10.0.1.11 ;;
+	sgbridge) set -- -l robot+ops@web1 -p 30022 -b 203.0.113.7 "$@" \
+		203.0.113.1 ;;
+	esac
+	case $path in
+	sgbridge) set -- -i "$LAB/users/robot" \
+		-k "$(lab_fingerprint "$LAB/host_key.pub")" "$@" ;;
+	sshd) set -- -i "$LAB/bench" \
+		-k "$(lab_fingerprint "$LAB/host_key.pub")" "$@" ;;
+	*) set -- -i "$LAB/bench" \
+		-k "$(lab_fingerprint "$LAB/web1/hostkey.pub")" "$@" ;;
+	esac
+	echo "load $name $path $(in_ns client "$BUILD/tests/bench/load" -j "$@")" \
+		>>"$LAB/results"
+}
 
+mkfifo "$LAB/hold" "$LAB/stall"
+exec 9<>"$LAB/hold" 8<>"$LAB/stall"
+head -c "${MIB}M" /dev/zero >"$LAB/zero"
+chmod 0644 "$LAB/zero"
 echo "bench: $ROUNDS rounds of $MIB MiB each way; $CONNECTS connects;" \
-	"$IDLE idle sessions"
-for ((round = 0; round < ROUNDS; round++)); do
-	for path in $paths; do
-		measure down "$path"
-		measure up "$path"
+	"$IDLE idle sessions; $LOGINS logins at once; $KEYS keys" >&2
+for name in aes128-gcm@openssh.com aes256-gcm@openssh.com \
+	chacha20-poly1305@openssh.com; do
+	cipher "$name" || exit 1
+	for ((round = 0; round < ROUNDS; round++)); do
+		for what in exec_down exec_up sftp_down sftp_up; do
+			for path in $paths; do
+				timed "$what" "$path" "$MIB" "$what" "$path"
+			done
+		done
 	done
 done
+cipher aes128-gcm@openssh.com
 for ((round = 0; round < CONNECTS; round++)); do
 	for path in $paths; do
-		connect "$path"
+		timed connect "$path" 0 connect "$path"
 	done
 done
 for path in $paths; do
-	[ "$path" = direct ] || idle "$path"
+	[ "$path" = direct ] && continue
+	idle "$path"
+	busy "$path"
 done
-awk '
-function median(key,   n, i, j, t, v) {
-	n = count[key]
-	for (i = 1; i <= n; i++) v[i] = value[key, i]
-	for (i = 1; i <= n; i++) for (j = i + 1; j <= n; j++)
-		if (v[j] < v[i]) { t = v[i]; v[i] = v[j]; v[j] = t }
-	return n ? v[int((n + 1) / 2)] : -1
-}
-function put(key, x) { value[key, ++count[key]] = x }
-function show(x, form) { return x < 0 ? "-" : sprintf(form, x) }
-{ put($1 " " $2, $3); put($1 " " $2 " cpu", $4) }
-END {
-	split("direct jump force sgbridge sgjump", paths, " ")
-	title["direct"] = "direct"; title["jump"] = "ssh -J (sshd)"
-	title["force"] = "ForceCommand ssh"; title["sgbridge"] = "sgbridge"
-	title["sgjump"] = "sgbridge, ssh -J"
-	printf "\n%-18s %7s %7s %9s %9s %11s %9s %10s\n", "", "down", "up",
-		"CPU down", "CPU up", "connect", "CPU", "idle PSS"
-	printf "%-18s %7s %7s %9s %9s %11s %9s %10s\n", "", "ratio", "ratio",
-		"s/GiB", "s/GiB", "ms (ratio)", "ms", "KiB"
-	d = median("down direct"); u = median("up direct")
-	c = median("connect direct")
-	for (i = 1; i <= 5; i++) {
-		p = paths[i]
-		k = median("connect " p)
-		printf "%-18s %7s %7s %9s %9s %11s %9s %10s\n", title[p],
-			show(median("down " p) / d, "%.2f"),
-			show(median("up " p) / u, "%.2f"),
-			p == "direct" ? "-" : show(median("down " p " cpu"), "%.2f"),
-			p == "direct" ? "-" : show(median("up " p " cpu"), "%.2f"),
-			k < 0 ? "-" : sprintf("%.0f (%.2f)", k / 1000, k / c),
-			p == "direct" ? "-" : show(median("connect " p " cpu") / 1000, "%.1f"),
-			p == "direct" ? "-" : show(median("idle " p), "%d")
-	}
-	printf "\ndirect: %.0f MiB/s down, %.0f MiB/s up\n", d, u
-}' "$LAB/results"
+for ((round = 0; round < ROUNDS; round++)); do
+	for path in direct jump sgbridge; do
+		load echo "$path" -n 1 -e "$KEYS" \
+			-x 'stty raw -echo 2>/dev/null; echo load-ready; exec cat'
+	done
+	for path in sshd sgbridge; do
+		load logins "$path" -n "$LOGINS" -c "$LOGINS"
+	done
+done
+if [ "$MANY" -gt 0 ]; then
+	before=$(pss)
+	load many sgbridge -n "$MANY" -c 20 -e "$KEYS" -t 30 &
+	many=$!
+	while kill -0 "$many" 2>/dev/null; do
+		count many_kib sgbridge $((($(pss) - before) / MANY))
+		read -rt 3 <> <(:)
+	done
+	wait "$many"
+fi
+/usr/bin/python3 "$here/report.py" "$LAB/results" "$BUILD/bench.json"
