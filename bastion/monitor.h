@@ -286,9 +286,12 @@ void monitor_policy_request(const struct monitor *m, const char *target,
 /* Is m's factor what this decision asks for? */
 bool monitor_mfa_suffices(
 	const struct monitor *m, const struct policy_decision *decision);
-/* Connects to what was decided; source gets the address we connect from. */
+/* monitor_connect.c: connects to what was decided, to the first address of
+ * the instance that answers; decision then says which, and source which one
+ * we connect from. SGB_ERR_DENIED for an address of the bastion's own; errno
+ * says why else. */
 enum sgb_err monitor_connect(struct monitor *m,
-	const struct policy_decision *decision, int *ret_fd,
+	struct policy_decision *decision, int *ret_fd,
 	char source[ADDR_TEXT_MAX]) SGB_MUST_CHECK;
 /* Opens a recording for m->decision. */
 enum sgb_err monitor_start_recording(struct monitor *m, int *ret_stream,

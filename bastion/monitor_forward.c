@@ -128,7 +128,7 @@ enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
 	snprintf(forward->where, sizeof(forward->where), "forward to %s:%u",
 		host, decision->target_port);
 	*ret_why = "the target of the forward cannot be reached";
-	err = monitor_connect(m, decision, &target, source);
+	err = monitor_connect(m, &forward->decision, &target, source);
 	if (!err) {
 		*ret_why = "the forward cannot be recorded";
 		err = record(m, forward, &stream, why, sizeof(why));

@@ -8,10 +8,6 @@
 
 #include <errno.h>
 #include <malloc.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,73 +92,6 @@ static const char *decide(struct monitor *m, struct policy_decision *decision)
 	if (!decision->host_keys || !decision->host_keys[0])
 		return "no host key is pinned for this instance";
 	return NULL;
-}
-
-static enum sgb_err wait_connected(struct monitor *m, int fd)
-{
-	uint64_t until = monitor_now_ms() + m->conf->target_timeout * 1000;
-	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	for (;;) {
-		uint64_t now = monitor_now_ms();
-		int ready;
-
-		if (now >= until) {
-			errno = ETIMEDOUT;
-			return SGB_ERR_TIMEOUT;
-		}
-		ready = poll(&pfd, 1, (int)(until - now));
-		if (ready > 0)
-			break;
-		if (ready < 0 && errno != EINTR)
-			return SGB_ERR_SYSTEM;
-	}
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
-		return SGB_ERR_SYSTEM;
-	errno = error;
-	return error ? SGB_ERR_SYSTEM : SGB_OK;
-}
-
-/* source gets the address we connect from: the certificate is bound to it. */
-enum sgb_err monitor_connect(struct monitor *m,
-	const struct policy_decision *decision, int *ret_fd,
-	char source[ADDR_TEXT_MAX])
-{
-	struct sockaddr_storage ss;
-	socklen_t len;
-	struct addr local;
-	enum sgb_err err = SGB_OK;
-	int fd, one = 1;
-
-	len = addr_to_sockaddr(
-		&decision->target_addr, decision->target_port, &ss);
-	if (!len)
-		return SGB_ERR_NOTFOUND;
-	fd = socket(
-		ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return SGB_ERR_SYSTEM;
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(fd, (struct sockaddr *)&ss, len) && errno != EINPROGRESS)
-		err = SGB_ERR_SYSTEM;
-	if (!err)
-		err = wait_connected(m, fd);
-	len = sizeof(ss);
-	if (!err && (getsockname(fd, (struct sockaddr *)&ss, &len) ||
-			    addr_from_sockaddr(&ss, &local, NULL)))
-		err = SGB_ERR_SYSTEM;
-	if (err) {
-		int saved = errno;
-
-		close(fd);
-		errno = saved;
-		return err;
-	}
-	addr_text(&local, source);
-	*ret_fd = fd;
-	return SGB_OK;
 }
 
 static void meta_field(struct buf *out, const char *name, const char *value)
@@ -332,8 +261,12 @@ static enum sgb_err open_target(struct monitor *m)
 	enum sgb_err err;
 
 	if (monitor_connect(m, &m->decision, &hand.target, source)) {
-		snprintf(why, sizeof(why), "connect: %s", strerror(errno));
-		text = "The target cannot be reached.";
+		snprintf(why, sizeof(why), "connect: %s",
+			errno == EACCES ? "an address of the bastion itself"
+					: strerror(errno));
+		text = errno == ETIMEDOUT ? "The target did not answer in time "
+					    "(connecting)."
+					  : "The target cannot be reached.";
 	} else if (monitor_start_recording(m, &hand.stream, why, sizeof(why))) {
 		text = "This session cannot be recorded, so it is refused.";
 	} else {
@@ -519,6 +452,10 @@ static const char *decide_open(
 		return "a stronger second factor is wanted for this target";
 	if (decision->approval && !m->approver)
 		return "this access needs an approval, and none was given";
+	/* The address that answered may not be the first one. */
+	while (!addr_equal(&decision->target_addr, &m->decision.target_addr) &&
+		policy_next_address(m->policy, decision))
+		;
 	if (strcmp(decision->login, m->login) ||
 		!addr_equal(&decision->target_addr, &m->decision.target_addr) ||
 		decision->target_port != m->decision.target_port)

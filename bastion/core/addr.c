@@ -213,32 +213,73 @@ bool addr_is_loopback(const struct addr *addr)
 	       !memcmp(addr->bytes, v6_loopback, sizeof(v6_loopback));
 }
 
-bool addr_is_forbidden_target(const struct addr *addr)
+/* Networks no policy may make reachable: loopback, "this network", multicast
+ * and class E; link-local, where the metadata services of most clouds live;
+ * the metadata addresses of Alibaba Cloud, Azure, Oracle, AWS, Google and
+ * Scaleway elsewhere. Tunnels hide an IPv4 address where no rule of ours
+ * would look: IPv4-compatible and -translated addresses, Teredo, and NAT64
+ * prefixes whose layout is a local matter (RFC 8215). */
+static const char *const forbidden_nets[] = {
+	"0.0.0.0/8",
+	"127.0.0.0/8",
+	"169.254.0.0/16",
+	"224.0.0.0/4",
+	"240.0.0.0/4",
+	"100.100.100.200",
+	"168.63.129.16",
+	"192.0.0.192",
+	"::/96",
+	"::ffff:0:0:0/96",
+	"64:ff9b:1::/48",
+	"2001::/32",
+	"fe80::/10",
+	"ff00::/8",
+	"fd00:ec2::/32",
+	"fd00:42::42",
+	"fd20:ce::254",
+};
+
+/* The IPv4 address inside an IPv6 one that a translator (RFC 6052, 64:ff9b)
+ * or a 6to4 relay (RFC 3056, 2002) would deliver to. */
+static bool embedded_v4(const struct addr *addr, struct addr *ret)
 {
-	/* Loopback, "this network", multicast and class E; link-local, where
-	 * the metadata services of most clouds live; Alibaba Cloud's and
-	 * Azure's metadata addresses; AWS's over IPv6. */
-	static const char *const nets[] = {
-		"0.0.0.0/8",
-		"127.0.0.0/8",
-		"169.254.0.0/16",
-		"224.0.0.0/4",
-		"240.0.0.0/4",
-		"100.100.100.200",
-		"168.63.129.16",
-		"::",
-		"::1",
-		"fe80::/10",
-		"ff00::/8",
-		"fd00:ec2::254",
-	};
+	static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
+	static const uint8_t sixtofour[2] = {0x20, 0x02};
+	struct addr inner = {.family = AF_INET};
+
+	if (addr->family != AF_INET6)
+		return false;
+	if (!memcmp(addr->bytes, nat64, sizeof(nat64)))
+		memcpy(inner.bytes, addr->bytes + 12, 4);
+	else if (!memcmp(addr->bytes, sixtofour, sizeof(sixtofour)))
+		memcpy(inner.bytes, addr->bytes + 2, 4);
+	else
+		return false;
+	*ret = inner;
+	return true;
+}
+
+static bool is_forbidden(const struct addr *addr)
+{
 	struct addr_net net;
 	size_t i;
 
-	if (!addr->family)
-		return true;
-	for (i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
-		if (addr_net_parse(nets[i], &net) || addr_in_net(addr, &net))
+	for (i = 0; i < sizeof(forbidden_nets) / sizeof(forbidden_nets[0]); i++)
+		if (addr_net_parse(forbidden_nets[i], &net) ||
+			addr_in_net(addr, &net))
 			return true;
 	return false;
+}
+
+bool addr_is_forbidden_target(const struct addr *addr)
+{
+	struct addr plain = *addr, inner;
+
+	if (!addr->family)
+		return true;
+	/* One that came from a socket, not from our parser. */
+	addr_unmap(&plain);
+	if (is_forbidden(&plain))
+		return true;
+	return embedded_v4(&plain, &inner) && is_forbidden(&inner);
 }

@@ -45,9 +45,10 @@ bool addr_in_net(const struct addr *addr, const struct addr_net *net);
 /* Does outer contain the whole of inner? */
 bool addr_net_covers(
 	const struct addr_net *outer, const struct addr_net *inner);
-/* Loopback, unspecified, multicast, broadcast and cloud metadata addresses
- * (169.254.0.0/16, 100.100.100.200, fd00:ec2::254, 168.63.129.16), which no
- * policy may make reachable unless the instance is declared `local`. */
+/* Loopback, unspecified, link-local, multicast, broadcast and cloud metadata
+ * addresses, which no policy may make reachable unless the instance is
+ * declared `local` (loopback alone); the same when they are written as NAT64,
+ * 6to4 or IPv4-mapped addresses. The list stands in addr.c. */
 bool addr_is_forbidden_target(const struct addr *addr);
 /* 127.0.0.0/8 or ::1. */
 bool addr_is_loopback(const struct addr *addr);

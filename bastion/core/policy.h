@@ -20,6 +20,7 @@
 #include "core/err.h"
 
 struct policy;
+struct policy_node;
 
 /*
  * The text of a policy with everything it includes, read once. sgbridged
@@ -147,6 +148,9 @@ struct policy_decision {
 	const char *instance;	/* canonical name; "self" for PAM */
 	const char *security_group;
 	struct addr target_addr;
+	/* For policy_next_address; NULL: an address was asked for. */
+	const struct policy_node *node;
+	uint32_t address;
 	uint16_t target_port;
 	const char *login; /* to use on the target; "" if none; may be the
 			    * request's own login or user */
@@ -169,6 +173,13 @@ struct policy_decision {
 /* *ret is always filled; a failure inside is a denial. */
 void policy_decide(const struct policy *policy,
 	const struct policy_request *request, struct policy_decision *ret);
+/* The next address of the instance that was permitted by name, in the order
+ * of its declaration: target_addr and group_rule become that one's. Those
+ * that its security groups do not accept are passed over; the first address
+ * decides whether there is a permit at all. False, and nothing changed, when
+ * there is no other. */
+bool policy_next_address(
+	const struct policy *policy, struct policy_decision *decision);
 /* May a permitted connection do this? command is the exact exec request or
  * subsystem name, NULL where there is none. For POLICY_EXEC both the bit and
  * the patterns count; scp and rsync server commands are told by their shape

@@ -279,6 +279,7 @@ static void fill_target(
 		ret->security_group = policy_symbol_text(policy,
 			policy->sgs.at[policy->ids.at[node->sgs.first]].sym);
 	ret->target_addr = query->addr;
+	ret->node = query->by_name ? node : NULL;
 	ret->target_port = query->port;
 	ret->host_keys = (const char *const *)policy->texts.at +
 			 node->pins.first;
@@ -320,6 +321,29 @@ static bool reachable(
 	if (rule != POLICY_NONE)
 		ret->group_rule = policy->sg_rules.at[rule].name;
 	return accepts;
+}
+
+bool policy_next_address(
+	const struct policy *policy, struct policy_decision *decision)
+{
+	const struct policy_node *node = decision->node;
+	uint32_t i, rule;
+
+	for (i = decision->address + 1; node && i < node->nets.count; i++) {
+		const struct addr *addr =
+			&policy->nets.at[node->nets.first + i].base;
+
+		if (!policy_sg_accepts(policy, node, addr->family,
+			    decision->target_port, &rule))
+			continue;
+		decision->address = i;
+		decision->target_addr = *addr;
+		decision->group_rule = rule != POLICY_NONE
+					       ? policy->sg_rules.at[rule].name
+					       : NULL;
+		return true;
+	}
+	return false;
 }
 
 static bool root_refused(const struct policy_query *query)

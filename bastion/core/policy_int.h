@@ -546,6 +546,7 @@ struct policy_query {
 	uint32_t leaf_count;
 	uint32_t source; /* entry of policy.sources, or POLICY_NONE */
 	const struct policy_node *node; /* NULL: self */
+	bool by_name; /* node was asked for by its name, not an address */
 	struct addr addr;
 	const uint32_t *objects;
 	uint32_t object_count;

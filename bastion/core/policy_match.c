@@ -48,6 +48,7 @@ enum policy_reason policy_query_user(struct policy_query *query,
 	query->leaf_count = 0;
 	query->source = POLICY_NONE;
 	query->node = NULL;
+	query->by_name = false;
 	query->objects = NULL;
 	query->object_count = 0;
 	query->port = query->node_port = 0;
@@ -145,6 +146,7 @@ static enum policy_reason query_node(struct policy_query *query)
 
 	if (node != POLICY_NONE && !policy->nodes.at[node].subnet) {
 		query->node = &policy->nodes.at[node];
+		query->by_name = true;
 		query->addr = policy->nets.at[query->node->nets.first].base;
 	} else {
 		enum policy_reason reason = query_address(query);
