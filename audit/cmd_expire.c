@@ -25,6 +25,8 @@ struct expiry {
 	struct audit *audit;
 	struct store *store;
 	struct journal *journal; /* NULL: a dry run */
+	struct suite_key *signer;
+	int dir; /* of the journal */
 	uint64_t now_s;
 	size_t due, held;
 	uint64_t bytes;
@@ -92,7 +94,9 @@ static void open_journal(struct expiry *expiry)
 	if (params.dir_fd < 0 || flock(params.dir_fd, LOCK_EX))
 		audit_fatal(EX_CANTCREAT, "%s/retention: %s", audit->dir,
 			strerror(errno));
-	params.key = audit_signing_key(audit->key_path);
+	expiry->dir = params.dir_fd;
+	expiry->signer = audit_signing_key(audit->key_path);
+	params.key = expiry->signer;
 	if (journal_open(&params, &expiry->journal, &torn))
 		audit_fatal(EX_DATAERR,
 			"%s/retention: is not a journal to go on with; "
@@ -185,6 +189,15 @@ static bool has_ended(const struct store_entry *entry)
 		       entry->state == STORE_RECOVERED || entry->expired);
 }
 
+static void done(struct expiry *expiry)
+{
+	journal_free(expiry->journal);
+	suite_key_free(expiry->signer);
+	if (expiry->dir >= 0)
+		close(expiry->dir);
+	store_free(expiry->store);
+}
+
 static int hold(struct expiry *expiry, const char *op, const char *name)
 {
 	struct store_entry *entry;
@@ -196,12 +209,14 @@ static int hold(struct expiry *expiry, const char *op, const char *name)
 	add_line(expiry, op, entry, "");
 	(void)printf("%s  %s\n", entry->id,
 		!strcmp(op, "hold") ? "on hold" : "released");
+	done(expiry);
 	return 0;
 }
 
 int cmd_expire(struct audit *audit, int argc, char **argv)
 {
-	struct expiry expiry = {.audit = audit, .now_s = (uint64_t)time(NULL)};
+	struct expiry expiry = {
+		.audit = audit, .dir = -1, .now_s = (uint64_t)time(NULL)};
 	char size[PRINT_SIZE_MAX];
 	size_t i;
 
@@ -224,7 +239,6 @@ int cmd_expire(struct audit *audit, int argc, char **argv)
 	(void)printf("%zu %s, %s; %zu on hold%s\n", expiry.due,
 		audit->yes ? "deleted" : "due", print_size(expiry.bytes, size),
 		expiry.held, audit->yes ? "" : "; --yes deletes them");
-	journal_free(expiry.journal);
-	store_free(expiry.store);
+	done(&expiry);
 	return 0;
 }

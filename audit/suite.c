@@ -42,25 +42,32 @@ static bool ready(void)
 	return sha256 && gcm;
 }
 
+static _Thread_local EVP_MD_CTX *hasher; /* of suite_sha256 */
+
+void suite_thread_done(void)
+{
+	EVP_MD_CTX_free(hasher);
+	hasher = NULL;
+}
+
 enum sgb_err suite_sha256(
 	const struct iovec *parts, size_t count, uint8_t ret[SUITE_HASH_LEN])
 {
-	static _Thread_local EVP_MD_CTX *ctx;
 	size_t i;
 
 	if (!ready())
 		return SGB_ERR_CRYPTO;
-	if (!ctx)
-		ctx = EVP_MD_CTX_new();
-	if (!ctx)
+	if (!hasher)
+		hasher = EVP_MD_CTX_new();
+	if (!hasher)
 		return SGB_ERR_NOMEM;
-	if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1)
+	if (EVP_DigestInit_ex2(hasher, sha256, NULL) != 1)
 		return SGB_ERR_CRYPTO;
 	for (i = 0; i < count; i++)
 		if (EVP_DigestUpdate(
-			    ctx, parts[i].iov_base, parts[i].iov_len) != 1)
+			    hasher, parts[i].iov_base, parts[i].iov_len) != 1)
 			return SGB_ERR_CRYPTO;
-	if (EVP_DigestFinal_ex(ctx, ret, NULL) != 1)
+	if (EVP_DigestFinal_ex(hasher, ret, NULL) != 1)
 		return SGB_ERR_CRYPTO;
 	return SGB_OK;
 }

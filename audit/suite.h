@@ -23,6 +23,8 @@
 /* SHA-256 of the parts one after the other. */
 enum sgb_err suite_sha256(const struct iovec *parts, size_t count,
 	uint8_t ret[SUITE_HASH_LEN]) SGB_MUST_CHECK;
+/* Before a thread that hashed ends. */
+void suite_thread_done(void);
 enum sgb_err suite_hmac(const uint8_t key[SUITE_KEY_LEN], const void *data,
 	size_t len, uint8_t ret[SUITE_HASH_LEN]) SGB_MUST_CHECK;
 /* RFC 5869; the output is one block long. info is at most 64 bytes. */

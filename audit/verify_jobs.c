@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "verify.h"
 
 #define JOBS_MAX 64
@@ -102,6 +103,7 @@ static void *work(void *data)
 		(void)pthread_mutex_unlock(&jobs->lock);
 		if (at == jobs->store->count) {
 			free(result);
+			suite_thread_done();
 			return NULL;
 		}
 		place.entry = &jobs->store->entries[at];

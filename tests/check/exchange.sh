@@ -3,7 +3,7 @@
 # typescript, each read by the program whose format it is, where that is there.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-audit=$PWD/${1:-build}/sgbridge-audit
+audit=$(realpath "${1:-build}")/sgbridge-audit
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export XDG_STATE_HOME="$work/state"
