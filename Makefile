@@ -134,7 +134,8 @@ SGR_OBJS := $(addprefix audit/,suite.o suite_public.o container.o ratchet.o \
 	header.o stanza.o recipients.o \
 	squeeze.o journal_form.o scan.o scan_length.o source.o recover.o)
 RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
-	recorder_setup.o recorder_peer.o recorder_heads.o recorder_recover.o \
+	recorder_setup.o recorder_peer.o recorder_heads.o recorder_sandbox.o \
+	recorder_recover.o \
 	recorder_index.o recorder_stray.o recording.o viewers.o recorder_event.o syncer.o)
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	identity_command.o journal.o evidence.o decode.o \
@@ -162,7 +163,7 @@ sgbridge_LIBS := $(CRYPTO_LIBS) -ljansson
 sgbridge-setup_OBJS := $(SETUP_OBJS)
 sgbridge-setup_LIBS := $(CRYPTO_LIBS)
 sgbridge-recorder_OBJS := $(RECORDER_OBJS)
-sgbridge-recorder_LIBS := $(CRYPTO_LIBS) $(ZSTD_LIBS) -laudit
+sgbridge-recorder_LIBS := $(CRYPTO_LIBS) $(ZSTD_LIBS) -laudit $(SECCOMP_LIBS)
 sgbridge-audit_OBJS := $(AUDIT_OBJS)
 sgbridge-audit_LIBS := $(CRYPTO_LIBS) $(ZSTD_LIBS) -ltsm -lsqlite3 -ljansson \
 	$(SECCOMP_LIBS) $(P11_LIBS)

@@ -274,6 +274,8 @@ int main(int argc, char **argv)
 	recorder_open_journals(&recorder);
 	recorder_recover(&recorder);
 	open_loop(&recorder);
+	if (recorder_confine())
+		log_fatal(EX_OSERR, "cannot set the system call filter");
 	own_event(&recorder, EVENT_SERVICE_START);
 	log_init("sgbridge-recorder", to_stderr);
 	log_put(LOG_NOTICE, "writer %s ready", recorder.writer_id);

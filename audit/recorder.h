@@ -81,6 +81,9 @@ void recorder_setup(struct recorder *recorder, const char *conf_path);
 void recorder_reload(struct recorder *recorder);
 void recorder_open_journals(struct recorder *recorder);
 
+/* recorder_sandbox.c: after everything is open; there is no way back. */
+enum sgb_err recorder_confine(void) SGB_MUST_CHECK;
+
 /* recorder_heads.c: heads of journals and recordings to syslog and to the
  * kernel audit log, from which this host cannot recall them. */
 void recorder_head(struct recorder *recorder, const char *what, const char *id,

@@ -43,7 +43,7 @@ check sgbridge-monitor libpam libaudit
 check sgbridge-session libssh libseccomp
 check sgbridge libjansson
 check sgbridge-setup
-check sgbridge-recorder libzstd libaudit
+check sgbridge-recorder libzstd libaudit libseccomp
 check sgbridge-audit libzstd libtsm libsqlite3 libjansson libseccomp libp11-kit
 check sgbridge-otp liboath libqrencode libaudit
 check pam_sgbridge.so libpam liboath libaudit

@@ -72,12 +72,16 @@ def start():
     until = time.monotonic() + 20
     while True:
         try:
-            connect().close()
-            return recorder
+            # It listens before it has recovered; it answers afterwards.
+            sock = connect()
+            sock.send(struct.pack(">H", 63))
+            if sock.recv(70000):
+                sock.close()
+                return recorder
         except OSError:
             if time.monotonic() > until or recorder.poll() is not None:
                 raise
-            time.sleep(0.02)  # until it listens
+        time.sleep(0.02)  # until it listens
 
 
 class Session(threading.Thread):
