@@ -64,7 +64,8 @@ ok "a forward to the bastion itself: refused" is_own -W 203.0.113.1:2299 robot@b
 : >"$LAB/bastion.log"
 forbidden() {
 	robot -W "$1" robot@bastion >"$LAB/out" 2>"$LAB/err" && return 1
-	events | tail -n 4 | grep -q 'this address is never a target'
+	local host=${1#[}
+	events | grep -F "${host%%]*}" | grep -q 'this address is never a target'
 }
 ok "a metadata address behind NAT64: refused" \
 	forbidden '[64:ff9b::a9fe:a9fe]:22'
