@@ -80,7 +80,8 @@ SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_listen.o bastion/daemon_connections.o \
 	bastion/daemon_control.o bastion/daemon_event.o \
 	bastion/daemon_nursery.o bastion/daemon_systemd.o \
-	bastion/daemon_metrics.o bastion/daemon_requests.o bastion/sources.o \
+	bastion/daemon_metrics.o bastion/daemon_requests.o \
+	bastion/daemon_proxy.o bastion/proxy_header.o bastion/sources.o \
 	bastion/cert.o
 # What keys and certificates people log on with.
 KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
@@ -204,12 +205,13 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
+UNIT := core proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o
 UNIT_bastion_OBJS := bastion/cert.o bastion/monitor_name.o \
 	bastion/sources.o
+UNIT_proxy_header_OBJS := bastion/proxy_header.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
 UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
@@ -323,11 +325,12 @@ lint:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology
+FUZZ := conf proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
+FUZZ_proxy_header_OBJS := bastion/proxy_header.o
 FUZZ_usercert_OBJS := $(KEY_OBJS)
 FUZZ_authkeys_OBJS := $(KEY_OBJS) bastion/monitor_name.o
 FUZZ_authinfo_OBJS := pam_module/authinfo.o

@@ -18,7 +18,8 @@
 #include "daemon_requests.h"
 #include "sources.h"
 
-#define LISTEN_MAX 16
+#define LISTEN_MAX     16
+#define PROXY_NETS_MAX 64
 
 /* One live connection: its monitor and what that said last. */
 struct connection {
@@ -27,6 +28,7 @@ struct connection {
 	int control;
 	struct addr source;
 	uint16_t port;
+	struct addr front; /* family 0: it came by itself */
 	time_t since;
 	enum monitor_phase phase;
 	bool counted; /* as unauthenticated, in sources */
@@ -38,6 +40,9 @@ struct connection {
 	bool let_in;   /* by a yes that holds for a time */
 };
 TAILQ_HEAD(connections, connection);
+
+struct newcomer; /* daemon_proxy.c */
+TAILQ_HEAD(newcomers, newcomer);
 
 /* Since the start; counters.def. */
 struct counters {
@@ -60,6 +65,10 @@ struct daemon {
 	int nursery; /* forks monitors; -1: none just now */
 	struct sources *sources;
 	struct connections connections;
+	struct addr_net proxy_nets[PROXY_NETS_MAX]; /* front ends */
+	size_t proxy_net_count;
+	struct newcomers newcomers; /* that owe a PROXY header */
+	size_t newcomer_count;
 	struct access_requests requests;
 	size_t request_count;
 	size_t total, pending;
@@ -87,6 +96,30 @@ enum sgb_err daemon_check_files(const struct conf *conf) SGB_MUST_CHECK;
 enum sgb_err daemon_listen(struct daemon *d) SGB_MUST_CHECK;
 /* Takes one connection from a listener, or refuses it. */
 void daemon_accept(struct daemon *d, int listener);
+/* Judges a connection whose source is known, and starts its monitor; takes fd.
+ * front is who passed it on, or NULL. */
+void daemon_admit(struct daemon *d, int fd, const struct addr *source,
+	uint16_t port, const struct addr *front, const char *local);
+/* An event for all that were refused in ten seconds. */
+void daemon_refused(
+	struct daemon *d, const struct addr *source, const char *why);
+
+/* daemon_proxy.c: the PROXY protocol. Takes the networks of front ends; on
+ * failure *ret_bad is the one that is wrong, and d is unchanged. */
+enum sgb_err daemon_proxy_set(struct daemon *d, const struct conf_list *nets,
+	const char **ret_bad) SGB_MUST_CHECK;
+bool daemon_proxy_is_front(const struct daemon *d, const struct addr *peer);
+/* Waits, without waiting, for the header of a front end's connection. */
+void daemon_proxy_wait(struct daemon *d, int fd, const struct addr *front,
+	uint16_t port, const char *local);
+/* Takes what came; drops who is late. */
+void daemon_proxy_poll(struct daemon *d);
+/* Calls each(arg, descriptor) until it fails. */
+enum sgb_err daemon_proxy_each(struct daemon *d,
+	enum sgb_err (*each)(void *arg, int fd), void *arg) SGB_MUST_CHECK;
+/* Milliseconds until somebody is late; -1: nobody waits. */
+int daemon_proxy_patience(const struct daemon *d);
+void daemon_proxy_done(struct daemon *d);
 
 /* daemon_connections.c */
 /* A fresh name: sorts by time, unique by chance within a second. */
@@ -113,7 +146,8 @@ bool connection_judge(struct connection *conn);
 bool connection_evict(struct daemon *d);
 /* Has a monitor started for a client's socket. */
 enum sgb_err connection_start(struct daemon *d, int client,
-	const struct addr *source, uint16_t port, const char *local);
+	const struct addr *source, uint16_t port, const struct addr *front,
+	const char *local);
 
 /* daemon_systemd.c: what systemd tells and is told; without it, nothing
  * happens. One word of sd_notify(3), such as "READY=1". */

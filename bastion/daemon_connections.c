@@ -524,7 +524,8 @@ enum sgb_err connection_make_id(char id[CONN_ID_MAX])
 }
 
 enum sgb_err connection_start(struct daemon *d, int client,
-	const struct addr *source, uint16_t port, const char *local)
+	const struct addr *source, uint16_t port, const struct addr *front,
+	const char *local)
 {
 	struct connection *conn;
 	char id[CONN_ID_MAX];
@@ -545,6 +546,8 @@ enum sgb_err connection_start(struct daemon *d, int client,
 	conn->control = pair[0];
 	conn->source = *source;
 	conn->port = port;
+	if (front)
+		conn->front = *front;
 	err = daemon_nursery_fork(d, conn, client, pair[1], local);
 	close(pair[1]);
 	if (err) {

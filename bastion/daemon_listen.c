@@ -105,7 +105,7 @@ enum sgb_err daemon_listen(struct daemon *d)
 
 /* A flood of refusals must not become a flood of events: one in ten seconds
  * speaks for all. */
-static void refused(
+void daemon_refused(
 	struct daemon *d, const struct addr *source, const char *why)
 {
 	uint64_t now = daemon_now_ms();
@@ -149,15 +149,35 @@ static const char *judge(struct daemon *d, const struct addr *source)
 	return "max-sessions or max-startups reached";
 }
 
+void daemon_admit(struct daemon *d, int fd, const struct addr *source,
+	uint16_t port, const struct addr *front, const char *local)
+{
+	const char *why = judge(d, source);
+	int one = 1;
+
+	if (why) {
+		daemon_refused(d, source, why);
+		close(fd);
+		return;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	if (connection_start(d, fd, source, port, front, local)) {
+		log_put(LOG_ERR, "no monitor can be started: %s",
+			strerror(errno));
+		sources_release(d->sources, source);
+	}
+	close(fd);
+}
+
 void daemon_accept(struct daemon *d, int listener)
 {
 	struct sockaddr_storage ss, local_ss;
 	socklen_t len = sizeof(ss), local_len = sizeof(local_ss);
 	char local_text[ADDR_TEXT_MAX];
 	struct addr source, local;
-	const char *why;
 	uint16_t port;
-	int fd, one = 1;
+	int fd;
 
 	fd = accept4(listener, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC);
 	if (fd < 0)
@@ -168,19 +188,9 @@ void daemon_accept(struct daemon *d, int listener)
 		close(fd);
 		return;
 	}
-	why = judge(d, &source);
-	if (why) {
-		refused(d, &source, why);
-		close(fd);
-		return;
-	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-	if (connection_start(
-		    d, fd, &source, port, addr_text(&local, local_text))) {
-		log_put(LOG_ERR, "no monitor can be started: %s",
-			strerror(errno));
-		sources_release(d->sources, &source);
-	}
-	close(fd);
+	addr_text(&local, local_text);
+	if (daemon_proxy_is_front(d, &source))
+		daemon_proxy_wait(d, fd, &source, port, local_text);
+	else
+		daemon_admit(d, fd, &source, port, NULL, local_text);
 }

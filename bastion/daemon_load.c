@@ -123,6 +123,20 @@ static void swap_in(struct daemon *d, struct loaded *loaded)
 	*loaded = old;
 }
 
+static enum sgb_err set_fronts(struct daemon *d, const struct conf *conf)
+{
+	const char *bad = "";
+	enum sgb_err err = daemon_proxy_set(d, &conf->proxy_from, &bad);
+
+	if (err)
+		fprintf(stderr,
+			"sgbridged: %s: proxy-protocol-from \"%s\": expected "
+			"at "
+			"most %d networks of front ends, such as 10.0.0.7/32\n",
+			d->conf_path, bad, PROXY_NETS_MAX);
+	return err;
+}
+
 enum sgb_err daemon_load(struct daemon *d)
 {
 	struct loaded loaded;
@@ -135,7 +149,9 @@ enum sgb_err daemon_load(struct daemon *d)
 	if (!err) {
 		err = sources_set_exempt(
 			d->sources, &loaded.conf->penalty_exempt, &bad);
-		if (err)
+		if (!err)
+			err = set_fronts(d, loaded.conf);
+		else
 			fprintf(stderr,
 				"sgbridged: %s: penalty-exempt \"%s\": "
 				"expected a network such as 10.0.0.0/8\n",
@@ -183,6 +199,8 @@ enum sgb_err daemon_reload(struct daemon *d, char *text, size_t text_len)
 	if (!err)
 		err = sources_set_exempt(
 			d->sources, &loaded.conf->penalty_exempt, &bad);
+	if (!err)
+		err = set_fronts(d, loaded.conf);
 	if (!err) {
 		mark_good(&loaded);
 		swap_in(d, &loaded);

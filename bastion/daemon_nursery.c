@@ -77,7 +77,7 @@ enum sgb_err daemon_nursery_fork(struct daemon *d,
 	const struct connection *conn, int client, int control,
 	const char *local)
 {
-	char source[ADDR_TEXT_MAX];
+	char source[ADDR_TEXT_MAX], front[ADDR_TEXT_MAX] = "";
 	struct msg msg;
 	enum sgb_err err = SGB_OK;
 
@@ -89,6 +89,9 @@ enum sgb_err daemon_nursery_fork(struct daemon *d,
 	buf_put_cstring(&msg.body, conn->id);
 	buf_put_cstring(&msg.body, addr_text(&conn->source, source));
 	buf_put_u32(&msg.body, conn->port);
+	if (conn->front.family)
+		addr_text(&conn->front, front);
+	buf_put_cstring(&msg.body, front);
 	buf_put_cstring(&msg.body, local);
 	err = msg_put_fd(&msg, client);
 	if (!err)

@@ -62,6 +62,7 @@ struct monitor {
 	char parent_id[CONN_ID_MAX]; /* inner mode, else "" */
 	struct addr source;
 	uint16_t source_port;
+	char front[ADDR_TEXT_MAX]; /* PROXY protocol: who passed it on */
 	char local_addr[ADDR_TEXT_MAX];
 
 	/* the session process */

@@ -76,6 +76,7 @@ static void fill_in(const struct monitor *m, struct event *event)
 	event->conn = m->conn_id;
 	event->source = m->source;
 	event->source_port = m->source_port;
+	event->front = *m->front ? m->front : NULL;
 	event->client = m->client_banner;
 	if (m->user) {
 		event->user = m->user;

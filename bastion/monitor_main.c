@@ -80,6 +80,7 @@ static enum sgb_err take_start(struct monitor *m, struct msg *msg)
 	char *id = reader_cstring(&msg->reader, CONN_ID_MAX - 1);
 	char *peer = reader_cstring(&msg->reader, ADDR_TEXT_MAX - 1);
 	uint32_t port = reader_u32(&msg->reader);
+	char *front = reader_cstring(&msg->reader, ADDR_TEXT_MAX - 1);
 	char *local = reader_cstring(&msg->reader, ADDR_TEXT_MAX - 1);
 	enum sgb_err err = reader_end(&msg->reader);
 
@@ -89,12 +90,14 @@ static enum sgb_err take_start(struct monitor *m, struct msg *msg)
 		m->source_port = (uint16_t)port;
 		strcpy(m->conn_id, id);
 		strcpy(m->local_addr, local);
+		strcpy(m->front, front);
 		m->client = msg_take_fd(msg, 0);
 		m->control = msg_take_fd(msg, 1);
 	}
 	free(id);
 	free(peer);
 	free(local);
+	free(front);
 	return err;
 }
 

@@ -85,6 +85,7 @@ static void on_signal(struct daemon *d)
 struct slots {
 	struct pollfd *fds;
 	size_t count, room;
+	size_t newcomers; /* how many of them owe a PROXY header */
 };
 
 static enum sgb_err add_slot(struct slots *slots, int fd)
@@ -104,6 +105,11 @@ static enum sgb_err add_slot(struct slots *slots, int fd)
 	return SGB_OK;
 }
 
+static enum sgb_err add_newcomer(void *arg, int fd)
+{
+	return add_slot(arg, fd);
+}
+
 static enum sgb_err collect(struct daemon *d, struct slots *slots)
 {
 	const struct connection *conn;
@@ -120,6 +126,10 @@ static enum sgb_err collect(struct daemon *d, struct slots *slots)
 		err = add_slot(slots, d->nursery);
 	for (i = 0; i < d->listener_count && !err; i++)
 		err = add_slot(slots, d->listeners[i]);
+	slots->newcomers = slots->count;
+	if (!err)
+		err = daemon_proxy_each(d, add_newcomer, slots);
+	slots->newcomers = slots->count - slots->newcomers;
 	TAILQ_FOREACH (conn, &d->connections, link)
 		if (!err)
 			err = add_slot(slots, conn->control);
@@ -144,11 +154,23 @@ static void dispatch(struct daemon *d, const struct slots *slots)
 	for (k = 0; k < d->listener_count; k++)
 		if (slots->fds[i++].revents)
 			daemon_accept(d, d->listeners[k]);
+	/* Theirs are few and cheap to ask; see below. */
+	i += slots->newcomers;
 	for (; conn && i < slots->count; conn = next) {
 		next = TAILQ_NEXT(conn, link);
 		if (slots->fds[i++].revents)
 			connection_poll(d, conn);
 	}
+	/* Last: it may add connections. */
+	daemon_proxy_poll(d);
+}
+
+/* Of two times to wait; -1 is for ever. */
+static int sooner(int a, int b)
+{
+	if (a < 0 || (b >= 0 && b < a))
+		return b;
+	return a;
 }
 
 static int run(struct daemon *d)
@@ -161,7 +183,9 @@ static int run(struct daemon *d)
 			status = EX_OSERR;
 			break;
 		}
-		if (poll(slots.fds, slots.count, systemd_watchdog()) < 0) {
+		if (poll(slots.fds, slots.count,
+			    sooner(systemd_watchdog(),
+				    daemon_proxy_patience(d))) < 0) {
 			if (errno == EINTR)
 				continue;
 			status = EX_OSERR;
@@ -270,6 +294,7 @@ static void daemon_done(struct daemon *d)
 	while ((conn = TAILQ_FIRST(&d->connections)))
 		connection_close(d, conn);
 	requests_done(d);
+	daemon_proxy_done(d);
 	sources_free(d->sources);
 	policy_free(d->policy);
 	conf_free(d->conf);
@@ -291,6 +316,7 @@ int main(int argc, char **argv)
 	log_init("sgbridged", d.to_stderr);
 	TAILQ_INIT(&d.connections);
 	TAILQ_INIT(&d.requests);
+	TAILQ_INIT(&d.newcomers);
 	if (geteuid() != 0) {
 		fprintf(stderr, "sgbridged: must be started by root\n");
 		return EX_NOPERM;

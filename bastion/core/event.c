@@ -15,6 +15,7 @@
 #define TEXT_FIELDS \
 	X(conn, 64) \
 	X(ref, 64) \
+	X(front, 64) \
 	X(user, 300) \
 	X(client, 300) \
 	X(key_fp, 100) \
@@ -374,6 +375,7 @@ static void put_unmapped(struct buf *out, const struct event *event,
 	put_text(out, "event", kinds[event->kind].slug, 64);
 	PUT(out, "conn", event, conn);
 	PUT(out, "ref", event, ref);
+	PUT(out, "front_end", event, front);
 	PUT(out, "client", event, client);
 	PUT(out, "key_fp", event, key_fp);
 	PUT(out, "key_type", event, key_type);

@@ -34,6 +34,7 @@ struct event {
 	const char *user; /* operator */
 	struct addr source;
 	uint16_t source_port;
+	const char *front;  /* who passed the connection on (PROXY) */
 	const char *client; /* client's version banner */
 	const char *key_fp;
 	const char *key_type;
