@@ -336,13 +336,29 @@ static enum sgb_err parse_line(struct conf *conf, struct line *line,
 	return err;
 }
 
+/* The words of a default, as those of a line. */
+static enum sgb_err set_words(struct conf *conf, const struct row *row)
+{
+	char words[PATH_MAX], *at = words, *word;
+	enum sgb_err err = SGB_OK;
+
+	if ((size_t)snprintf(words, sizeof(words), "%s", row->fallback) >=
+		sizeof(words))
+		return SGB_ERR_LIMIT;
+	while (!err && (word = strsep(&at, " ")))
+		err = set_field(conf, row, word);
+	return err;
+}
+
 static enum sgb_err set_defaults(struct conf *conf)
 {
 	enum sgb_err err = SGB_OK;
 	size_t i;
 
 	for (i = 0; i < ROWS && !err; i++)
-		err = set_field(conf, &rows[i], rows[i].fallback);
+		err = rows[i].type == LIST
+			      ? set_words(conf, &rows[i])
+			      : set_field(conf, &rows[i], rows[i].fallback);
 	return err;
 }
 

@@ -180,7 +180,7 @@ lab_conf() {
 		master-key        $LAB/master.key
 		otp-directory     $LAB/otp
 		locks             $LAB/locks
-		policy-mark       $LAB/policy.good
+		policy-mark       $LAB/policy.mark
 		penalty-exempt    203.0.113.0/24 2001:db8:7::/64
 		max-startups-per-source 200
 		audit             ${LAB_AUDIT:-try}

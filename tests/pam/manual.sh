@@ -30,7 +30,7 @@ same "commands of sgbridge-otp" \
 same "options of sgbridge-otp" \
 	"$(sed -n 's/^	{"\([a-z-]*\)", [a-z]*_argument.*/\1/p' \
 		pam_module/sgbridge-otp.c | grep -vx help | sort)" \
-	"$(grep -o 'Fl -[a-z-]*' docs/man/sgbridge-otp.8 | sed 's/Fl -//' |
+	"$(grep -o 'Fl -[a-z][a-z-]*' docs/man/sgbridge-otp.8 | sed 's/Fl -//' |
 		sort -u)"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -405,6 +405,8 @@ static void test_conf_values(void **state)
 	assert_int_equal(conf->listen.count, 3);
 	assert_string_equal(conf->listen.items[2], "[::1]:3");
 	assert_null(conf->listen.items[3]);
+	assert_int_equal(conf->accept_env.count, 2);
+	assert_string_equal(conf->accept_env.items[1], "LC_*");
 	assert_string_equal(conf->banner, "no # comment");
 	assert_int_equal(conf->max_sessions, 7);
 	assert_int_equal(conf->login_grace, 120);
