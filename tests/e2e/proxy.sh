@@ -66,6 +66,7 @@ ok "a front end's own connection is its own" \
 	not_reached 192.0.2.66 203.0.113.7 local
 ok "another header is refused" not_reached 192.0.2.66 203.0.113.7 junk
 ok "one that is too long as well" not_reached 192.0.2.66 203.0.113.7 big
+# shellcheck disable=SC2034
 before=$SECONDS
 ok "and none at all, in time" eval \
 	'not_reached 192.0.2.66 203.0.113.7 none && [ $((SECONDS - before)) -lt 20 ]'
