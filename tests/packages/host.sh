@@ -4,7 +4,8 @@
 # shellcheck shell=bash disable=SC2034
 #
 #   203.0.113.1 the host; 203.0.113.9 alice; 198.51.100.7 somebody else;
-#   10.0.1.11 web1, all on one loopback interface.
+#   all on one loopback interface; 10.0.1.11 web1, in a network of its own,
+#   since the bastion itself is never a target.
 
 host_begin() {
 	if [ "${SGB_INSIDE:-}" != yes ]; then
@@ -12,6 +13,10 @@ host_begin() {
 			echo "needs root and debootstrap"
 			exit 77
 		}
+		# While there is a network: inside there is none.
+		# shellcheck source=tests/packages/root.sh
+		. tests/packages/root.sh
+		root_archive "${1:-build}"
 		SGB_INSIDE=yes exec unshare --mount --net --pid --fork \
 			--kill-child --propagation private --mount-proc \
 			bash "$0" "$@"
@@ -79,7 +84,7 @@ host_mounts() {
 	echo "203.0.113.1 $(uname -n)" >>"$R/etc/hosts"
 	in_root systemd-tmpfiles --create sgbridge.conf 2>/dev/null
 	ip link set lo up
-	for node in 203.0.113.1 203.0.113.9 198.51.100.7 10.0.1.11; do
+	for node in 203.0.113.1 203.0.113.9 198.51.100.7; do
 		ip address add "$node/32" dev lo
 	done
 }
@@ -200,7 +205,17 @@ start_instance() {
 		AuthorizedKeysFile none
 		TrustedUserCAKeys /etc/sgbridge/user_ca.pub
 	END
-	in_root /usr/sbin/sshd -f /root/web1.conf -E /var/log/web1.log
+	unshare --net sleep infinity &
+	web1_pid=$!
+	until [ "$(readlink "/proc/$web1_pid/ns/net")" != \
+		"$(readlink /proc/self/ns/net)" ]; do :; done
+	ip link add w0 type veth peer name w0 netns "/proc/$web1_pid/ns/net"
+	ip address add 10.0.1.1/24 dev w0
+	ip link set w0 up
+	nsenter -t "$web1_pid" -n sh -c 'ip link set lo up &&
+		ip address add 10.0.1.11/24 dev w0 && ip link set w0 up'
+	nsenter -t "$web1_pid" -n chroot "$R" /usr/sbin/sshd \
+		-f /root/web1.conf -E /var/log/web1.log
 }
 
 start_bastion() {

@@ -26,8 +26,12 @@ root_make() {
 	if [ -n "$(find "$archive" -mmin -720 2>/dev/null)" ]; then
 		tar -xf "$archive" -C "$root" && return
 	fi
+	# A mirror may fail once.
 	debootstrap --variant=minbase --include="$ROOT_INCLUDE" "$suite" \
-		"$root" "$mirror" >"$log" 2>&1 || {
+		"$root" "$mirror" >"$log" 2>&1 ||
+		{ rm -rf "$root" && mkdir "$root" && debootstrap \
+			--variant=minbase --include="$ROOT_INCLUDE" "$suite" \
+			"$root" "$mirror" >"$log" 2>&1; } || {
 		tail -n 5 "$log" | sed 's/^/# /'
 		return 1
 	}
@@ -43,6 +47,14 @@ root_make() {
 		libssh-4 libjansson4 liboath0 libqrencode4 libtsm4 \
 		libsqlite3-0 libaudit1 libseccomp2 >>"$log" 2>&1
 	tar -cf "$archive.new" -C "$root" . && mv "$archive.new" "$archive"
+}
+
+# root_archive BUILD: makes the archive for those who will have no network.
+root_archive() {
+	local work
+	work=$(mktemp -d)
+	root_make "$1" "$work/root"
+	rm -rf --one-file-system "$work"
 }
 
 root_run() {
