@@ -105,7 +105,8 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
 	bastion/sgbridge_diff.o bastion/sgbridge_replay.o bastion/sgbridge_places.o \
 	bastion/sgbridge_keys.o bastion/sgbridge_trail.o \
-	bastion/sgbridge_usage.o
+	bastion/sgbridge_usage.o bastion/sgbridge_instance.o \
+	bastion/instance_script.o
 TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
 	aliyun.o aws.o)
 SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \

@@ -84,6 +84,18 @@ static const struct command {
 		"error.\n\n"
 		"  sgbridge nftables | nft -c -f -\n"
 		"  sgbridge nftables web1 | ssh root@web1 nft -f -\n"},
+	{"instance-setup", cmd_instance_setup, 1, 1,
+		"INSTANCE [--nftables] [--confirm-within TIME] [--dry-run] "
+		"[--undo]",
+		"print the script that makes an instance trust the bastion",
+		"For root on the instance: it puts everything back by itself "
+		"unless somebody\nconfirms. --dry-run prints the files alone. "
+		"Exit status: 0, or 2 error.\n\n"
+		"  sgbridge instance-setup web1 --dry-run\n"
+		"  sgbridge instance-setup web1 | ssh root@web1 sh\n"
+		"  sgbridge instance-setup web1 --nftables | ssh root@web1 "
+		"sh\n"
+		"  sgbridge instance-setup web1 --undo | ssh root@web1 sh\n"},
 	{"topology", cmd_topology, 1, -1,
 		"import|show|check|drift|reach|nftables|apply|confirm|restore "
 		"...",
@@ -422,6 +434,8 @@ static int parse_options(
 		{"svg", no_argument, NULL, 'V'},
 		{"diff", no_argument, NULL, 'd'},
 		{"dry-run", no_argument, NULL, 'n'},
+		{"nftables", no_argument, NULL, 'N'},
+		{"undo", no_argument, NULL, 'u'},
 		{"for", required_argument, NULL, 'F'},
 		{"confirm-within", required_argument, NULL, 'W'},
 		{"since", required_argument, NULL, 'S'},
@@ -446,6 +460,8 @@ static int parse_options(
 		case 'V': cli->svg = true; break;
 		case 'd': cli->diff = true; break;
 		case 'n': cli->dry_run = true; break;
+		case 'N': cli->nftables = true; break;
+		case 'u': cli->undo = true; break;
 		case 'F': cli->instance = optarg; break;
 		case 'W': cli->confirm = optarg; break;
 		case 'S': cli->since = optarg; break;

@@ -20,6 +20,7 @@ struct cli {
 	bool mark;		 /* check: note that it is good */
 	bool dot, svg;		 /* topology show: a picture */
 	bool diff, dry_run;	 /* topology nftables, apply */
+	bool nftables, undo;	 /* instance-setup */
 	const char *instance;	 /* topology nftables, apply: whose */
 	const char *confirm;	 /* topology apply: how long to wait */
 	const char *groups;	 /* Unix groups instead of NSS's: "a,b" */
@@ -89,6 +90,7 @@ int cmd_watch(struct cli *cli);
 int cmd_lock(struct cli *cli);
 int cmd_unlock(struct cli *cli);
 int cmd_doctor(struct cli *cli);
+int cmd_instance_setup(struct cli *cli);
 int cmd_topology(struct cli *cli);
 
 /* ---- questions to sgbridged (sgbridge_control.c) ---- */
