@@ -224,7 +224,8 @@ const char *cli_policy_path(struct cli *cli)
 	diag_init(&diag);
 	if (!conf_load(cli->config ? cli->config : CONF_DEFAULT_PATH, &conf,
 		    &diag)) {
-		cli->policy_path = strdup(conf->policy);
+		cli->own_path = strdup(conf->policy);
+		cli->policy_path = cli->own_path;
 		conf_free(conf);
 	} else if (cli->config) {
 		diag_print(&diag, stderr, cli->colour);
@@ -518,6 +519,7 @@ static int run(struct cli *cli, const struct command *command)
 	status = command->run(cli);
 	policy_free(cli->policy);
 	policy_source_free(cli->source);
+	free(cli->own_path);
 	if (fflush(stdout) || ferror(stdout))
 		return cli_fail("standard output: %s", strerror(errno));
 	return status;

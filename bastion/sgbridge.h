@@ -14,6 +14,7 @@ struct cli {
 	const char *command;
 	const char *config; /* sgbridge.conf */
 	const char *policy_path;
+	char *own_path; /* if it is from sgbridge.conf */
 	bool json;
 	bool colour;
 	bool write;		 /* fmt: change the file */
