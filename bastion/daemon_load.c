@@ -199,8 +199,13 @@ enum sgb_err daemon_reload(struct daemon *d, char *text, size_t text_len)
 	if (!err)
 		err = sources_set_exempt(
 			d->sources, &loaded.conf->penalty_exempt, &bad);
-	if (!err)
+	if (!err) {
 		err = set_fronts(d, loaded.conf);
+		/* All or nothing: the old networks were good. */
+		if (err && sources_set_exempt(
+				   d->sources, &d->conf->penalty_exempt, &bad))
+			log_put(LOG_ERR, "penalty-exempt is not restored");
+	}
 	if (!err) {
 		mark_good(&loaded);
 		swap_in(d, &loaded);

@@ -106,6 +106,7 @@ struct monitor {
 	uint64_t reattach_ms; /* when we last looked for a new sgbridged */
 	uint64_t judged_ms;   /* when we last asked whether it may go on */
 	bool tried;
+	bool watching; /* has looked on: ends with the right to it */
 
 	/* where to: the user's own words, then policy's decision */
 	char *target;
@@ -249,7 +250,8 @@ bool monitor_split(const char *arg, char *copy, size_t len, const char **word,
 bool monitor_find_recording(struct monitor *m, const char *id,
 	char recording[CONN_ID_MAX], char *title, size_t title_len);
 
-/* monitor_watch.c */
+/* monitor_watch.c: does an audit rule let this person watch? */
+bool monitor_may_watch(struct monitor *m);
 uint32_t monitor_cmd_watch(
 	struct monitor *m, const struct monitor_order *order, struct buf *out);
 

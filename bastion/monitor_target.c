@@ -473,6 +473,10 @@ bool monitor_still_permitted(
 	if (!monitor_key_permitted(m, reload, ret_reason) ||
 		!monitor_forwards_permitted(m, ret_reason))
 		return false;
+	if (m->watching && !monitor_may_watch(m)) {
+		*ret_reason = "no rule lets the person watch any more";
+		return false;
+	}
 	if (m->phase != MONITOR_PHASE_OPEN)
 		return true;
 	why = decide_open(m, &decision);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool may_watch(struct monitor *m)
+bool monitor_may_watch(struct monitor *m)
 {
 	struct policy_request request;
 
@@ -52,7 +52,7 @@ uint32_t monitor_cmd_watch(
 	char recording[CONN_ID_MAX], title[500], why[300] = "";
 	int fd = -1;
 
-	if (!may_watch(m)) {
+	if (!monitor_may_watch(m)) {
 		(void)!note_look(m, order->arg, "", false, "no audit rule");
 		monitor_put_result(order, "no rule lets you watch", out);
 		return 1;
@@ -74,5 +74,6 @@ uint32_t monitor_cmd_watch(
 	if (show_it(m, order->channel, title, fd))
 		monitor_end(m, RECORDER_CLOSE_FAILED, "out of memory");
 	close(fd);
+	m->watching = true;
 	return MONITOR_STREAMS;
 }

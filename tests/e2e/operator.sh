@@ -115,6 +115,26 @@ wait "$watcher"
 ok "the session goes on" eval '! gone && echo >&8 &&
 	wait "$client"'
 
+# Whose right is taken away sees no more.
+start as robot robot+ops@web1@bastion 'echo there; exec sleep 60'
+wait_for grep -q there "$LAB/out"
+id=$(as erin erin@bastion sessions --json | sed -n \
+	's/.*"id":"\([^"]*\)","recording":"[^"]*","user":"robot".*/\1/p')
+as erin erin@bastion watch "$id" >"$LAB/erin" 2>&1 &
+watcher=$!
+LAB_PIDS+=("$watcher")
+wait_for see "$LAB/erin" 'watching robot'
+sed -i 's/{ list, watch }/{ list }/' "$LAB/policy.conf"
+sgb reload >/dev/null
+stopped() {
+	! kill -0 "$watcher" 2>/dev/null
+}
+ok "a reload that takes the right ends the looking" wait_for stopped
+ok "with the reason" see "$LAB/erin" 'lets the person watch any more'
+ok "and not the session" eval '! gone'
+sgb end "$id" >/dev/null
+wait_for gone
+
 # --- lock
 ok "nobody is locked at first" eval 'sgb lock | grep -q "nobody is locked"'
 start as robot robot+ops@web1@bastion 'echo there; exec sleep 60'
