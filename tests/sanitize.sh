@@ -16,11 +16,13 @@ make --no-print-directory -j2 BUILD="$build" SANITIZE=address,undefined \
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=99
 
-# judge NAME COMMAND...: exit status, and no report in what was written.
+# judge NAME COMMAND...: exit status, done in time, and no report in what was
+# written.
+limit=240
 judge() {
 	local name=$1 status
 	shift
-	"$@" >"$log/out" 2>&1 </dev/null
+	timeout -k 20 "$limit" "$@" >"$log/out" 2>&1 </dev/null
 	status=$?
 	if [ "$status" -eq 77 ]; then
 		return
@@ -42,7 +44,7 @@ for program in "$build"/tests/unit/*; do
 done
 # It compiles a monitor of its own, against the same library. Looking for leaks
 # needs ptrace, which a confined session process is refused.
-judge san/session/relay.sh env BUILD="$build" SANITIZE=address,undefined \
+limit=600 judge san/session/relay.sh env BUILD="$build" SANITIZE=address,undefined \
 	ASAN_OPTIONS=detect_leaks=0 tests/session/relay.sh
 for script in tests/pam/sshd.sh tests/e2e/*.sh; do
 	[ -x "$script" ] && judge "san/${script#tests/}" "$script" "$build"

@@ -142,7 +142,7 @@ def other(_):
     log('service:', sign(agent, cert, service='ssh-userauth'))
     log('no signature flag:', sign(agent, cert, flag=b'\x00'))
     log('more behind:', sign(agent, cert, extra=b'\x00'))
-    log('other certificate:', sign(agent, cert[:-1] + b'\x00'))
+    log('other certificate:', sign(agent, cert[:-1] + bytes([cert[-1] ^ 1])))
     log('own:', sign(agent, cert))
     log('second session:', sign(agent, cert, session=b'\x22' * 32))
 

@@ -208,7 +208,9 @@ start_instance() {
 	unshare --net sleep infinity &
 	web1_pid=$!
 	until [ "$(readlink "/proc/$web1_pid/ns/net")" != \
-		"$(readlink /proc/self/ns/net)" ]; do :; done
+		"$(readlink /proc/self/ns/net)" ]; do
+		kill -0 "$web1_pid" || exit 1
+	done
 	ip link add w0 type veth peer name w0 netns "/proc/$web1_pid/ns/net"
 	ip address add 10.0.1.1/24 dev w0
 	ip link set w0 up

@@ -80,7 +80,7 @@ make_dev()
 			$m =~ s/[\0\n]+$//;
 			print L "$m\n";
 		}' "$T/dev/log" "$T/syslog" &
-	until [ -S "$T/dev/log" ]; do :; done
+	until [ -S "$T/dev/log" ]; do kill -0 $! || return 1; done
 	mount --rbind "$T/dev" /dev
 }
 

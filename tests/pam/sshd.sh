@@ -218,7 +218,10 @@ PROMPTS=$T/prompts SSH_ASKPASS=$T/askpass.hang SSH_ASKPASS_REQUIRE=force \
 	-o HostKeyAlias=bastion -o UserKnownHostsFile="$T/known_hosts" \
 	hank@192.0.2.1 true </dev/null >/dev/null 2>&1 &
 client=$!
-until [ -e "$T/prompts.hang" ]; do sleep 0.02; done
+until [ -e "$T/prompts.hang" ]; do
+	kill -0 "$client" || break
+	sleep 0.02
+done
 kill "$client"
 wait "$client" 2>/dev/null
 hotp

@@ -111,7 +111,7 @@ setup() {
 	export SSH_AUTH_SOCK
 	ssh-agent -D -a "$SSH_AUTH_SOCK" >/dev/null &
 	pids+=($!)
-	until ssh-add -q "$work/user" 2>/dev/null; do :; done
+	until ssh-add -q "$work/user" 2>/dev/null; do kill -0 $! || exit 1; done
 	rm "$work/user-cert.pub"
 	start_sshd
 	conf

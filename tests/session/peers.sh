@@ -51,7 +51,10 @@ target() { # case
 	/usr/bin/python3 tests/session/hostile_target.py "$work/target-key" \
 		"$1" >"$work/port" 2>"$work/target.err" &
 	pid=$!
-	until [ -s "$work/port" ] 2>/dev/null; do read -rt 0.05 <> <(:); done
+	until [ -s "$work/port" ] 2>/dev/null; do
+		kill -0 "$pid" || return 1
+		read -rt 0.05 <> <(:)
+	done
 	port=$(cat "$work/port")
 	conf timeout=2 keepalive=1
 	sed -i "s/^target-port=.*/target-port=$port/" "$work/conf"
