@@ -114,7 +114,8 @@ struct monitor {
 	uint16_t port;
 	bool chosen; /* from the menu, after logging on */
 	struct policy_decision decision;
-	uint64_t opened_ms; /* monotonic, 0: no target yet */
+	uint64_t opened_ms;	  /* monotonic, 0: no target yet */
+	uint64_t target_until_ms; /* monotonic: it must be logged on to */
 
 	/* the recorder */
 	int recorder;

@@ -144,11 +144,21 @@ static unsigned int addresses_left(
 	return count;
 }
 
+/* Connecting has a time of its own, inside that of the whole. */
+static uint64_t connect_until(const struct monitor *m)
+{
+	uint64_t within = m->conf->connect_timeout;
+
+	if (within > m->conf->target_timeout)
+		within = m->conf->target_timeout;
+	return monitor_now_ms() + within * 1000;
+}
+
 enum sgb_err monitor_connect(struct monitor *m,
 	struct policy_decision *decision, int *ret_fd,
 	char source[ADDR_TEXT_MAX])
 {
-	uint64_t end = monitor_now_ms() + m->conf->target_timeout * 1000;
+	uint64_t end = connect_until(m);
 	struct policy_decision at = *decision;
 	struct addr local;
 	enum sgb_err err;

@@ -152,6 +152,26 @@ enum sgb_err monitor_start_recording(
 	return err;
 }
 
+static uint32_t as_ms(uint64_t seconds)
+{
+	return seconds < UINT32_MAX / 1000 ? (uint32_t)seconds * 1000
+					   : UINT32_MAX;
+}
+
+/* In the order of enum target_wait; connecting has used up a part of the
+ * whole. */
+static void put_deadlines(const struct monitor *m, struct buf *out)
+{
+	uint64_t now = monitor_now_ms();
+	uint64_t left = m->target_until_ms > now ? m->target_until_ms - now : 0;
+
+	buf_put_u32(out, left < UINT32_MAX ? (uint32_t)left : UINT32_MAX);
+	buf_put_u32(out, as_ms(m->conf->banner_timeout));
+	buf_put_u32(out, as_ms(m->conf->kex_timeout));
+	buf_put_u32(out, as_ms(m->conf->auth_timeout));
+	buf_put_u32(out, as_ms(m->conf->open_timeout));
+}
+
 static enum sgb_err hand_over(struct monitor *m, struct handover *hand)
 {
 	const struct policy_decision *d = &m->decision;
@@ -169,7 +189,7 @@ static enum sgb_err hand_over(struct monitor *m, struct handover *hand)
 	buf_put_u32(&msg.body, d->target_port);
 	buf_put_u32(&msg.body, d->record);
 	buf_put_u32(&msg.body, (uint32_t)d->idle);
-	buf_put_u32(&msg.body, (uint32_t)m->conf->target_timeout);
+	put_deadlines(m, &msg.body);
 	buf_put_cstring(&msg.body, "");
 	buf_put_u32(&msg.body, count);
 	for (i = 0; i < count; i++)
@@ -260,6 +280,7 @@ static enum sgb_err open_target(struct monitor *m)
 	const char *text = NULL, *from;
 	enum sgb_err err;
 
+	m->target_until_ms = monitor_now_ms() + m->conf->target_timeout * 1000;
 	if (monitor_connect(m, &m->decision, &hand.target, source)) {
 		snprintf(why, sizeof(why), "connect: %s",
 			errno == EACCES ? "an address of the bastion itself"

@@ -67,15 +67,28 @@ struct session_start {
 	size_t key_count;
 };
 
+/* What a target is waited for, in the order of SES_TARGET's deadlines. */
+enum target_wait {
+	TARGET_WAIT_ALL = 0,
+	TARGET_WAIT_BANNER,
+	TARGET_WAIT_KEX,
+	TARGET_WAIT_AUTH,
+	TARGET_WAIT_OPEN, /* each channel on its own */
+	TARGET_WAITS,
+};
+
 /* What SES_TARGET told. */
 struct session_target {
 	char *name, *login, *address, *notice;
-	uint32_t port, record_bits, idle, timeout;
+	uint32_t port, record_bits, idle;
+	uint32_t within[TARGET_WAITS]; /* ms */
 	char *pins[SESSION_MAX_PINS];
 	size_t pin_count;
 	int agent;
 	bool agent_used;
-	uint64_t deadline; /* ms: for handshake and authentication */
+	uint64_t deadline; /* ms: for all of it up to the login */
+	uint64_t step_deadline;
+	enum target_wait wait; /* what step_deadline is about */
 };
 
 enum session_choice {

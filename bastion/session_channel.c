@@ -196,6 +196,42 @@ static bool wait_record(struct channel *ch)
 	if (!record_written(&ch->session->record, ch->open_seq))
 		return false;
 	ch->step = CHANNEL_OPENING;
+	ch->open_until = ch->session->now +
+			 ch->session->target.within[TARGET_WAIT_OPEN];
+	return true;
+}
+
+static void release(ssh_channel *channel, ssh_channel_callbacks callbacks)
+{
+	if (!*channel)
+		return;
+	/* libssh keeps the channel until the peer has closed it too, and
+	 * would call back into freed memory. */
+	ssh_remove_channel_callbacks(*channel, callbacks);
+	ssh_channel_free(*channel);
+	*channel = NULL;
+}
+
+/* The client's side hears why where it can: on a session channel. */
+static bool opened_late(struct channel *ch)
+{
+	static const char why[] = "the target did not open the channel in time";
+	struct session *s = ch->session;
+	bool tells = ch->kind == CHANNEL_RELAY && !chosen(ch);
+
+	if (s->now <= ch->open_until)
+		return false;
+	link_report(s, ch->id, SESSION_REPORT_TARGET_FAILED, 0, 0, why);
+	record_put_text(&s->record, ch->id, RECORD_REFUSED, why);
+	release(&ch->target, &ch->target_cb);
+	if (!tells) {
+		channel_refuse(ch, NULL);
+		return true;
+	}
+	if (channel_accept(ch)) {
+		ch->kind = CHANNEL_LOCAL;
+		end_chosen(ch, why);
+	}
 	return true;
 }
 
@@ -226,7 +262,7 @@ static bool opening(struct channel *ch)
 	else
 		rc = ssh_channel_open_session(ch->target);
 	if (rc == SSH_AGAIN)
-		return false;
+		return opened_late(ch);
 	if (rc != SSH_OK) {
 		channel_refuse(ch, "the target opened no channel");
 		return true;
@@ -398,17 +434,6 @@ bool channel_undelivered(const struct channel *ch)
 {
 	return ch->step == CHANNEL_OPEN && !ch->client_closed &&
 	       !ch->close_sent;
-}
-
-static void release(ssh_channel *channel, ssh_channel_callbacks callbacks)
-{
-	if (!*channel)
-		return;
-	/* libssh keeps the channel until the peer has closed it too, and
-	 * would call back into freed memory. */
-	ssh_remove_channel_callbacks(*channel, callbacks);
-	ssh_channel_free(*channel);
-	*channel = NULL;
 }
 
 void channel_drop(struct channel *ch)

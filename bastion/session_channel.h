@@ -106,6 +106,7 @@ struct channel {
 	char *host;	      /* direct-tcpip */
 	uint32_t port;
 	uint64_t open_seq;
+	uint64_t open_until; /* ms: when the target has to have opened it */
 
 	ssh_channel client, target;
 	struct ssh_channel_callbacks_struct client_cb, target_cb;

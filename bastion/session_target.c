@@ -58,7 +58,8 @@ static enum sgb_err parse(struct session_target *target, struct reader *rd)
 	target->port = reader_u32(rd);
 	target->record_bits = reader_u32(rd);
 	target->idle = reader_u32(rd);
-	target->timeout = reader_u32(rd);
+	for (i = 0; i < TARGET_WAITS; i++)
+		target->within[i] = reader_u32(rd);
 	target->notice = reader_cstring(rd, 4096);
 	pins = reader_u32(rd);
 	if (pins > SESSION_MAX_PINS)
@@ -110,6 +111,13 @@ static enum sgb_err set_options(struct session *s)
 	return SGB_OK;
 }
 
+/* Each phase has a time of its own, inside that of the whole. */
+static void wait_now(struct session *s, enum target_wait wait)
+{
+	s->target.wait = wait;
+	s->target.step_deadline = s->now + s->target.within[wait];
+}
+
 static enum sgb_err open_leg(struct session *s)
 {
 	enum sgb_err err;
@@ -129,7 +137,8 @@ static enum sgb_err open_leg(struct session *s)
 		return SGB_ERR_CLOSED;
 	s->target_leg.state = LEG_HANDSHAKE;
 	s->target_leg.heard = s->now;
-	s->target.deadline = s->now + (uint64_t)s->target.timeout * 1000;
+	s->target.deadline = s->now + s->target.within[TARGET_WAIT_ALL];
+	wait_now(s, TARGET_WAIT_BANNER);
 	return SGB_OK;
 }
 
@@ -240,8 +249,12 @@ static bool shake_hands(struct session *s)
 {
 	int rc = ssh_connect(s->target_leg.ssh);
 
-	if (rc == SSH_AGAIN)
+	if (rc == SSH_AGAIN) {
+		if (s->target.wait == TARGET_WAIT_BANNER &&
+			ssh_get_serverbanner(s->target_leg.ssh))
+			wait_now(s, TARGET_WAIT_KEX);
 		return false;
+	}
 	if (rc != SSH_OK) {
 		failed(s, ssh_get_error(s->target_leg.ssh));
 		return true;
@@ -255,6 +268,7 @@ static bool shake_hands(struct session *s)
 	}
 	s->target.agent_used = true;
 	s->target_leg.state = LEG_AUTH;
+	wait_now(s, TARGET_WAIT_AUTH);
 	return true;
 }
 
@@ -323,6 +337,31 @@ static void check_gone(struct session *s)
 	s->busy = true;
 }
 
+/* Whichever time is over first says what was waited for. */
+static void check_deadlines(struct session *s)
+{
+	static const char *const texts[TARGET_WAITS] = {
+		[TARGET_WAIT_BANNER] = "banner",
+		[TARGET_WAIT_KEX] = "key exchange",
+		[TARGET_WAIT_AUTH] = "authentication",
+	};
+	const char *what = texts[s->target.wait];
+	char *text = NULL, *why = NULL;
+
+	if (s->now <= s->target.step_deadline && s->now <= s->target.deadline)
+		return;
+	if (asprintf(&why, "the target did not answer in time (%s%s)", what,
+		    s->now > s->target.step_deadline ? ""
+						     : ", target-timeout") < 0)
+		why = NULL;
+	text = target_text(s, "", " did not answer in time");
+	link_report(s, 0, SESSION_REPORT_TARGET_FAILED, 0, 0,
+		why ? why : "the target did not answer in time");
+	target_refuse(s, text ? text : "the target did not answer in time");
+	free(why);
+	free(text);
+}
+
 bool target_pump(struct session *s)
 {
 	enum leg_state before = s->target_leg.state;
@@ -333,8 +372,8 @@ bool target_pump(struct session *s)
 		shake_hands(s);
 	if (s->target_leg.state == LEG_AUTH)
 		authenticate(s);
-	if (s->target_leg.state < LEG_READY && s->now > s->target.deadline)
-		failed(s, "the target did not answer in time");
+	if (s->target_leg.state < LEG_READY)
+		check_deadlines(s);
 	if (s->target_leg.state < LEG_REFUSED)
 		check_gone(s);
 	return s->target_leg.state != before;

@@ -212,6 +212,16 @@ static void put_pins(struct fake *f, struct buf *body)
 		buf_put_cstring(body, conf(f, "pin", (int)i));
 }
 
+static void put_deadlines(const struct fake *f, struct buf *body)
+{
+	static const char *const names[] = {"timeout", "banner-timeout",
+		"kex-timeout", "auth-timeout", "open-timeout"};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		buf_put_u32(body, 1000 * number(f, names[i], 10));
+}
+
 static void got_target(struct fake *f, struct msg *in)
 {
 	const char *refuse = conf(f, "refuse-target", 0);
@@ -234,7 +244,7 @@ static void got_target(struct fake *f, struct msg *in)
 	buf_put_u32(&msg.body, number(f, "target-port", 0));
 	buf_put_u32(&msg.body, number(f, "record-input", 0));
 	buf_put_u32(&msg.body, number(f, "idle", 0));
-	buf_put_u32(&msg.body, number(f, "timeout", 10));
+	put_deadlines(f, &msg.body);
 	buf_put_cstring(&msg.body, notice ? notice : "");
 	put_pins(f, &msg.body);
 	for (i = 0; i < 3; i++) {

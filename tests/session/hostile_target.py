@@ -39,6 +39,8 @@ class Server(paramiko.ServerInterface):
         return paramiko.AUTH_SUCCESSFUL
 
     def check_channel_request(self, kind, chanid):
+        if self.case == "slow_open":
+            time.sleep(30)
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel, command):
@@ -135,6 +137,10 @@ def main():
         return
     if case == "half_banner":
         sock.sendall(b"SSH-2.0-x")
+        time.sleep(30)
+        return
+    if case == "no_kex":
+        sock.sendall(b"SSH-2.0-x\r\n")
         time.sleep(30)
         return
     transport = paramiko.Transport(sock)

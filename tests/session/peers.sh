@@ -56,7 +56,7 @@ target() { # case
 		read -rt 0.05 <> <(:)
 	done
 	port=$(cat "$work/port")
-	conf timeout=2 keepalive=1
+	conf keepalive=1 "${waits[@]}"
 	sed -i "s/^target-port=.*/target-port=$port/" "$work/conf"
 	gw robot+web1@127.0.0.1 x >"$work/out"
 	status=$?
@@ -65,17 +65,34 @@ target() { # case
 	return $status
 }
 
-test_target() {
-	local case
+# stalls CASE WAIT PHASE: only the phase that it is about can be the one.
+stalls() {
+	local waits=("$2=1")
 
-	for case in silent half_banner slow_auth; do
-		target $case
-		is "target $case: status" $? 255
-		like "target $case: clear text" "$(cat "$work/stderr")" \
-			'connection to web1 failed .reference'
-		like "target $case: reported" "$(log)" \
-			'failed 0 0 the target did not answer in time'
-	done
+	target "$1"
+	is "target $1: status" $? 255
+	like "target $1: clear text" "$(cat "$work/stderr")" \
+		'web1 did not answer in time .reference'
+	like "target $1: reported" "$(log)" \
+		"failed 0 0 the target did not answer in time .$3.\$"
+}
+
+test_target() {
+	local case waits=(timeout=2)
+
+	stalls silent banner-timeout banner
+	stalls half_banner banner-timeout banner
+	stalls no_kex kex-timeout 'key exchange'
+	stalls slow_auth auth-timeout authentication
+	stalls slow_auth timeout 'authentication, target-timeout'
+	waits=(open-timeout=1)
+	target slow_open
+	is "target slow_open: status" $? 255
+	like "target slow_open: clear text" "$(cat "$work/stderr")" \
+		'did not open the channel in time'
+	like "target slow_open: reported" "$(log)" \
+		'failed 0 0 the target did not open the channel in time'
+	waits=(timeout=2)
 	target refuse
 	is "target refuses the login: status" $? 255
 	like "target refuses the login: reported" "$(log)" 'report 0 failed'
