@@ -134,6 +134,10 @@ enum sgb_err connection_adopt(
 	struct daemon *d, int sock, struct msg *msg) SGB_MUST_CHECK;
 struct connection *connection_find(struct daemon *d, const char *id);
 enum sgb_err connection_end(struct connection *conn, const char *reason);
+/* Whose request is it, and which group judges? Borrowed; false if none waits
+ * under this id. */
+bool connection_asks(struct daemon *d, const char *id, const char **ret_user,
+	const char **ret_group);
 /* Somebody judged a request, filed or of a connection that waits. Returns
  * what requests_judge does. */
 enum sgb_err connection_verdict(struct daemon *d, const char *id,

@@ -249,6 +249,27 @@ static void wake_waiting(struct daemon *d)
 				conn->id);
 }
 
+bool connection_asks(struct daemon *d, const char *id, const char **ret_user,
+	const char **ret_group)
+{
+	const struct connection *conn = connection_find(d, id);
+	const struct access_request *request;
+
+	if (conn && conn->approval) {
+		*ret_user = conn->user;
+		*ret_group = conn->approval;
+		return conn->user;
+	}
+	TAILQ_FOREACH (request, &d->requests, link) {
+		if (strcmp(request->id, id))
+			continue;
+		*ret_user = request->user;
+		*ret_group = request->group;
+		return true;
+	}
+	return false;
+}
+
 enum sgb_err connection_verdict(struct daemon *d, const char *id,
 	const char *judge, bool yes, const char *word)
 {

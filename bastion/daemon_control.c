@@ -176,8 +176,33 @@ static const char *operator_name(const struct daemon *d)
 	return pw && policy_name_valid(pw->pw_name) ? pw->pw_name : NULL;
 }
 
+/* NULL, or why this person's word would not count. The monitor of who wants
+ * in asks the policy again, each time; asked here as well, so that a word
+ * which counts for nothing is not kept in place of one that would. */
+static const char *judge_unfit(
+	struct daemon *d, const char *id, const char *judge)
+{
+	const char *user, *group;
+	char **groups = NULL;
+	bool member;
+
+	if (!connection_asks(d, id, &user, &group))
+		return "is no request that waits";
+	/* Nobody approves his own, and everybody may withdraw it. */
+	if (!strcmp(user, judge))
+		return NULL;
+	if (policy_unix_groups(d->policy, judge, &groups))
+		return "cannot be judged: your groups cannot be looked up";
+	member = policy_in_group(
+		d->policy, group, judge, (const char *const *)groups);
+	policy_unix_groups_free(groups);
+	return member ? NULL
+		      : "is for others to judge: you are not of the "
+			"group that its rule names";
+}
+
 /* Whoever is at the console, and not root as such, judges: four eyes must be
- * four. The monitor of who wants in asks the policy about that person. */
+ * four. */
 static uint32_t do_verdict(struct daemon *d, struct msg *msg, struct buf *out)
 {
 	char *id = reader_cstring(&msg->reader, CONN_ID_MAX - 1);
@@ -185,15 +210,18 @@ static uint32_t do_verdict(struct daemon *d, struct msg *msg, struct buf *out)
 	char *word = reader_cstring(&msg->reader, 256);
 	enum sgb_err err = reader_end(&msg->reader);
 	const char *judge = err ? NULL : operator_name(d);
-	char text[CONN_ID_MAX + 80];
+	const char *unfit = judge ? judge_unfit(d, id, judge) : NULL;
+	char text[CONN_ID_MAX + 120];
 
 	if (!err && !judge) {
 		put_result(out, "who judges? log on as yourself and use sudo");
 		err = SGB_ERR_DENIED;
 	} else if (!err) {
-		err = connection_verdict(d, id, judge, yes == 1, word);
+		err = unfit ? SGB_ERR_NOTFOUND
+			    : connection_verdict(d, id, judge, yes == 1, word);
 		snprintf(text, sizeof(text), "%s %s", id,
-			err == SGB_ERR_DENIED
+			unfit ? unfit
+			: err == SGB_ERR_DENIED
 				? "is your own: nobody approves that"
 			: err ? "is no request that waits"
 			: yes ? "approved"

@@ -183,10 +183,15 @@ id=$(sgb requests --json | sed -n \
 ok "root as such is nobody" eval '! sgb approve "$id" >"$LAB/out" 2>&1 &&
 	grep -q "who judges" "$LAB/out"'
 if (echo 1 >/proc/self/loginuid) 2>/dev/null; then
-	ok "a person of no such group can say it" \
-		eval 'console 2 approve "$id" >/dev/null'
+	ok "a person of no such group is refused at once" eval '! console 2 \
+		approve "$id" >"$LAB/out" 2>&1 && grep -q "not of the group" \
+		"$LAB/out"'
+	ok "his no counts as little" \
+		eval '! console 2 deny "$id" >/dev/null 2>&1'
+	ok "and nothing was kept of it" eval 'sgb requests --json | grep -q \
+		"\"id\":\"$id\".*\"state\":\"asked\""'
 	start as carol carol+console@web1@bastion 'echo REACHED'
-	ok "but it does not count" eval 'wait_for grep -q "needs an approval" \
+	ok "who wants in waits" eval 'wait_for grep -q "needs an approval" \
 		"$LAB/err" && ! grep -q REACHED "$LAB/out"'
 	id=$(sgb sessions --json | sed -n \
 		's/.*"id":"\([^"]*\)","source":"203.0.113.7","phase":"waiting".*/\1/p')
