@@ -82,7 +82,7 @@ SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_nursery.o bastion/daemon_systemd.o \
 	bastion/daemon_metrics.o bastion/daemon_requests.o \
 	bastion/daemon_proxy.o bastion/proxy_header.o bastion/sources.o \
-	bastion/cert.o
+	bastion/keys_command.o bastion/cert.o
 # What keys and certificates people log on with.
 KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
 	usercert_sign.o revoked.o krl.o)
@@ -93,7 +93,7 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o bastion/monitor_watch.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
-	bastion/monitor_spawn.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o \
+	bastion/monitor_spawn.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o bastion/keys_command.o \
 	bastion/cert.o $(KEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
 	_cradle.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
@@ -106,7 +106,8 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_diff.o bastion/sgbridge_replay.o bastion/sgbridge_places.o \
 	bastion/sgbridge_keys.o bastion/sgbridge_trail.o \
 	bastion/sgbridge_usage.o bastion/sgbridge_instance.o \
-	bastion/instance_script.o
+	bastion/instance_script.o bastion/authkeys_options.o bastion/usercert.o \
+	bastion/usercert_sign.o
 TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
 	aliyun.o aws.o)
 SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \

@@ -79,4 +79,18 @@ enum sgb_err authkeys_options(const char **at,
 	const struct authkeys_query *query, struct authkeys_limits *ret,
 	char *why, size_t why_len) SGB_MUST_CHECK;
 
+/* For a lint of files: what an option does to its line, whoever asks. */
+enum authkeys_effect {
+	AUTHKEYS_REFUSED = 0, /* not supported: the line grants nothing */
+	AUTHKEYS_EXPIRED,     /* neither, not any more */
+	AUTHKEYS_NARROWS,     /* honoured; or says what holds anyway */
+	AUTHKEYS_GIVES_BACK,  /* what an option before it took away */
+	AUTHKEYS_WIDENS,      /* more than a line without it */
+};
+/* Tells of each option at `at`, up to the blank behind them, in order; of one
+ * that cannot be read last. */
+void authkeys_options_judge(const char *at, time_t now,
+	void (*tell)(void *arg, enum authkeys_effect, const char *option),
+	void *arg);
+
 #endif

@@ -20,59 +20,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/file.h"
+#include "keys_command.h"
 #include "monitor.h"
 
-#define ARGS_MAX     16
 #define ARG_MAX_TEXT 512
 #define OUTPUT_MAX   (256 * 1024)
 
 struct command {
-	char args[ARGS_MAX][ARG_MAX_TEXT];
-	char *argv[ARGS_MAX + 1];
+	char args[KEYS_COMMAND_WORDS][ARG_MAX_TEXT];
+	char *argv[KEYS_COMMAND_WORDS + 1];
 	unsigned int uid, gid;
 };
-
-static enum sgb_err folders_safe(const char *path, char *why, size_t why_len)
-{
-	char folder[PATH_MAX];
-	struct stat st;
-	char *slash;
-
-	snprintf(folder, sizeof(folder), "%s", path);
-	while ((slash = strrchr(folder, '/'))) {
-		slash[slash == folder] = '\0';
-		if (lstat(folder, &st) || st.st_uid != 0 ||
-			(st.st_mode & 022 && !(st.st_mode & S_ISVTX))) {
-			snprintf(why, why_len,
-				"%s: authorized-keys-command: the folder %s "
-				"must be root's, and nobody else may write it",
-				path, folder);
-			return SGB_ERR_UNSAFE;
-		}
-		if (slash == folder)
-			break;
-	}
-	return SGB_OK;
-}
-
-enum sgb_err authkeys_command_safe(const char *path, char *why, size_t why_len)
-{
-	enum sgb_err err;
-	int fd = -1;
-
-	if (*path != '/' || strlen(path) >= PATH_MAX || strstr(path, "/../")) {
-		snprintf(why, why_len,
-			"authorized-keys-command: %s is not an absolute path",
-			path);
-		return SGB_ERR_FORMAT;
-	}
-	err = file_open(path, FILE_TRUST_ROOT, &fd, why, why_len);
-	if (err)
-		return err;
-	close(fd);
-	return folders_safe(path, why, why_len);
-}
 
 /* %u user, %f fingerprint, %t type, %%; anything else is a mistake. */
 static enum sgb_err expand(const char *word, const char *user,
@@ -114,12 +72,12 @@ static enum sgb_err prepare(struct command *command, const struct conf *conf,
 	size_t i;
 
 	memset(command, 0, sizeof(*command));
-	err = authkeys_command_safe(words->items[0], why, why_len);
+	err = keys_command_safe(words->items[0], why, why_len);
 	if (err)
 		return err;
 	snprintf(why, why_len,
 		"authorized-keys-command: too many or malformed words");
-	if (words->count > ARGS_MAX)
+	if (words->count > KEYS_COMMAND_WORDS)
 		return SGB_ERR_LIMIT;
 	for (i = 0; i < words->count; i++) {
 		err = expand(words->items[i], user, fingerprint, type,

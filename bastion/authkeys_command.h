@@ -18,9 +18,5 @@ enum sgb_err authkeys_command(const struct conf *conf,
 	const struct authkeys_query *query, const char *fingerprint,
 	const char *type, struct authkeys_limits *ret, char *why,
 	size_t why_len) SGB_MUST_CHECK;
-/* Is the command one that may be run: an absolute path, a file that root
- * owns and nobody else may write, like every folder above it? */
-enum sgb_err authkeys_command_safe(
-	const char *path, char *why, size_t why_len) SGB_MUST_CHECK;
 
 #endif

@@ -202,31 +202,33 @@ static const struct option_row {
 	const char *name;
 	bool has_value, often;
 	enum sgb_err (*apply)(const struct option *, struct state *);
+	bool widens; /* asks less, or lets in more, than a line without it */
 } rows[] = {
-	{"from", true, false, opt_from},
-	{"expiry-time", true, false, opt_expiry},
-	{"command", true, false, opt_command},
-	{"principals", true, false, opt_principals},
-	{"permitopen", true, true, opt_permit_open},
-	{"permitlisten", true, true, opt_permit_listen},
-	{"cert-authority", false, true, opt_flag},
-	{"verify-required", false, true, opt_flag},
-	{"no-touch-required", false, true, opt_flag},
-	{"restrict", false, true, opt_flag},
-	{"no-pty", false, true, opt_flag},
-	{"pty", false, true, opt_flag},
-	{"no-port-forwarding", false, true, opt_flag},
-	{"port-forwarding", false, true, opt_flag},
-	{"no-agent-forwarding", false, true, opt_flag},
-	{"agent-forwarding", false, true, opt_flag},
-	{"no-X11-forwarding", false, true, opt_flag},
-	{"X11-forwarding", false, true, opt_flag},
+	{"from", true, false, opt_from, false},
+	{"expiry-time", true, false, opt_expiry, false},
+	{"command", true, false, opt_command, false},
+	{"principals", true, false, opt_principals, false},
+	{"permitopen", true, true, opt_permit_open, false},
+	{"permitlisten", true, true, opt_permit_listen, false},
+	{"cert-authority", false, true, opt_flag, true},
+	{"verify-required", false, true, opt_flag, false},
+	{"no-touch-required", false, true, opt_flag, true},
+	{"restrict", false, true, opt_flag, false},
+	{"no-pty", false, true, opt_flag, false},
+	{"pty", false, true, opt_flag, false},
+	{"no-port-forwarding", false, true, opt_flag, false},
+	{"port-forwarding", false, true, opt_flag, false},
+	{"no-agent-forwarding", false, true, opt_flag, false},
+	{"agent-forwarding", false, true, opt_flag, false},
+	{"no-X11-forwarding", false, true, opt_flag, false},
+	{"X11-forwarding", false, true, opt_flag, false},
 	/* There is no user's rc file on the way. */
-	{"no-user-rc", false, true, opt_flag},
-	{"user-rc", false, true, opt_flag},
+	{"no-user-rc", false, true, opt_flag, false},
+	{"user-rc", false, true, opt_flag, false},
 };
 
-static enum sgb_err apply(const struct option *option, struct state *state)
+static enum sgb_err apply(const struct option *option, struct state *state,
+	const struct option_row **ret)
 {
 	size_t i;
 
@@ -240,6 +242,7 @@ static enum sgb_err apply(const struct option *option, struct state *state)
 		if (!row->often && (state->seen & (1u << i)))
 			return SGB_ERR_UNSUPPORTED;
 		state->seen |= 1u << i;
+		*ret = row;
 		return row->apply(option, state);
 	}
 	return SGB_ERR_UNSUPPORTED;
@@ -280,6 +283,7 @@ enum sgb_err authkeys_options(const char **at,
 	char *why, size_t why_len)
 {
 	struct state state = {.query = query};
+	const struct option_row *row;
 	struct option option;
 	enum sgb_err err;
 
@@ -288,7 +292,7 @@ enum sgb_err authkeys_options(const char **at,
 			snprintf(why, why_len, "malformed options");
 			return SGB_ERR_DENIED;
 		}
-		err = apply(&option, &state);
+		err = apply(&option, &state, &row);
 		if (err) {
 			snprintf(why, why_len,
 				err == SGB_ERR_DENIED
@@ -309,4 +313,52 @@ enum sgb_err authkeys_options(const char **at,
 	if (!err)
 		*ret = state.limits;
 	return err;
+}
+
+/* How many of the line's restrictions stand. */
+static unsigned int taken(const struct authkeys_limits *limits)
+{
+	return (unsigned int)limits->no_pty + limits->no_forward +
+	       limits->no_agent + limits->no_x11;
+}
+
+static enum authkeys_effect effect_of(
+	const struct option *option, struct state *state)
+{
+	unsigned int before = taken(&state->limits);
+	const struct option_row *row = NULL;
+	enum sgb_err err = apply(option, state, &row);
+
+	if (err == SGB_ERR_DENIED && row && row->apply == opt_expiry)
+		return AUTHKEYS_EXPIRED;
+	/* Whose source is nobody's is denied, and that is as it should be. */
+	if (err && err != SGB_ERR_DENIED)
+		return AUTHKEYS_REFUSED;
+	if (row->widens)
+		return AUTHKEYS_WIDENS;
+	return taken(&state->limits) < before ? AUTHKEYS_GIVES_BACK
+					      : AUTHKEYS_NARROWS;
+}
+
+void authkeys_options_judge(const char *at, time_t now,
+	void (*tell)(void *arg, enum authkeys_effect, const char *option),
+	void *arg)
+{
+	const struct addr nobody = {0};
+	const struct authkeys_query query = {.source = &nobody, .now = now};
+	struct state state = {.query = &query};
+	struct option option;
+
+	while (*at && *at != ' ' && *at != '\t') {
+		if (!read_option(&at, &option)) {
+			tell(arg, AUTHKEYS_REFUSED, option.name);
+			return;
+		}
+		tell(arg, effect_of(&option, &state), option.name);
+		if (*at != ',')
+			break;
+		at++;
+	}
+	if (state.principals[0] && !state.cert_authority)
+		tell(arg, AUTHKEYS_REFUSED, "principals");
 }

@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/policy_reduce.h"
 #include "cert.h"
+#include "keys_command.h"
 
 #include <openssl/evp.h>
 
@@ -315,6 +316,17 @@ static enum sgb_err check_user(const char *setting, const char *user)
 	return err;
 }
 
+/* Else its first use would say so, to somebody who cannot log on. */
+static enum sgb_err check_keys_command(const struct conf *conf)
+{
+	char why[PATH_MAX + 200];
+	enum sgb_err err = keys_command_check(conf, why, sizeof(why));
+
+	if (err)
+		fprintf(stderr, "sgbridged: %s\n", why);
+	return err;
+}
+
 /* Everything is checked, so that one run names all that is missing. */
 enum sgb_err daemon_check_files(const struct conf *conf)
 {
@@ -338,6 +350,7 @@ enum sgb_err daemon_check_files(const struct conf *conf)
 		fprintf(stderr, "sgbridged: %s\n", why);
 	EVP_PKEY_free(ca);
 	CHECK(check_folder(conf->authorized_keys));
+	CHECK(check_keys_command(conf));
 	CHECK(check_folder(conf->empty_root));
 	CHECK(check_pam(conf));
 	CHECK(check_program(conf, "sgbridge-monitor"));

@@ -1,8 +1,9 @@
 /*
  * sgbridge check --keys: the folder of authorized_keys, one file a user.
  * Looks for one key under two people, keys the policy does not accept, lines
- * that are not understood, options that widen access, old keys, and people
- * whom no rule names. Reads what users pasted, so nothing is trusted.
+ * that are not understood or let nobody in, options that widen access, old
+ * keys, and people whom no rule names. Reads what users pasted, so nothing is
+ * trusted.
  */
 #include "sgbridge.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "authkeys.h"
 #include "core/file.h"
 #include "core/sshkey.h"
 #include "sgbridge_usage.h"
@@ -83,22 +85,26 @@ static void remember(struct keys *keys, const struct sshkey *key)
 		keys->count++;
 }
 
-/* What gives more than a key alone, or takes back a restriction. */
-static void judge_options(struct keys *keys, const char *text, size_t len)
+/* The parser of logins says what an option does, so that this is true. */
+static void judge_option(
+	void *arg, enum authkeys_effect effect, const char *option)
 {
-	static const char *const wide[] = {"cert-authority",
-		"environment=", "permitlisten=", "tunnel=", "agent-forwarding",
-		"port-forwarding", "X11-forwarding", "user-rc"};
-	size_t i;
+	static const struct {
+		const char *code, *text;
+	} says[] = {
+		[AUTHKEYS_REFUSED] = {"key-refused",
+			", or its value, is not supported: this line lets "
+			"nobody in"},
+		[AUTHKEYS_EXPIRED] = {"key-expired",
+			" says that this key has expired"},
+		[AUTHKEYS_GIVES_BACK] = {"key-option",
+			" takes back a restriction of this line"},
+		[AUTHKEYS_WIDENS] = {"key-option", " widens access"},
+	};
 
-	for (i = 0; i < sizeof(wide) / sizeof(wide[0]); i++) {
-		const char *at = memmem(text, len, wide[i], strlen(wide[i]));
-
-		if (at && (at == text || at[-1] == ','))
-			tell(keys, DIAG_WARNING, "key-option",
-				"the option \"%.*s\" widens access",
-				(int)strcspn(wide[i], "="), wide[i]);
-	}
+	if (effect != AUTHKEYS_NARROWS)
+		tell(arg, DIAG_WARNING, says[effect].code,
+			"the option \"%s\"%s", option, says[effect].text);
 }
 
 /* A comment or a date in a file is anybody's claim. What is known: a key is
@@ -163,7 +169,8 @@ static void judge_key(struct keys *keys, const struct sshkey *key)
 }
 
 /* The key is the word of base64 after the name of its type. */
-static bool find_key(const char *line, const char **ret, size_t *ret_len)
+static bool find_key(const char *line, const char **ret_type, const char **ret,
+	size_t *ret_len)
 {
 	static const char *const types[] = {
 		"ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"};
@@ -176,6 +183,7 @@ static bool find_key(const char *line, const char **ret, size_t *ret_len)
 		escaped = *line == '\\' && !escaped;
 		for (i = 0; start && !quoted && i < 4; i++)
 			if (!strncmp(line, types[i], strlen(types[i]))) {
+				*ret_type = line;
 				line += strcspn(line, " \t");
 				line += strspn(line, " \t");
 				*ret = line;
@@ -190,7 +198,7 @@ static bool find_key(const char *line, const char **ret, size_t *ret_len)
 static void judge_line(struct keys *keys, const char *line)
 {
 	struct sshkey key;
-	const char *base64;
+	const char *type, *base64;
 	uint8_t *blob = NULL;
 	size_t len, blob_len;
 
@@ -198,7 +206,7 @@ static void judge_line(struct keys *keys, const char *line)
 	line += strspn(line, " \t");
 	if (!*line || *line == '#')
 		return;
-	if (!find_key(line, &base64, &len) ||
+	if (!find_key(line, &type, &base64, &len) ||
 		sshkey_base64_decode(base64, len, &blob, &blob_len) ||
 		sshkey_parse(blob, blob_len, &key)) {
 		tell(keys, DIAG_ERROR, "key-malformed",
@@ -206,7 +214,9 @@ static void judge_line(struct keys *keys, const char *line)
 		free(blob);
 		return;
 	}
-	judge_options(keys, line, (size_t)(base64 - line));
+	if (type != line)
+		authkeys_options_judge(
+			line, keys->lint->now, judge_option, keys);
 	judge_key(keys, &key);
 	free(blob);
 }

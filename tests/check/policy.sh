@@ -108,8 +108,28 @@ ok "keys of people whom rules name" 0 'good: 3 rules' \
 } >"$work/keys/bob"
 ok "one key under two people" 1 'keys/bob:1: .*alice has this key too' \
 	sgb check --keys="$work/keys" "$good"
-ok "an option that widens" 1 'bob:1: .*"agent-forwarding" widens' \
-	sgb check --keys="$work/keys" "$good"
+option_codes() {
+	sgb check --json --keys="$work/keys" "$good" |
+		grep -o '"key-[a-z]*"' | sort -u | tr '\n' ' '
+}
+ok "what narrows, or changes nothing, is no warning" 0 \
+	'^"key-shared" "key-weak" $' option_codes
+# option WORDS STATUS PATTERN NAME: of a line with these options alone.
+option() {
+	echo "$1 $(cat "$work/three.pub")" >"$work/keys/carol"
+	ok "$4" "$2" "$3" sgb check --keys="$work/keys" "$good"
+	rm "$work/keys/carol"
+}
+ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/three"
+option 'cert-authority' 1 '"cert-authority" widens' "a CA is more than a key"
+option 'environment="A=b"' 1 'carol:1: .*"environment", or .* lets nobody in' \
+	"what is refused at a login is said to be"
+option 'tunnel="0"' 1 '"tunnel", or its value, is not supported' "tunnels too"
+option 'from="*.example.org"' 1 '"from", or its value' "and a value"
+option 'expiry-time="20200101"' 1 '"expiry-time" says .* has expired' \
+	"a key that has expired"
+option 'restrict,agent-forwarding' 1 'takes back a restriction' \
+	"what takes a restriction back"
 ok "a key that is too weak" 1 'bob:2: .*ssh-rsa keys of 2048 bits' \
 	sgb check --keys="$work/keys" "$good"
 touch -d '2 years ago' "$work/keys/alice"

@@ -264,6 +264,20 @@ script 'id -u >&2; [ "$1" = robot ] && [ "$3" = ssh-ed25519 ] &&
 by_command
 chmod 0711 "$LAB"
 ok "a key that the command knows" runs
+# trial MODE WHERE WORDS: -t does not take it, and says so.
+trial() {
+	chmod "$1" "$2"
+	! "$BUILD/sgbridged" -t -c "$LAB/sgbridge.conf" >"$LAB/out" 2>&1 &&
+		grep -q "$3" "$LAB/out"
+	local result=$?
+	chmod 0755 "$2"
+	return "$result"
+}
+ok "-t takes it" eval '"$BUILD/sgbridged" -t -c "$LAB/sgbridge.conf" \
+	>/dev/null 2>&1'
+ok "not one that others may write" trial 0777 "$command" "$command"
+ok "nor in a folder that they may" trial 0777 "$LAB/bin" "$LAB/bin: others"
+ok "nor one that nobody can run" trial 0700 "$command" 'cannot be run'
 script 'echo'
 ok "a command that does not know it" refused 'no such key in .*bin/keys'
 script "cat $LAB/bin/robot.pub; exit 1"
