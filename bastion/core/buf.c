@@ -33,6 +33,18 @@ void buf_reset(struct buf *buf)
 	buf->err = SGB_OK;
 }
 
+char *buf_take(struct buf *buf)
+{
+	uint8_t *data;
+
+	buf_put_u8(buf, 0);
+	if (buf->err)
+		return NULL;
+	data = buf->data;
+	buf_init(buf, buf->max);
+	return (char *)data;
+}
+
 /* realloc would leave old content behind: buffers may hold secrets. */
 static enum sgb_err buf_grow(struct buf *buf, size_t need)
 {

@@ -29,6 +29,9 @@ void buf_init(struct buf *buf, size_t max);
 void buf_done(struct buf *buf);
 /* Forgets content and error, keeps the memory. */
 void buf_reset(struct buf *buf);
+/* The content with a NUL behind it, the caller's to free and to wipe; the
+ * buffer is empty then. NULL: something had failed, nothing is taken. */
+char *buf_take(struct buf *buf);
 /* Room for len more bytes, or NULL (and the error is remembered). */
 uint8_t *buf_extend(struct buf *buf, size_t len);
 /* Drops len bytes from the front. len must not exceed buf->len. */

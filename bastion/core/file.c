@@ -20,6 +20,7 @@
 
 #define READ_STEP  65536
 #define READ_LEAST 1024
+#define READ_MOST  (4u * 1024 * 1024)
 
 /* Someone who is not root may trust what is his own: an auditor's key. */
 static bool owner_trusted(uid_t owner)
@@ -173,13 +174,13 @@ enum sgb_err file_open_dir(const char *path, enum file_trust trust, int *ret_fd,
 	return err;
 }
 
-/* A small file takes as little room as it needs: a login reads several, and
+/* A file takes as little room as it needs, at once: a login reads several, and
  * what is taken is wiped in the end. */
 static size_t step_for(int fd)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size >= READ_STEP)
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size >= READ_MOST)
 		return READ_STEP;
 	/* Of /proc the size says nothing. */
 	return st.st_size < READ_LEAST ? READ_LEAST : (size_t)st.st_size + 1;
@@ -195,10 +196,14 @@ enum sgb_err file_read_fd(int fd, struct buf *out)
 		uint8_t *room;
 		ssize_t got;
 		size_t want = out->max - out->len;
+		size_t spare = out->cap - out->len;
 		uint8_t extra;
 
 		if (want > step)
 			want = step;
+		/* The end is found without more room for it. */
+		if (spare && want > spare)
+			want = spare;
 		if (!want) {
 			got = pread(fd, &extra, 1, at);
 			return got > 0	 ? SGB_ERR_LIMIT

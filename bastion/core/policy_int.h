@@ -38,10 +38,10 @@ struct policy_source {
 	uint32_t count;
 };
 
-/* Adds a file with this text to a source; takes nothing: everything is copied.
- * text becomes NUL-terminated. */
+/* Adds a file with this text to a source: the text is taken out of the buffer,
+ * which needs room for a NUL, the names are copied. */
 enum sgb_err policy_source_add(struct policy_source *source,
-	const struct policy_file *file, const void *text, size_t len);
+	const struct policy_file *file, struct buf *text);
 
 /* ---- vectors and strings ---- */
 

@@ -19,36 +19,47 @@ enum piece_kind {
 	PIECE_NAMED, /* network, group, hours, security-group, bastion */
 };
 
-/* One statement: its lines, and what it is. */
+/* One statement: its lines, and what it is. Small, since there are as many as
+ * there are rules, and each page that is touched costs. */
 struct piece {
 	const char *text;
 	uint32_t len, lines;
-	uint32_t file;
-	enum piece_kind kind;
-	const char *name; /* of what it defines */
-	uint32_t name_len;
-	bool keep, group;
+	uint32_t name, name_len; /* of what it defines: from text on */
+	uint16_t file;		 /* below POLICY_MAX_FILES */
+	uint8_t kind;		 /* enum piece_kind */
+	bool keep;
 };
 
-/* Words, borrowed from the source. */
+/* Borrowed from the source. */
+struct word {
+	const char *text;
+	uint32_t len;
+};
+#define WORD_OF(text) \
+	{ \
+		(text), sizeof(text) - 1 \
+	}
+
 struct words {
-	struct word {
-		const char *text;
-		uint32_t len;
-	} * at;
+	struct word *at;
 	uint32_t cap, count; /* cap: a power of two */
 	bool failed;
 };
 
 struct reduction {
 	const struct policy_source *source;
-	const char *user;
-	size_t user_len;
+	struct word user;
 	struct piece *pieces;
 	uint32_t count, cap;
 	struct words groups, used;
 	bool failed;
 };
+
+static const struct word any_word = WORD_OF("any");
+static const struct word group_word = WORD_OF("group");
+static const struct word self_word = WORD_OF("self");
+static const struct word to_word = WORD_OF("to");
+static const struct word zone_word = WORD_OF("zone");
 
 /* As the lexer has them, and what ends or carries on a statement. */
 enum { WORD = 1, MARK = 2 };
@@ -246,39 +257,44 @@ static uint32_t word_at(const char **at, const char *end, const char **ret)
 	return (uint32_t)(*at - start);
 }
 
-static bool word_is(const char *word, uint32_t len, const char *text)
+static bool same_word(const char *text, uint32_t len, const struct word *word)
 {
-	return len == strlen(text) && !memcmp(word, text, len);
+	return len == word->len && !memcmp(text, word->text, len);
 }
 
-static void classify(struct piece *piece)
+static void classify(struct reduction *r, struct piece *piece)
 {
 	static const struct {
-		const char *word;
+		struct word word;
 		enum piece_kind kind;
 	} kinds[] = {
-		{"permit", PIECE_RULE},
-		{"deny", PIECE_RULE},
-		{"audit", PIECE_AUDIT},
-		{"network", PIECE_NAMED},
-		{"group", PIECE_NAMED},
-		{"hours", PIECE_NAMED},
-		{"security-group", PIECE_NAMED},
-		{"bastion", PIECE_NAMED},
+		{WORD_OF("permit"), PIECE_RULE},
+		{WORD_OF("deny"), PIECE_RULE},
+		{WORD_OF("audit"), PIECE_AUDIT},
+		{WORD_OF("network"), PIECE_NAMED},
+		{WORD_OF("group"), PIECE_NAMED},
+		{WORD_OF("hours"), PIECE_NAMED},
+		{WORD_OF("security-group"), PIECE_NAMED},
+		{WORD_OF("bastion"), PIECE_NAMED},
 	};
 	const char *at = piece->text, *end = at + piece->len, *word;
 	uint32_t len = word_at(&at, end, &word);
+	bool group;
 	size_t i;
 
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (word_is(word, len, kinds[i].word))
-			piece->kind = kinds[i].kind;
-	piece->group = word_is(word, len, "group");
-	if (piece->kind == PIECE_NAMED)
-		piece->name_len = word_at(&at, end, &piece->name);
+		if (same_word(word, len, &kinds[i].word))
+			piece->kind = (uint8_t)kinds[i].kind;
+	if (piece->kind != PIECE_NAMED)
+		return;
+	group = same_word(word, len, &group_word);
+	piece->name_len = word_at(&at, end, &word);
+	piece->name = (uint32_t)(word - piece->text);
 	/* A name in quotes, or none: not for us. */
-	if (piece->kind == PIECE_NAMED && !piece->name_len)
+	if (!piece->name_len)
 		piece->kind = PIECE_KEEP;
+	else if (group)
+		words_add(&r->groups, word, piece->name_len);
 }
 
 static void add_piece(struct reduction *r, const struct piece *piece)
@@ -304,16 +320,14 @@ static void split_file(struct reduction *r, uint32_t number)
 	const char *at = file->text, *end = at + file->len;
 
 	while (at < end && !r->failed) {
-		struct piece piece = {.text = at, .file = number};
+		struct piece piece = {.text = at, .file = (uint16_t)number};
 		const char *next;
 
 		if (statement_end(at, end, &next, &piece.lines)) {
 			piece.len = (uint32_t)(next - at);
-			classify(&piece);
+			classify(r, &piece);
 		}
 		piece.len = (uint32_t)(next - at);
-		if (piece.group)
-			words_add(&r->groups, piece.name, piece.name_len);
 		add_piece(r, &piece);
 		at = next;
 	}
@@ -333,9 +347,9 @@ static bool about_user(const struct reduction *r, const struct piece *piece)
 			at++;
 		len = word_at(&at, end, &word);
 		/* A comment or a mark in the list: not for us. */
-		if (!len || *word == '@' || word_is(word, len, "any") ||
+		if (!len || *word == '@' || same_word(word, len, &any_word) ||
 			words_have(&r->groups, word, len) ||
-			(len == r->user_len && !memcmp(word, r->user, len)))
+			same_word(word, len, &r->user))
 			return true;
 		while (at < end && is_blank(*at))
 			at++;
@@ -359,10 +373,10 @@ static bool list_has_self(const char *at, const char *end)
 	for (;;) {
 		skip_between(&at, end);
 		len = word_at(&at, end, &word);
-		if (!len || word_is(word, len, "self") ||
-			word_is(word, len, "any"))
+		if (!len || same_word(word, len, &self_word) ||
+			same_word(word, len, &any_word))
 			return true;
-		if (word_is(word, len, "zone"))
+		if (same_word(word, len, &zone_word))
 			(void)word_at(&at, end, &word);
 		while (at < end && is_blank(*at))
 			at++;
@@ -381,7 +395,7 @@ static bool about_self(const struct piece *piece)
 	while (at < end) {
 		uint32_t len = word_at(&at, end, &word);
 
-		if (word_is(word, len, "to") && list_has_self(at, end))
+		if (same_word(word, len, &to_word) && list_has_self(at, end))
 			return true;
 		if (!len)
 			at++;
@@ -419,8 +433,8 @@ static void choose(struct reduction *r)
 			struct piece *piece = &r->pieces[i];
 
 			if (piece->kind != PIECE_NAMED || piece->keep ||
-				!words_have(
-					&r->used, piece->name, piece->name_len))
+				!words_have(&r->used, piece->text + piece->name,
+					piece->name_len))
 				continue;
 			keep(r, piece);
 			more = true;
@@ -457,13 +471,12 @@ static enum sgb_err copy(const struct reduction *r, struct policy_source **ret)
 	struct buf text;
 	uint32_t i;
 
-	buf_init(&text, POLICY_MAX_BYTES);
+	buf_init(&text, POLICY_MAX_BYTES + 1);
 	for (i = 0; !err && i < r->source->count; i++) {
-		buf_reset(&text);
 		err = put_file(r, i, &text);
 		if (!err)
-			err = policy_source_add(source, &r->source->files[i],
-				text.data, text.len);
+			err = policy_source_add(
+				source, &r->source->files[i], &text);
 	}
 	buf_done(&text);
 	if (err)
@@ -477,7 +490,7 @@ enum sgb_err policy_source_reduce(const struct policy_source *source,
 	const char *user, struct policy_source **ret)
 {
 	struct reduction r = {
-		.source = source, .user = user, .user_len = strlen(user)};
+		.source = source, .user = {user, (uint32_t)strlen(user)}};
 	enum sgb_err err = SGB_ERR_NOMEM;
 	uint32_t i;
 

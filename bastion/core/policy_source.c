@@ -41,11 +41,11 @@ void policy_source_free(struct policy_source *source)
 }
 
 enum sgb_err policy_source_add(struct policy_source *source,
-	const struct policy_file *file, const void *text, size_t len)
+	const struct policy_file *file, struct buf *text)
 {
 	struct policy_file *files, *added;
 
-	if (source->count >= POLICY_MAX_FILES || len > POLICY_MAX_BYTES)
+	if (source->count >= POLICY_MAX_FILES || text->len > POLICY_MAX_BYTES)
 		return SGB_ERR_LIMIT;
 	files = reallocarray(source->files, source->count + 1, sizeof(*files));
 	if (!files)
@@ -53,17 +53,28 @@ enum sgb_err policy_source_add(struct policy_source *source,
 	source->files = files;
 	added = &files[source->count];
 	*added = *file;
-	added->len = (uint32_t)len;
+	added->len = (uint32_t)text->len;
 	added->path = strdup(file->path);
 	added->label = strdup(file->label);
-	added->text = malloc(len + 1);
+	added->text = buf_take(text);
 	source->count++;
-	if (!added->path || !added->label || !added->text)
-		return SGB_ERR_NOMEM;
-	if (len)
-		memcpy(added->text, text, len);
-	added->text[len] = '\0';
-	return SGB_OK;
+	return added->path && added->label && added->text ? SGB_OK
+							  : SGB_ERR_NOMEM;
+}
+
+static enum sgb_err add_copy(struct policy_source *source,
+	const struct policy_file *file, const void *text, size_t len)
+{
+	struct buf copy;
+	enum sgb_err err;
+
+	buf_init(&copy, POLICY_MAX_BYTES + 1);
+	buf_put(&copy, text, len);
+	err = buf_error(&copy);
+	if (!err)
+		err = policy_source_add(source, file, &copy);
+	buf_done(&copy);
+	return err;
 }
 
 static const char *base_name(const char *path)
@@ -83,7 +94,7 @@ enum sgb_err policy_source_text(const char *path, const void *text, size_t len,
 
 	if (!source)
 		return SGB_ERR_NOMEM;
-	err = policy_source_add(source, &file, text, len);
+	err = add_copy(source, &file, text, len);
 	if (err) {
 		policy_source_free(source);
 		return err;
@@ -135,23 +146,25 @@ static enum sgb_err read_one(struct reading *reading, const char *path,
 	char why[WHY_MAX] = "";
 	struct buf text;
 	enum sgb_err err;
+	size_t len;
 
 	if (already_read(source, path)) {
 		snprintf(why, sizeof(why), "\"%s\" is included twice", path);
 		complain(reading, asker, line, why);
 		return SGB_ERR_FORMAT;
 	}
-	buf_init(&text, POLICY_MAX_BYTES - reading->bytes);
+	buf_init(&text, POLICY_MAX_BYTES + 1 - reading->bytes);
 	file.parent = parent;
 	file.label = label_of(source, path);
 	err = file.label ? file_read(path, FILE_TRUST_ROOT, &text, why,
 				   sizeof(why))
 			 : SGB_ERR_NOMEM;
+	len = text.len;
 	if (!err)
-		err = policy_source_add(source, &file, text.data, text.len);
+		err = policy_source_add(source, &file, &text);
 	if (err)
 		complain(reading, asker, line, *why ? why : sgb_err_text(err));
-	reading->bytes += text.len;
+	reading->bytes += len;
 	free(file.label);
 	buf_done(&text);
 	return err;
@@ -320,7 +333,7 @@ static enum sgb_err decode_file(struct reader *rd, struct policy_source *source)
 	if (!rd->err && file.path && file.label &&
 		(file.parent < source->count ||
 			(!file.parent && !source->count)))
-		err = policy_source_add(source, &file, text, len);
+		err = add_copy(source, &file, text, len);
 	free(file.path);
 	free(file.label);
 	return err;
