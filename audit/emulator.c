@@ -89,21 +89,25 @@ void emulator_free(struct emulator *emulator)
 
 static bool take_line(struct emulator *emulator, struct reader *rd)
 {
-	bool wrapped = reader_u8(rd);
 	struct buf text;
 
-	if (rd->err)
-		return false;
-	if (!emulator->handler->line)
-		return true;
 	buf_init(&text, 8 * EMULATOR_PACKET_MAX);
-	utf8_clean(rd->data, rd->left, &text);
-	if (!buf_error(&text))
-		emulator->handler->line(emulator->handler->data,
-			text.data ? (const char *)text.data : "", text.len,
-			wrapped);
+	while (rd->left) {
+		bool wrapped = reader_u8(rd);
+		size_t len = reader_u16(rd);
+		const uint8_t *line = reader_bytes(rd, len);
+
+		if (rd->err)
+			break;
+		buf_reset(&text);
+		utf8_clean(line, len, &text);
+		if (!buf_error(&text) && emulator->handler->line)
+			emulator->handler->line(emulator->handler->data,
+				text.data ? (const char *)text.data : "",
+				text.len, wrapped);
+	}
 	buf_done(&text);
-	return true;
+	return !rd->err;
 }
 
 static bool take_row(struct emulator *emulator, struct reader *rd)

@@ -87,14 +87,19 @@ void texts_handler(struct texts *texts, struct emulator_handler *handler)
 
 static void raw_bytes(struct texts *texts, const struct sgr_item *item)
 {
+	const uint8_t *at = item->data, *end = at + item->len, *stop;
 	struct buf *line = &texts->line;
-	size_t i;
 
-	for (i = 0; i < item->len; i++) {
-		if (item->data[i] != '\n' && line->len < LINE_MAX_LEN) {
-			buf_put_u8(line, item->data[i]);
-			continue;
-		}
+	while (at < end) {
+		size_t room = LINE_MAX_LEN - line->len, len;
+
+		stop = memchr(at, '\n', (size_t)(end - at));
+		len = (size_t)((stop ? stop : end) - at);
+		buf_put(line, at, len < room ? len : room);
+		at += len < room ? len : room;
+		if (at == end)
+			return;
+		at += *at == '\n'; /* else it is too long, and cut here */
 		deliver_bytes(texts, "raw", line->data, line->len);
 		buf_reset(line);
 	}

@@ -58,6 +58,16 @@ static uint32_t decode(const uint8_t *bytes, size_t count)
 	return code;
 }
 
+/* Most of what is shown. */
+static size_t plain_length(const uint8_t *data, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && data[i] >= 0x20 && data[i] < 0x7f)
+		i++;
+	return i;
+}
+
 void utf8_clean(const uint8_t *data, size_t len, struct buf *out)
 {
 	struct utf8_joiner joiner = {{0}, 0};
@@ -69,6 +79,11 @@ void utf8_clean(const uint8_t *data, size_t len, struct buf *out)
 	for (i = 0; !buf_error(&text) && i < text.len; i += count) {
 		uint32_t code;
 
+		count = plain_length(text.data + i, text.len - i);
+		if (count) {
+			buf_put(out, text.data + i, count);
+			continue;
+		}
 		count = announced(text.data[i]);
 		code = decode(text.data + i, count);
 		utf8_put(out, utf8_printable(code) ? code : 0xfffd);
@@ -104,10 +119,16 @@ static void join_byte(struct utf8_joiner *joiner, uint8_t byte, struct buf *out)
 void utf8_join(struct utf8_joiner *joiner, const uint8_t *data, size_t len,
 	struct buf *out)
 {
-	size_t i;
+	size_t i = 0, plain;
 
-	for (i = 0; i < len; i++)
-		join_byte(joiner, data[i], out);
+	while (i < len) {
+		plain = joiner->count ? 0 : plain_length(data + i, len - i);
+		if (plain)
+			buf_put(out, data + i, plain);
+		else
+			join_byte(joiner, data[i], out);
+		i += plain ? plain : 1;
+	}
 }
 
 /* C1 and what turns a line's direction would act where the JSON is shown. */

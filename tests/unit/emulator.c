@@ -243,6 +243,80 @@ static void test_budget(void **state)
 	assert_int_equal(emulator_lines(b->emulator), SGB_ERR_CLOSED);
 }
 
+/* Shell work and accidents: what a line is does not depend on how often the
+ * screen was read. An unknown CSI p makes the child read it for each line. */
+static void random_work(uint32_t seed, struct buf *out)
+{
+	static const char *const pieces[] = {"ls -l", "\r\n", "\r\n", "\r\n",
+		"\n", "total 12  drwxr-xr-x root", "\033[1;32m", "\033[m",
+		"\033[K", "\tmake[1]: Entering", "0123456789", "$ ", "\r",
+		"\b \b", "\xc3\xa9\xe4\xbd\xa0", "\033[?2004h", "\033[3A",
+		"\033[2;5r", "\033[r", "\033[J", "\033[2J", "\033[H", "\033M",
+		"\033[2L", "\033[1;1H", "\033[?1049h", "\033[?1049l",
+		"\033(0qq\033(B", "\033[?7l", "\033[?7h", "\033[1\n\nm",
+		"\xc2\x9b\n2J", "\xc3\033[J",
+		"\xe0\x82\x9b"
+		"2S",
+		"\033D", "\xc2\x84", "\033[4h", "\033[4l", "\033[12C",
+		"\033P\007\n\n\033\\", "\033]0;t\n\007", "\033 \n[2J",
+		"\xcc\x81", "\033[24;1H", "\033[3;1H", "\033c", "\x0f",
+		"\033\033[2;1H", "\033[5;1H\n\n\n"};
+	int i;
+
+	buf_reset(out);
+	for (i = 0; i < 1500; i++) {
+		/* Most of the time the plain ones. */
+		size_t below = (seed >> 8) % 4
+				       ? 15
+				       : sizeof(pieces) / sizeof(pieces[0]);
+
+		seed = seed * 1664525 + 1013904223;
+		buf_printf(out, "%s", pieces[(seed >> 12) % below]);
+	}
+}
+
+static void test_same_lines(void **state)
+{
+	struct bench *b = *state;
+	struct buf work, lines, commands;
+	uint32_t i;
+
+	buf_init(&work, 1 << 20);
+	buf_init(&lines, 1 << 22);
+	buf_init(&commands, 1 << 22);
+	for (i = 0; i < 2 * 60; i++) {
+		bool often = i & 1;
+
+		random_work(i / 2, &work);
+		assert_int_equal(emulator_reset(b->emulator), SGB_OK);
+		assert_int_equal(emulator_prompt(b->emulator, "$ ", 2), SGB_OK);
+		assert_int_equal(emulator_resize(b->emulator, 30 + i / 2 % 3,
+					 5 + i / 2 % 20),
+			SGB_OK);
+		buf_reset(&b->lines);
+		buf_reset(&b->commands);
+		feed(b, often ? "\033[p" : "");
+		assert_int_equal(
+			emulator_feed(b->emulator, work.data, work.len),
+			SGB_OK);
+		assert_int_equal(emulator_lines(b->emulator), SGB_OK);
+		assert_true(b->lines.len > 1000);
+		if (often) {
+			assert_int_equal(b->lines.len, lines.len);
+			assert_memory_equal(
+				b->lines.data, lines.data, lines.len);
+			assert_int_equal(b->commands.len, commands.len);
+		}
+		buf_reset(&lines);
+		buf_put(&lines, b->lines.data, b->lines.len);
+		buf_reset(&commands);
+		buf_put(&commands, b->commands.data, b->commands.len);
+	}
+	buf_done(&work);
+	buf_done(&lines);
+	buf_done(&commands);
+}
+
 static void test_utf8(void **state)
 {
 	struct utf8_joiner joiner = {{0}, 0};
@@ -277,6 +351,7 @@ int main(void)
 		TEST(test_hostile),
 		TEST(test_endless_string),
 		TEST(test_budget),
+		TEST(test_same_lines),
 		cmocka_unit_test(test_utf8),
 	};
 
