@@ -115,7 +115,8 @@ static void end_line(struct child *child)
 	if (!at_bottom(child))
 		return;
 	child_scrolls(child);
-	child->line_plain = true;
+	child->line_plain = !child->bottom ||
+			    !child->wrapped[child->bottom - 1];
 	child->line_first = ' ';
 }
 
@@ -167,8 +168,7 @@ static void prints(struct child *child, uint32_t code)
 	unsigned int x = tsm_screen_get_cursor_x(child->screen);
 	unsigned int y = tsm_screen_get_cursor_y(child->screen);
 
-	/* Its width is libtsm's to know; it may have none. */
-	if (!x && y < EMULATOR_ROWS_MAX && !(y && child->wrapped[y - 1]))
+	if (!x)
 		child->line_first = code < 0x80 ? (uint8_t)code : LINE_OTHER;
 	if (x < child->cols || child->no_wrap)
 		return;
@@ -176,6 +176,7 @@ static void prints(struct child *child, uint32_t code)
 		child->wrapped[y] = true;
 	if (at_bottom(child))
 		child_scrolls(child);
+	child->line_plain = false; /* it begins in another row now */
 	if (code >= 0x80)
 		child_disturb(child);
 }
