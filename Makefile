@@ -94,7 +94,7 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o bastion/keys_command.o \
-	bastion/cert.o $(KEY_OBJS)
+	bastion/cert.o bastion/cert_write.o $(KEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
 	_cradle.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
 	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o _view.o)
@@ -107,7 +107,10 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_keys.o bastion/sgbridge_trail.o \
 	bastion/sgbridge_usage.o bastion/sgbridge_instance.o \
 	bastion/instance_script.o bastion/authkeys_options.o bastion/usercert.o \
-	bastion/usercert_sign.o
+	bastion/usercert_sign.o bastion/sgbridge_run.o \
+	bastion/sgbridge_rotate.o bastion/rotate_place.o bastion/rotate_pair.o \
+	bastion/rotate_recorder.o bastion/rotate_master.o \
+	bastion/cert.o bastion/cert_write.o
 TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
 	aliyun.o aws.o)
 SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \
@@ -137,7 +140,7 @@ SGR_OBJS := $(addprefix audit/,suite.o suite_public.o container.o ratchet.o \
 	header.o stanza.o recipients.o \
 	squeeze.o journal_form.o scan.o scan_length.o source.o recover.o)
 RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
-	recorder_setup.o recorder_peer.o recorder_heads.o recorder_sandbox.o \
+	recorder_setup.o recorder_key.o recorder_limits.o recorder_peer.o recorder_heads.o recorder_sandbox.o \
 	recorder_recover.o \
 	recorder_index.o recorder_stray.o recording.o viewers.o recorder_event.o syncer.o)
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \

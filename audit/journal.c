@@ -318,6 +318,17 @@ enum sgb_err journal_open(const struct journal_params *params,
 	return err;
 }
 
+void journal_rekey(struct journal *journal, const struct suite_key *key)
+{
+	uint8_t id[SUITE_HASH_LEN] = {0};
+
+	journal->params.key = key;
+	/* It was computed before; were it not, verify says "unknown". */
+	if (suite_writer_id(suite_key_public(key), id))
+		memset(id, 0, sizeof(id));
+	suite_hex(id, JOURNAL_WRITER_LEN / 2, journal->writer);
+}
+
 void journal_free(struct journal *journal)
 {
 	if (!journal)

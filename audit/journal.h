@@ -45,6 +45,9 @@ struct journal_torn {
 enum sgb_err journal_open(const struct journal_params *params,
 	struct journal **ret, struct journal_torn *torn) SGB_MUST_CHECK;
 void journal_free(struct journal *journal);
+/* Lines from now on are this writer's. The key is borrowed; nothing may be
+ * pending. */
+void journal_rekey(struct journal *journal, const struct suite_key *key);
 /* Adds one JSON object in the journal's form. SGB_ERR_FORMAT if it is not. */
 enum sgb_err journal_add(struct journal *journal, const char *json, size_t len,
 	uint64_t *ret_seq) SGB_MUST_CHECK;

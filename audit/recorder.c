@@ -178,7 +178,8 @@ static void take_signal(struct recorder *recorder)
 
 	if (read(recorder->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	/* The signing key and folders are read once, as root. */
+	/* The signing key and folders are read once, as root; another key is
+	 * handed over (recorder_key.c). */
 	if (info.ssi_signo == SIGHUP)
 		recorder_reload(recorder);
 	else
@@ -287,6 +288,6 @@ int main(int argc, char **argv)
 	own_event(&recorder, EVENT_SERVICE_STOP);
 	recorder_heads(&recorder, true);
 	recorder_bury(&recorder);
-	suite_key_free(recorder.key);
+	recorder_free_keys(&recorder);
 	return 0;
 }

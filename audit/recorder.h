@@ -44,6 +44,8 @@ struct recorder {
 	uid_t uid;	 /* what it becomes */
 	gid_t gid;
 	struct suite_key *key;
+	struct suite_key *old_keys[8]; /* open recordings may sign with them */
+	size_t old_count;
 	char writer_id[JOURNAL_WRITER_LEN + 1];
 	char writer_name[SGR_NAME_MAX];
 	uint8_t boot_id[16];
@@ -80,6 +82,18 @@ void recorder_setup(struct recorder *recorder, const char *conf_path);
  * wrong changes nothing; both are events. */
 void recorder_reload(struct recorder *recorder);
 void recorder_open_journals(struct recorder *recorder);
+
+/* recorder_limits.c: is the peer root? Does the disk have no room for what
+ * runs? */
+bool recorder_allows(const struct recorder *recorder, int sock);
+bool recorder_space_is_out(const struct recorder *recorder);
+
+/* recorder_key.c: signs with the key in fd (PEM) from now on, once the trail
+ * says so under the old one; closes fd. On failure the old key stays.
+ * SGB_ERR_LIMIT: too often since the start. */
+enum sgb_err recorder_take_key(
+	struct recorder *recorder, int fd) SGB_MUST_CHECK;
+void recorder_free_keys(struct recorder *recorder);
 
 /* recorder_sandbox.c: after everything is open; there is no way back. */
 enum sgb_err recorder_confine(void) SGB_MUST_CHECK;

@@ -42,17 +42,6 @@ static enum sgb_err watch_fd(struct recorder *recorder, int op, int fd,
 							     : SGB_OK;
 }
 
-static bool peer_allowed(const struct recorder *recorder, int sock)
-{
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
-		return false;
-	/* Tests run without root; then our own user is the trusted one. */
-	return cred.uid == 0 || (!recorder->privileged && cred.uid == getuid());
-}
-
 static enum sgb_err peer_new(struct recorder *recorder, int sock)
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
@@ -95,7 +84,7 @@ void recorder_accept(struct recorder *recorder)
 	}
 	if (sock < 0)
 		return;
-	if (!peer_allowed(recorder, sock)) {
+	if (!recorder_allows(recorder, sock)) {
 		log_put(LOG_WARNING, "connection refused: peer is not root");
 		close(sock);
 	} else if (peer_new(recorder, sock)) {
@@ -409,6 +398,19 @@ static enum sgb_err on_watch(
 	return SGB_OK;
 }
 
+static enum sgb_err on_key(
+	struct recorder *recorder, struct peer *peer, struct msg *msg)
+{
+	enum sgb_err err = reader_end(&msg->reader);
+
+	if (err)
+		return err;
+	err = recorder_take_key(recorder, msg_take_fd(msg, 0));
+	answer_text(recorder, peer, err ? MSG_REC_REFUSED : MSG_REC_KEY_OK,
+		err ? sgb_err_text(err) : recorder->writer_id);
+	return SGB_OK;
+}
+
 static const struct {
 	enum msg_type type;
 	enum sgb_err (*handle)(struct recorder *, struct peer *, struct msg *);
@@ -418,6 +420,7 @@ static const struct {
 	{MSG_REC_CLOSE, on_close},
 	{MSG_REC_STATUS, on_status},
 	{MSG_REC_WATCH, on_watch},
+	{MSG_REC_KEY, on_key},
 };
 
 static enum sgb_err dispatch(
@@ -547,16 +550,9 @@ void recorder_commit(struct recorder *recorder)
 		err = commit_group(recorder);
 }
 
-/* Far below the reserve even what runs must end, while its end still fits. */
-static bool space_is_out(const struct recorder *recorder)
-{
-	return recorder->open_count &&
-	       recorder_free_bytes(recorder) < recorder->conf->disk_reserve / 4;
-}
-
 void recorder_tick(struct recorder *recorder)
 {
-	bool out_of_space = space_is_out(recorder);
+	bool out_of_space = recorder_space_is_out(recorder);
 	struct peer *peer, *next;
 
 	for (peer = TAILQ_FIRST(&recorder->peers); peer; peer = next) {

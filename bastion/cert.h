@@ -40,5 +40,12 @@ enum sgb_err cert_signature(EVP_PKEY *key, const uint8_t *data, size_t len,
 	struct buf *out) SGB_MUST_CHECK;
 /* The public half as an SSH blob. */
 enum sgb_err cert_public_blob(EVP_PKEY *key, struct buf *out) SGB_MUST_CHECK;
+/* cert_write.c: appends an Ed25519 key as ssh-keygen writes it, the private
+ * half without a passphrase (the caller wipes), the public half as one line
+ * with its newline. comment may be "". */
+enum sgb_err cert_private_text(
+	EVP_PKEY *key, const char *comment, struct buf *out) SGB_MUST_CHECK;
+enum sgb_err cert_public_text(
+	EVP_PKEY *key, const char *comment, struct buf *out) SGB_MUST_CHECK;
 
 #endif

@@ -30,8 +30,6 @@ static const char make_folder[] = "systemd-tmpfiles --create; or: mkdir -p";
 static const char make_recipient[] =
 	"on the auditor's machine: sgbridge-audit keygen -o auditor.key; its "
 	"line goes into";
-static const char renew[] =
-	"rotate %s: ADMIN guide, \"Rotating keys\", says how without a break";
 
 /* file.h says what to do after "; "; that is the fix, and the rest the find. */
 static void unsafe(struct doctor *doctor, enum sgb_err err, const char *path,
@@ -58,14 +56,24 @@ static void unsafe(struct doctor *doctor, enum sgb_err err, const char *path,
 
 static void check_age(struct doctor *doctor, int fd, const char *path)
 {
+	const struct conf *conf = doctor->conf;
+	const struct {
+		const char *path, *name;
+	} kinds[] = {{conf->user_ca, "user-ca"},
+		{conf->signing_key, "recorder"}, {conf->master_key, "master"}};
+	const char *name = "host-key";
 	char fix[FIX_MAX];
 	struct stat st;
+	size_t i;
 	long days;
 
 	if (fstat(fd, &st) || time(NULL) - st.st_mtime < YEAR)
 		return;
 	days = (long)((time(NULL) - st.st_mtime) / (24 * 3600));
-	snprintf(fix, sizeof(fix), renew, path);
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(path, kinds[i].path))
+			name = kinds[i].name;
+	snprintf(fix, sizeof(fix), "sgbridge rotate %s", name);
 	doctor_find(
 		doctor, DOCTOR_KEY_OLD, fix, "%s is %ld days old", path, days);
 }

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/evp.h>
 
@@ -130,29 +131,39 @@ static bool put_config(const struct policy_reach *reach, void *arg)
 	return !buf_error(list->out);
 }
 
-/* The line for known_hosts, so that nobody has to trust on first use: it came
- * through a connection whose key was checked. */
-static void put_known_host(const struct monitor *m, struct buf *out)
+static void put_known_host(const char *path, struct buf *out)
 {
 	char why[PATH_MAX + 200];
-	unsigned char base64[128];
 	EVP_PKEY *key = NULL;
-	struct buf blob;
+	struct buf line;
 
-	if (!m->conf->host_keys.count ||
-		cert_ca_load(
-			m->conf->host_keys.items[0], &key, why, sizeof(why)))
+	if (access(path, F_OK) || cert_ca_load(path, &key, why, sizeof(why)))
 		return;
-	buf_init(&blob, 64);
-	if (!cert_public_blob(key, &blob)) {
-		(void)EVP_EncodeBlock(base64, blob.data, (int)blob.len);
-		buf_printf(out,
-			"# For ~/.ssh/known_hosts:\n# sgbridge ssh-ed25519 "
-			"%s\n",
-			(const char *)base64);
-	}
-	buf_done(&blob);
+	buf_init(&line, 256);
+	if (!cert_public_text(key, "", &line))
+		buf_printf(out, "# sgbridge %.*s", (int)line.len,
+			(const char *)line.data);
+	buf_done(&line);
 	EVP_PKEY_free(key);
+}
+
+/* The lines for known_hosts, so that nobody has to trust on first use: they
+ * came through a connection whose key was checked. While the key is being
+ * replaced (sgbridge rotate host-key) there are two. */
+static void put_known_hosts(const struct monitor *m, struct buf *out)
+{
+	static const char *const suffixes[] = {"", ".new", ".old"};
+	char path[PATH_MAX];
+	size_t i;
+
+	if (!m->conf->host_keys.count)
+		return;
+	buf_printf(out, "# For ~/.ssh/known_hosts:\n");
+	for (i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s",
+			m->conf->host_keys.items[0], suffixes[i]);
+		put_known_host(path, out);
+	}
 }
 
 static uint32_t cmd_config(
@@ -165,7 +176,7 @@ static uint32_t cmd_config(
 		"Host sgbridge\n\tHostName %s\n\tUser %s\n"
 		"\tHostKeyAlias sgbridge\n",
 		m->user, m->local_addr, m->user);
-	put_known_host(m, out);
+	put_known_hosts(m, out);
 	each_host(m, order, out, put_config);
 	return 0;
 }

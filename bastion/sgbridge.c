@@ -125,6 +125,19 @@ static const struct command {
 		"  sgbridge topology drift exports/*.json\n"
 		"  sgbridge topology apply --dry-run\n"
 		"  sgbridge topology apply --confirm-within 2m\n"},
+	{"rotate", cmd_rotate, 0, 1,
+		"[host-key|user-ca|recorder|master [--switch|--finish|--undo]]",
+		"replace a key by the next one, with an overlap",
+		"A step at a time, and each says what remains to be done: "
+		"without an option the next\nkey is made and announced, "
+		"--switch uses it, --finish forgets the old one, --undo\n"
+		"goes one step back. Without a key: what is under way. Exit "
+		"status: 0 done (nothing\nis under way), 1 not the time for "
+		"this step (something is), 2 error.\n\n"
+		"  sgbridge rotate\n"
+		"  sgbridge rotate user-ca\n"
+		"  sgbridge rotate user-ca --switch\n"
+		"  sgbridge rotate user-ca --finish\n"},
 	{"status", cmd_status, 0, 0, "", "ask sgbridged how it is",
 		"  sgbridge status\n"},
 	{"sessions", cmd_sessions, 0, 0, "", "list the connections of now",
@@ -437,6 +450,8 @@ static int parse_options(
 		{"dry-run", no_argument, NULL, 'n'},
 		{"nftables", no_argument, NULL, 'N'},
 		{"undo", no_argument, NULL, 'u'},
+		{"switch", no_argument, NULL, 'X'},
+		{"finish", no_argument, NULL, 'Y'},
 		{"for", required_argument, NULL, 'F'},
 		{"confirm-within", required_argument, NULL, 'W'},
 		{"since", required_argument, NULL, 'S'},
@@ -463,6 +478,8 @@ static int parse_options(
 		case 'n': cli->dry_run = true; break;
 		case 'N': cli->nftables = true; break;
 		case 'u': cli->undo = true; break;
+		case 'X': cli->switch_over = true; break;
+		case 'Y': cli->finish = true; break;
 		case 'F': cli->instance = optarg; break;
 		case 'W': cli->confirm = optarg; break;
 		case 'S': cli->since = optarg; break;

@@ -17,22 +17,23 @@ struct cli {
 	char *own_path; /* if it is from sgbridge.conf */
 	bool json;
 	bool colour;
-	bool write;		 /* fmt: change the file */
-	bool mark;		 /* check: note that it is good */
-	bool dot, svg;		 /* topology show: a picture */
-	bool diff, dry_run;	 /* topology nftables, apply */
-	bool nftables, undo;	 /* instance-setup */
-	const char *instance;	 /* topology nftables, apply: whose */
-	const char *confirm;	 /* topology apply: how long to wait */
-	const char *groups;	 /* Unix groups instead of NSS's: "a,b" */
-	bool connect;		 /* doctor: try the instances' ports */
-	const char *since;	 /* replay: how far back, "30d" */
-	const char *events;	 /* replay: folder of the trail */
-	const char *sshd_config; /* doctor: another sshd_config */
-	const char *keys;	 /* check: folder of authorized_keys, or "" */
-	unsigned int max_days;	 /* check: keys older than this */
-	unsigned int idle_days;	 /* check: keys not used for this long */
-	int argc;		 /* words that are no options */
+	bool write;		  /* fmt: change the file */
+	bool mark;		  /* check: note that it is good */
+	bool dot, svg;		  /* topology show: a picture */
+	bool diff, dry_run;	  /* topology nftables, apply */
+	bool nftables, undo;	  /* instance-setup */
+	bool switch_over, finish; /* rotate */
+	const char *instance;	  /* topology nftables, apply: whose */
+	const char *confirm;	  /* topology apply: how long to wait */
+	const char *groups;	  /* Unix groups instead of NSS's: "a,b" */
+	bool connect;		  /* doctor: try the instances' ports */
+	const char *since;	  /* replay: how far back, "30d" */
+	const char *events;	  /* replay: folder of the trail */
+	const char *sshd_config;  /* doctor: another sshd_config */
+	const char *keys;	  /* check: folder of authorized_keys, or "" */
+	unsigned int max_days;	  /* check: keys older than this */
+	unsigned int idle_days;	  /* check: keys not used for this long */
+	int argc;		  /* words that are no options */
 	char **argv;
 	struct policy_source *source;
 	struct policy *policy;
@@ -93,6 +94,16 @@ int cmd_unlock(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_instance_setup(struct cli *cli);
 int cmd_topology(struct cli *cli);
+int cmd_rotate(struct cli *cli);
+
+/* ---- other programs (sgbridge_run.c) ---- */
+
+/* Runs argv[0], an absolute path, with /dev/null as its input; what it says on
+ * both outputs is appended to out. Its exit status, 126 or 127 if it could not
+ * be started, 128 and the signal that ended it, or -1. */
+int cli_run(const char *const argv[], struct buf *out);
+/* The path of one of our programs: beside this one, or where it belongs. */
+void cli_beside(const char *name, char *ret, size_t size);
 
 /* ---- questions to sgbridged (sgbridge_control.c) ---- */
 

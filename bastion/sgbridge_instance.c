@@ -155,12 +155,13 @@ static bool put_keys(const char *path, struct buf *out)
 	return good;
 }
 
-/* The bastion's CA and, while it is being replaced, the next one beside it:
- * instances trust both before the bastion signs with the new one. */
+/* The bastion's CA and, while it is being replaced (sgbridge rotate), the next
+ * one or the old one beside it: instances trust both for as long. */
 static bool put_ca(const struct conf *conf, struct buf *out)
 {
+	static const char *const others[] = {"new", "old"};
 	char path[CLI_MAX_PATH];
-	size_t before = out->len;
+	size_t before = out->len, i;
 
 	snprintf(path, sizeof(path), "%s.pub", conf->user_ca);
 	if (!put_keys(path, out))
@@ -169,8 +170,13 @@ static bool put_ca(const struct conf *conf, struct buf *out)
 		cli_fail("%s: no key in it", path);
 		return false;
 	}
-	snprintf(path, sizeof(path), "%s.new.pub", conf->user_ca);
-	return access(path, F_OK) || put_keys(path, out);
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		snprintf(path, sizeof(path), "%s.%s.pub", conf->user_ca,
+			others[i]);
+		if (!access(path, F_OK) && !put_keys(path, out))
+			return false;
+	}
+	return true;
 }
 
 /* The first value that sshd reads for a keyword counts: hence 00. Keys in a

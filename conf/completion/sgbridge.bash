@@ -28,6 +28,7 @@ _sgbridge_words()
 		sgbridge requests --json 2>/dev/null |
 			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4
 		;;
+	sgbridge:rotate) echo "host-key user-ca recorder master" ;;
 	sgbridge:lock) ls /etc/sgbridge/authorized_keys 2>/dev/null ;;
 	sgbridge:unlock) ls /var/lib/sgbridge/locks 2>/dev/null ;;
 	sgbridge-otp:master-key | sgbridge-otp:rotate-key | sgbridge-otp:unseal | sgbridge-otp:list) ;;

@@ -19,6 +19,8 @@ function __sgbridge_words
     switch "$words[1]:$words[2]"
         case '*sgbridge:explain'
             printf '%s\n' from to at via for
+        case '*sgbridge:rotate'
+            printf '%s\n' host-key user-ca recorder master
         case '*sgbridge:end'
             sgbridge sessions --json 2>/dev/null |
                 string match -rga '"id": *"([^"]*)"'

@@ -22,6 +22,7 @@ _sgbridge() {
 	fi
 	case ${program:t}:$command in
 	sgbridge:explain) found=(from to at via for) ;;
+	sgbridge:rotate) found=(host-key user-ca recorder master) ;;
 	sgbridge:end)
 		found=(${(f)"$(sgbridge sessions --json 2>/dev/null |
 			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4)"})

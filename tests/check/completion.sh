@@ -34,6 +34,7 @@ offers check explain sessions reload -- sgbridge ''
 offers explain -- sgbridge ex
 offers --json --policy -- sgbridge check --
 offers from to via -- sgbridge explain alice ''
+offers host-key user-ca recorder master -- sgbridge rotate ''
 offers always never -- sgbridge --color ''
 offers enrol status rotate-key -- sgbridge-otp ''
 offers verify keygen writer-keygen -- sgbridge-audit ''
