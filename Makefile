@@ -89,7 +89,7 @@ KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_proof.o bastion/monitor_auth.o bastion/monitor_pam.o \
-	bastion/monitor_target.o bastion/monitor_connect.o bastion/monitor_forward.o \
+	bastion/monitor_target.o bastion/monitor_connect.o bastion/monitor_jump.o bastion/monitor_forward.o \
 	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o bastion/monitor_watch.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \

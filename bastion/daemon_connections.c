@@ -327,6 +327,12 @@ static enum sgb_err on_stop(
 	return err;
 }
 
+/* Not the connection's own target, of which there is none. */
+static bool forward_waits(const struct connection *conn)
+{
+	return conn->approval && (!conn->target || !*conn->target);
+}
+
 static void put_connection(struct buf *out, const struct connection *conn)
 {
 	char source[ADDR_TEXT_MAX];
@@ -337,7 +343,7 @@ static void put_connection(struct buf *out, const struct connection *conn)
 	buf_put_cstring(out, conn->user);
 	buf_put_cstring(out, addr_text(&conn->source, source));
 	buf_put_cstring(out, conn->login);
-	buf_put_cstring(out, conn->target);
+	buf_put_cstring(out, forward_waits(conn) ? conn->access : conn->target);
 	buf_put_cstring(out, conn->approval);
 	buf_put_cstring(out, "");
 	buf_put_cstring(out, "");

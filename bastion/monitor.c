@@ -288,6 +288,8 @@ static void reattach(struct monitor *m)
 		if (m->phase == MONITOR_PHASE_WAITING)
 			monitor_end(m, RECORDER_CLOSE_POLICY,
 				"The bastion was restarted; please try again.");
+		if (monitor_approval_drop(m, "sgbridged was restarted"))
+			monitor_end(m, RECORDER_CLOSE_POLICY, "");
 	}
 	msg_done(&msg);
 }
@@ -308,9 +310,20 @@ static void reap(struct monitor *m)
 
 enum { SLOT_SESSION, SLOT_CONTROL, SLOT_RECORDER, SLOT_AGENT, SLOTS };
 
-static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
+static int until(uint64_t when_ms, int timeout)
 {
 	uint64_t now = monitor_now_ms();
+
+	if (!when_ms)
+		return timeout;
+	if (when_ms <= now)
+		return 0;
+	return when_ms - now < (uint64_t)timeout ? (int)(when_ms - now)
+						 : timeout;
+}
+
+static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
+{
 	int timeout = JUDGE_EVERY;
 
 	fds[SLOT_SESSION].fd = m->session;
@@ -319,10 +332,8 @@ static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
 	fds[SLOT_AGENT].fd = m->agent;
 	if (m->control < 0)
 		timeout = REATTACH_EVERY;
-	if (m->deadline_ms && m->deadline_ms <= now)
-		timeout = 0;
-	else if (m->deadline_ms && m->deadline_ms - now < (uint64_t)timeout)
-		timeout = (int)(m->deadline_ms - now);
+	timeout = until(m->deadline_ms, timeout);
+	timeout = until(m->waiting.until_ms, timeout);
 	return poll(fds, SLOTS, timeout);
 }
 
@@ -346,6 +357,8 @@ static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
 		err = on_session(m);
 	if (!err && m->deadline_ms && monitor_now_ms() >= m->deadline_ms)
 		on_deadline(m);
+	if (!err && m->waiting.host && monitor_now_ms() >= m->waiting.until_ms)
+		err = monitor_approval_drop(m, "nobody approved it in time");
 	if (!err && monitor_now_ms() - m->judged_ms >= JUDGE_EVERY)
 		(void)judge_again(m, false);
 	if (!err && m->control < 0)
@@ -438,6 +451,9 @@ void monitor_done(struct monitor *m)
 	free(m->client_banner);
 	free(m->user);
 	free(m->approver);
+	free(m->waiting.host);
+	while (m->approved_count)
+		free(m->approved[--m->approved_count].approver);
 	free(m->key_blob);
 	free(m->target);
 	free(m->login);

@@ -50,6 +50,14 @@ LIST_HEAD(monitor_children, monitor_child);
 struct monitor_forward; /* monitor_forward.c */
 LIST_HEAD(monitor_forwards, monitor_forward);
 
+/* A place that forwards may go to. */
+struct monitor_approved {
+	struct addr addr;
+	uint16_t port;
+	char *approver;
+	uint64_t until_ms; /* 0: to the end */
+};
+
 struct monitor {
 	/* from sgbridged */
 	struct conf *conf;
@@ -84,6 +92,14 @@ struct monitor {
 	} places[MONITOR_PLACES_MAX]; /* where forwards went */
 	unsigned int place_count;
 	size_t child_count; /* of both: bounded by max-channels */
+	struct {
+		char *host; /* NULL: none */
+		uint16_t port;
+		uint64_t until_ms;
+	} waiting; /* a forward, for an approval; one at a time */
+	/* forwards that may go there */
+	struct monitor_approved approved[MONITOR_PLACES_MAX];
+	unsigned int approved_count;
 
 	/* who: set when the key is proved, constant afterwards */
 	char *user;
@@ -211,8 +227,20 @@ enum sgb_err monitor_approval_verdict(
 	struct monitor *m, struct msg *msg) SGB_MUST_CHECK;
 /* MON_PENDING: tells the user, who waits. */
 enum sgb_err monitor_approval_pending(struct monitor *m) SGB_MUST_CHECK;
-/* Writes "login@instance:port" into out[MONITOR_ACCESS_MAX]. */
-void monitor_access_name(const struct policy_decision *decision, char *out);
+/* A forward waits; it goes on in monitor_forward_judged. */
+enum sgb_err monitor_approval_ask_forward(struct monitor *m, const char *host,
+	uint16_t port, const struct policy_decision *decision) SGB_MUST_CHECK;
+/* It waits no longer, for this reason; nothing if none does. */
+enum sgb_err monitor_approval_drop(
+	struct monitor *m, const char *why) SGB_MUST_CHECK;
+/* Who approved forwards to this place; NULL: nobody, or not any more. */
+const struct monitor_approved *monitor_place_approved(
+	const struct monitor *m, const struct policy_decision *decision);
+bool monitor_approval_holds(const struct monitor_approved *approved);
+/* Writes "login@instance:port", or "forward instance:port", into
+ * out[MONITOR_ACCESS_MAX]. */
+void monitor_access_name(
+	const struct policy_decision *decision, bool forward, char *out);
 
 /* monitor_list.c: what sgbridged knows of everybody, and words to others.
  * Commands of the bastion; the answer is appended to out; each returns its
@@ -283,13 +311,24 @@ void monitor_pam_done(struct monitor *m);
 
 /* monitor_target.c */
 enum sgb_err monitor_target(struct monitor *m, struct msg *msg);
-enum sgb_err monitor_jump(struct monitor *m, struct msg *msg);
+/* Tells the user no more than a number; the log and the trail say why. */
+enum sgb_err monitor_refuse(struct monitor *m, enum event_kind kind,
+	const struct policy_decision *decision, const char *public_text,
+	const char *reason) SGB_MUST_CHECK;
 /* Fills a request for policy_decide from what is proved. */
 void monitor_policy_request(const struct monitor *m, const char *target,
 	uint16_t port, const char *login, struct policy_request *ret);
 /* Is m's factor what this decision asks for? */
 bool monitor_mfa_suffices(
 	const struct monitor *m, const struct policy_decision *decision);
+/* monitor_jump.c */
+enum sgb_err monitor_jump(struct monitor *m, struct msg *msg);
+void monitor_forward_request(const struct monitor *m, const char *host,
+	uint16_t port, struct policy_request *ret);
+/* The forward that waited is approved, or is not to be: why. */
+enum sgb_err monitor_forward_judged(
+	struct monitor *m, const char *why) SGB_MUST_CHECK;
+
 /* monitor_connect.c: connects to what was decided, to the first address of
  * the instance that answers; decision then says which, and source which one
  * we connect from. SGB_ERR_DENIED for an address of the bastion's own; errno

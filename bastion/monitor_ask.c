@@ -11,15 +11,13 @@
 
 /* Files it; the text of *ret_why is the answer's, kept in text. */
 static bool file_request(struct monitor *m,
-	const struct policy_decision *decision, const char *reason, char *text,
-	size_t text_len)
+	const struct policy_decision *decision, const char *access,
+	const char *reason, char *text, size_t text_len)
 {
-	char access[MONITOR_ACCESS_MAX];
 	struct msg question, answer;
 	char *id = NULL, *why = NULL;
 	bool filed = false;
 
-	monitor_access_name(decision, access);
 	msg_init(&question, MSG_MON_FILE);
 	buf_put_cstring(&question.body, decision->approval);
 	buf_put_u64(&question.body, decision->approval_seconds);
@@ -42,8 +40,8 @@ static bool file_request(struct monitor *m,
 }
 
 static uint32_t ask_ahead(struct monitor *m, const struct monitor_order *order,
-	const struct policy_decision *decision, const char *reason,
-	struct buf *out)
+	const struct policy_decision *decision, bool forward,
+	const char *reason, struct buf *out)
 {
 	char access[MONITOR_ACCESS_MAX], what[500], id[256], text[800];
 	struct event event = {.kind = EVENT_ACCESS,
@@ -51,13 +49,13 @@ static uint32_t ask_ahead(struct monitor *m, const struct monitor_order *order,
 		.what = what,
 		.reason = reason};
 
-	monitor_access_name(decision, access);
+	monitor_access_name(decision, forward, access);
 	snprintf(what, sizeof(what), "asks for %s", access);
 	if (monitor_event(m, &event)) {
 		monitor_put_result(order, "cannot be recorded", out);
 		return 1;
 	}
-	if (!file_request(m, decision, reason, id, sizeof(id))) {
+	if (!file_request(m, decision, access, reason, id, sizeof(id))) {
 		monitor_put_result(order, id, out);
 		return 1;
 	}
@@ -76,18 +74,33 @@ static uint32_t ask_ahead(struct monitor *m, const struct monitor_order *order,
 	return 0;
 }
 
+/* A session there, or else a forward to it; is it only that? */
+static bool decide_either(struct monitor *m, const char *target, uint16_t port,
+	const char *login, struct policy_decision *ret)
+{
+	struct policy_request request;
+
+	monitor_policy_request(m, target, port, login, &request);
+	policy_decide(m->policy, &request, ret);
+	if (ret->verdict == POLICY_PERMIT || login || !port)
+		return false;
+	monitor_forward_request(m, target, port, &request);
+	policy_decide(m->policy, &request, ret);
+	return true;
+}
+
 /* "[LOGIN@]TARGET[:PORT] REASON": what policy permits with an approval only.
  * What it does not provide for at all nobody can approve. */
 uint32_t monitor_cmd_request(
 	struct monitor *m, const struct monitor_order *order, struct buf *out)
 {
-	struct policy_request request;
 	struct policy_decision decision;
 	char *login = NULL, *target = NULL;
 	char copy[MONITOR_REASON_MAX + 300];
 	const char *where, *reason, *why = NULL;
 	uint16_t port = 0;
 	uint32_t status = 1;
+	bool forward;
 
 	if (!monitor_split(order->arg, copy, sizeof(copy), &where, &reason)) {
 		monitor_put_result(order, MONITOR_REASON_HELP, out);
@@ -104,8 +117,7 @@ uint32_t monitor_cmd_request(
 		monitor_put_result(order, "not a target", out);
 		return 1;
 	}
-	monitor_policy_request(m, target, port, login, &request);
-	policy_decide(m->policy, &request, &decision);
+	forward = decide_either(m, target, port, login, &decision);
 	if (decision.verdict != POLICY_PERMIT)
 		why = "no rule provides for this access";
 	else if (!decision.approval)
@@ -113,7 +125,7 @@ uint32_t monitor_cmd_request(
 	if (why)
 		monitor_put_result(order, why, out);
 	else
-		status = ask_ahead(m, order, &decision, reason, out);
+		status = ask_ahead(m, order, &decision, forward, reason, out);
 	free(login);
 	free(target);
 	return status;

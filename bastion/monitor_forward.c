@@ -21,6 +21,7 @@ struct monitor_forward {
 	char rec_id[CONN_ID_MAX];
 	char where[320];
 	struct policy_decision decision;
+	const struct monitor_approved *approved; /* NULL: by nobody */
 };
 
 /* The recorder's client keeps its state in the monitor; a forward borrows it
@@ -29,6 +30,7 @@ struct borrowed {
 	int recorder;
 	bool recording;
 	char rec_id[CONN_ID_MAX];
+	char *approver;
 	struct policy_decision decision;
 };
 
@@ -36,6 +38,7 @@ static void borrow(struct monitor *m, struct borrowed *kept)
 {
 	kept->recorder = m->recorder;
 	kept->recording = m->recording;
+	kept->approver = m->approver;
 	kept->decision = m->decision;
 	memcpy(kept->rec_id, m->rec_id, sizeof(kept->rec_id));
 	m->recorder = -1;
@@ -47,6 +50,7 @@ static void give_back(struct monitor *m, const struct borrowed *kept)
 {
 	m->recorder = kept->recorder;
 	m->recording = kept->recording;
+	m->approver = kept->approver;
 	m->decision = kept->decision;
 	memcpy(m->rec_id, kept->rec_id, sizeof(m->rec_id));
 }
@@ -59,6 +63,7 @@ static enum sgb_err record(struct monitor *m, struct monitor_forward *forward,
 
 	borrow(m, &kept);
 	m->decision = forward->decision;
+	m->approver = forward->approved ? forward->approved->approver : NULL;
 	err = monitor_start_recording(m, ret_stream, why, why_len);
 	forward->recorder = m->recorder;
 	memcpy(forward->rec_id, m->rec_id, sizeof(forward->rec_id));
@@ -125,6 +130,7 @@ enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
 	forward->recorder = -1;
 	forward->id = ++m->forward_ids;
 	forward->decision = *decision;
+	forward->approved = monitor_place_approved(m, decision);
 	snprintf(forward->where, sizeof(forward->where), "forward to %s:%u",
 		host, decision->target_port);
 	*ret_why = "the target of the forward cannot be reached";
@@ -208,11 +214,12 @@ bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason)
 
 		/* By address: the old policy's names are being freed. */
 		addr_text(&forward->decision.target_addr, address);
-		monitor_policy_request(m, address,
-			forward->decision.target_port, NULL, &request);
-		request.want = POLICY_FORWARD;
+		monitor_forward_request(
+			m, address, forward->decision.target_port, &request);
 		policy_decide(m->policy, &request, &now);
-		if (now.verdict != POLICY_PERMIT || now.approval ||
+		if (now.verdict != POLICY_PERMIT ||
+			(now.approval &&
+				!monitor_approval_holds(forward->approved)) ||
 			!policy_allows(&now, POLICY_FORWARD, NULL) ||
 			!monitor_mfa_suffices(m, &now)) {
 			*ret_reason = "a forward is no longer permitted";

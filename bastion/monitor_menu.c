@@ -191,7 +191,7 @@ enum sgb_err monitor_choose(struct monitor *m, struct msg *msg)
 	const char *why, *text;
 
 	/* One target a connection, for good. */
-	if (!err && (m->target || m->login || m->chosen))
+	if (!err && (m->target || m->login || m->chosen || m->waiting.host))
 		err = SGB_ERR_PHASE;
 	if (!err && (!port || port > 65535))
 		err = SGB_ERR_FORMAT;

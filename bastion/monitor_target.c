@@ -51,8 +51,7 @@ bool monitor_mfa_suffices(
 	return false;
 }
 
-/* Tells the user no more than a number; the log and the trail say why. */
-static enum sgb_err refuse(struct monitor *m, enum event_kind kind,
+enum sgb_err monitor_refuse(struct monitor *m, enum event_kind kind,
 	const struct policy_decision *decision, const char *public_text,
 	const char *reason)
 {
@@ -268,7 +267,7 @@ static enum sgb_err refuse_target(struct monitor *m, enum event_kind kind,
 
 	memset(&m->decision, 0, sizeof(m->decision));
 	m->phase = MONITOR_PHASE_CLOSING;
-	return refuse(m, kind, &decision, text, why);
+	return monitor_refuse(m, kind, &decision, text, why);
 }
 
 /* Everything from the permit to the open connection. */
@@ -354,108 +353,6 @@ enum sgb_err monitor_target(struct monitor *m, struct msg *msg)
 		return refuse_target(m, EVENT_ACCESS,
 			"Access to this target is denied.", why);
 	return open_target(m);
-}
-
-/* The answer to a jump or forward that is not to be; the event is about the
- * host that was asked for. */
-static enum sgb_err refuse_host(struct monitor *m, char *host,
-	const struct policy_decision *decision, const char *why)
-{
-	char *target = m->target;
-	enum sgb_err err;
-
-	m->target = host;
-	err = refuse(m, EVENT_ACCESS, decision,
-		"Access to this target is denied.", why);
-	m->target = target;
-	return err;
-}
-
-static enum sgb_err answer_jump(struct monitor *m, int stream)
-{
-	struct msg msg;
-	enum sgb_err err;
-
-	msg_init(&msg, MSG_SES_JUMP);
-	err = msg_put_fd(&msg, stream);
-	if (!err)
-		err = msg_send(m->session, &msg);
-	msg_done(&msg);
-	return err;
-}
-
-/*
- * ssh -J: the client names an address; if that is the SSH port of an instance
- * the person may reach with some login, an inner connection is made that asks
- * again for exactly the login it gets.
- */
-static const char *jump(struct monitor *m, const char *host, uint16_t port)
-{
-	int stream = -1;
-	bool sent;
-
-	if (monitor_fork_inner(m, host, port, &stream))
-		return "no process for the inner connection";
-	sent = !answer_jump(m, stream);
-	close(stream);
-	return sent ? NULL : "the inner connection was not handed over";
-}
-
-/* Another port than SSH's: a forward, where the rule allows it. */
-static const char *forward(struct monitor *m, const char *host, uint16_t port,
-	struct policy_decision *decision)
-{
-	struct policy_request request;
-	const char *why;
-
-	monitor_policy_request(m, host, port, NULL, &request);
-	request.want = POLICY_FORWARD;
-	policy_decide(m->policy, &request, decision);
-	if (decision->verdict != POLICY_PERMIT)
-		return policy_reason_text(decision->reason);
-	if (!policy_allows(decision, POLICY_FORWARD, NULL) ||
-		m->limits.no_forward)
-		return "the rule, or the key, does not allow forwards";
-	if (!monitor_mfa_suffices(m, decision))
-		return "a stronger second factor is wanted for this target";
-	if (decision->approval)
-		return "this access needs an approval, and none was given";
-	if (!monitor_forward_place(m, decision))
-		return "more places than a rule without dynamic allows";
-	return monitor_forward_open(m, host, decision, &why) ? why : NULL;
-}
-
-enum sgb_err monitor_jump(struct monitor *m, struct msg *msg)
-{
-	char *host = reader_cstring(&msg->reader, 256);
-	uint32_t port = reader_u32(&msg->reader);
-	enum sgb_err err = reader_end(&msg->reader);
-	struct policy_decision decision = {0};
-	struct policy_request request;
-	const char *why;
-
-	if (err) {
-		free(host);
-		return err;
-	}
-	monitor_policy_request(m, host, 0, NULL, &request);
-	policy_decide(m->policy, &request, &decision);
-	if (port == 0 || port > 65535)
-		why = "not a port";
-	else if (!authkeys_permits(m->limits.permit_open, host, port))
-		why = "not a place of the key's permitopen";
-	else if (m->child_count >= m->conf->max_channels)
-		why = "too many connections inside this one";
-	else if (decision.verdict == POLICY_PERMIT &&
-		 port == decision.target_port && decision.host_keys &&
-		 decision.host_keys[0])
-		why = jump(m, host, (uint16_t)port);
-	else
-		why = forward(m, host, (uint16_t)port, &decision);
-	if (why)
-		err = refuse_host(m, host, &decision, why);
-	free(host);
-	return err;
 }
 
 /* Asks about what is open: this login, this address. A policy that would now

@@ -136,6 +136,7 @@ struct session {
 	uint32_t next_channel;
 	uint32_t channel_count;
 	bool channel_seen;	      /* one was opened, now or before */
+	bool stream_seen;	      /* a jump or forward was granted */
 	struct link_items to_monitor; /* not sent yet */
 	size_t to_monitor_count;
 	enum session_choice choice; /* of a target, from the menu */

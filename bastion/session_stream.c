@@ -50,7 +50,7 @@ void stream_refused(struct session *s, const char *text)
 	/* libssh sends no text with a refused open. Where this was all that
 	 * the connection was for (ssh -J), it ends unanswered, and the client
 	 * shows the text of the disconnect. */
-	if (s->channel_count == 1) {
+	if (s->channel_count == 1 && !s->stream_seen) {
 		ssh_message_free(ch->open_msg);
 		ch->open_msg = NULL;
 		session_end(s, text);
@@ -68,6 +68,7 @@ static enum sgb_err start(struct channel *ch, int fd)
 	ch->fd_readable = true;
 	ch->fd_writable = true;
 	ch->started = true;
+	ch->session->stream_seen = true;
 	channel_accept(ch);
 	return SGB_OK;
 }

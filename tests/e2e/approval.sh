@@ -26,6 +26,15 @@ permit Developers from 203.0.113.7 to SG_Current as console {
 	allow exec
 	approval by Console
 }
+security-group SG_Desktop {
+	instance win1 10.0.2.22 { port 3389 }
+	accept tcp 3389-3390 from SG_Bridge priority 1
+}
+permit Developers from 203.0.113.7 to SG_Desktop port 3389, 3390 {
+	mfa never
+	allow forward
+	approval by SysAdmins
+}
 permit SysAdmins, Auditors from 203.0.113.7 to SG_Current as ops { mfa never; allow exec }
 audit Auditors from 203.0.113.7 { list }'
 lab_up || exit 1
@@ -36,6 +45,17 @@ as() {
 	shift
 	# Banners are shown from this level on.
 	lab_ssh "$user" 203.0.113.7 -o LogLevel=INFO "$@" </dev/null
+}
+as_piped() {
+	lab_ssh "$1" 203.0.113.7 "${@:2}"
+}
+# A recording of a forward that names who approved it.
+find_approver() {
+	find "$LAB/recordings" -name '*.sgr' -mmin -1 | while read -r file; do
+		"$BUILD/sgbridge-audit" show -c "$LAB/sgbridge.conf" \
+			--journal "$LAB/views" -i "$LAB/auditor.key" "$file"
+	done 2>/dev/null | tr -d ' \n' |
+		grep -q 'approved_by"bob"target"win1"'
 }
 # wait_request: somebody waits; $id is its name.
 wait_request() {
@@ -170,6 +190,66 @@ ok "a yes while it waits holds for the rule's time" eval '
 	wait "$client"
 	grep -q REACHED "$LAB/out" &&
 	as carol carol+ops@web1@bastion "echo again" | grep -q again'
+
+# --- forwards wait as well
+in_ns db1 ip address add 10.0.2.22/24 dev d0
+lab_start "$LAB/desktop.log" ip netns exec "$lab_tag-db1" python3 -c '
+import socket, threading
+s = socket.socket(); s.bind(("10.0.2.22", 3389)); s.listen(8)
+def serve(c):
+    while True:
+        part = c.recv(4096)
+        if not part: break
+        c.sendall(part.upper())
+    c.close()
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],)).start()'
+wait_for lab_port_open 10.0.2.22 3389
+carol_forward() {
+	as carol -N -L 127.0.0.1:7389:win1:3389 -L 127.0.0.1:7390:win1:3390 \
+		carol@bastion
+}
+# through PORT: a word there and back.
+through() {
+	in_ns client timeout 20 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1 &&
+		echo hello >&3 && read -r line <&3 && echo \"\$line\""
+}
+start carol_forward
+wait_for in_ns client bash -c 'exec 3<>/dev/tcp/127.0.0.1/7389'
+# That was a forward, and it waits.
+ok "a forward is a request" wait_request
+ok "which says where to" eval \
+	'as bob bob@bastion requests | grep -q "carol.*forward win1:3389"'
+ok "nobody approves his own forward" \
+	eval '! as carol carol@bastion approve "$id" 2>/dev/null'
+through 7389 >"$LAB/word" 2>&1 &
+# shellcheck disable=SC2034
+word=$!
+ok "one of the group lets it pass" eval \
+	'as bob bob@bastion approve "$id" >/dev/null && wait "$word" &&
+	grep -q HELLO "$LAB/word"'
+ok "and the next one there" eval 'through 7389 | grep -q HELLO'
+ok "the approver is in its recording" eval 'wait_for find_approver'
+through 7390 >"$LAB/word" 2>&1 &
+# shellcheck disable=SC2034
+word=$!
+ok "another place is another request" wait_request
+ok "a no refuses it" eval 'as bob bob@bastion deny "$id" >/dev/null
+	wait "$word"; ! grep -q HELLO "$LAB/word"'
+ok "and the connection goes on" eval 'through 7389 | grep -q HELLO'
+as carol -W win1:3389 carol@bastion >"$LAB/out" 2>"$LAB/late" &
+# shellcheck disable=SC2034
+late=$!
+ok "asked for ahead" eval 'as carol carol@bastion request win1:3389 \
+	"the desktop" >"$LAB/out2" && grep -q "forward win1:3389 asked" "$LAB/out2"'
+ok "nobody says anything: refused in time" eval \
+	'! wait "$late" && grep -q "denied" "$LAB/late"'
+id=$(sed -n 's/.*approve //p' "$LAB/out2")
+ok "granted ahead" eval 'as bob bob@bastion approve "$id" >/dev/null'
+ok "then it passes at once" eval \
+	'echo ahead | as_piped carol -W win1:3389 carol@bastion | grep -q AHEAD'
+kill "$client"
+wait "$client" 2>/dev/null
 
 # --- at the console: the person is who logged on, not root
 console() {
