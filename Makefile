@@ -211,7 +211,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam recorder container emulator topology
+UNIT := core proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam pam_faults pam_calls recorder container emulator topology
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o
@@ -224,9 +224,15 @@ UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 UNIT_otp_OBJS := $(OTP_STORE_OBJS)
 UNIT_otp_LIBS := -loath
 # -rdynamic: the test's accounts and clock stand in for the module's.
-UNIT_pam_OBJS := $(OTP_STORE_OBJS)
+UNIT_pam_OBJS := $(OTP_STORE_OBJS) tests/unit/pam_room.o
 UNIT_pam_LIBS := -lpam -loath -rdynamic
-$(BUILD)/tests/unit/pam: | $(BUILD)/pam_sgbridge.so
+UNIT_pam_faults_OBJS := $(UNIT_pam_OBJS)
+UNIT_pam_faults_LIBS := $(UNIT_pam_LIBS)
+UNIT_pam_calls_OBJS := $(UNIT_pam_OBJS)
+# Stand-ins for all of a library would leave it out.
+UNIT_pam_calls_LIBS := -Wl,--no-as-needed $(UNIT_pam_LIBS) -laudit
+$(addprefix $(BUILD)/tests/unit/,pam pam_faults pam_calls): | \
+	$(BUILD)/pam_sgbridge.so
 UNIT_kaudit_LIBS := -laudit -Wl,--wrap=audit_open,--wrap=audit_close \
 	-Wl,--wrap=audit_log_user_message
 UNIT_event_LIBS := -ljansson
