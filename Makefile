@@ -142,7 +142,8 @@ SGR_OBJS := $(addprefix audit/,suite.o suite_public.o container.o ratchet.o \
 RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 	recorder_setup.o recorder_key.o recorder_limits.o recorder_peer.o recorder_heads.o recorder_sandbox.o \
 	recorder_recover.o \
-	recorder_index.o recorder_stray.o recording.o viewers.o recorder_event.o syncer.o)
+	recorder_disk.o recorder_session.o \
+	recorder_index.o recorder_stray.o recording.o recording_file.o viewers.o recorder_event.o syncer.o)
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	identity_command.o journal.o evidence.o decode.o \
 	disclosure.o sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
@@ -260,7 +261,12 @@ $(BUILD)/tests/unit/$(1): $(BUILD)/tests/unit/$(1).o \
 		$$(UNIT_$(1)_LIBS) $$(CRYPTO_LIBS)
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_program,$(t))))
-$(BUILD)/tests/unit/recorder: | $(BUILD)/sgbridge-recorder
+$(BUILD)/tests/unit/recorder: | $(BUILD)/sgbridge-recorder \
+	$(BUILD)/tests/fault/slow_sync.so
+$(BUILD)/tests/fault/slow_sync.so: tests/fault/slow_sync.c
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -O2 -fPIC -shared -o $@ $<
 
 # ---------------------------------------------------------------- targets
 # What building, testing and trying out need, by Debian's names.

@@ -35,14 +35,22 @@ struct journal {
 	struct buf open_line;
 	uint64_t group_seq;
 	uint8_t group_hash[SUITE_HASH_LEN];
+	/* The group before, written but not durable yet. */
+	bool flying;
+	uint64_t flying_seq;
+	uint8_t flying_hash[SUITE_HASH_LEN];
+	off_t flying_start; /* where the file ended before it */
 };
 
 static void forget_group(struct journal *journal)
 {
+	bool flying = journal->flying;
+
 	buf_reset(&journal->lines);
 	buf_reset(&journal->open_line);
-	journal->group_seq = journal->seq;
-	memcpy(journal->group_hash, journal->hash, SUITE_HASH_LEN);
+	journal->group_seq = flying ? journal->flying_seq : journal->seq;
+	memcpy(journal->group_hash,
+		flying ? journal->flying_hash : journal->hash, SUITE_HASH_LEN);
 }
 
 /* Ends the open line, signed or not, and moves the chain on. */
@@ -152,44 +160,81 @@ static enum sgb_err right_file(struct journal *journal, uint64_t wall_ns)
 	return SGB_OK;
 }
 
+/* Back to where the file was. If this fails too, the torn line shows when it
+ * is read. */
+static void take_back(struct journal *journal)
+{
+	int saved = errno;
+
+	if (ftruncate(journal->fd, journal->flying_start))
+		close(journal->fd), journal->fd = -1;
+	errno = saved;
+}
+
 static enum sgb_err write_group(struct journal *journal)
 {
 	struct stat st;
 	enum sgb_err err;
-	int saved;
 
 	if (fstat(journal->fd, &st))
 		return SGB_ERR_SYSTEM;
+	journal->flying_start = st.st_size;
 	err = file_write_all(
 		journal->fd, journal->lines.data, journal->lines.len);
-	if (!err && fdatasync(journal->fd))
-		err = SGB_ERR_SYSTEM;
-	if (err) {
-		saved = errno;
-		/* If this fails too, the torn line shows when it is read. */
-		if (ftruncate(journal->fd, st.st_size))
-			close(journal->fd), journal->fd = -1;
-		errno = saved;
-	}
+	if (err)
+		take_back(journal);
 	return err;
 }
 
-enum sgb_err journal_commit(struct journal *journal, uint64_t wall_ns)
+enum sgb_err journal_write(
+	struct journal *journal, uint64_t wall_ns, int *ret_fd)
 {
 	enum sgb_err err;
 
-	if (!journal_pending(journal))
-		return SGB_OK;
+	if (journal->flying || !journal_pending(journal))
+		return SGB_ERR_PHASE;
 	err = finish_line(journal, true);
 	if (!err)
 		err = right_file(journal, wall_ns);
 	if (!err)
 		err = write_group(journal);
 	if (!err) {
-		journal->seq = journal->group_seq;
-		memcpy(journal->hash, journal->group_hash, SUITE_HASH_LEN);
+		journal->flying = true;
+		journal->flying_seq = journal->group_seq;
+		memcpy(journal->flying_hash, journal->group_hash,
+			SUITE_HASH_LEN);
+		*ret_fd = journal->fd;
 	}
 	forget_group(journal);
+	return err;
+}
+
+void journal_settle(struct journal *journal, bool durable)
+{
+	if (!journal->flying)
+		return;
+	journal->flying = false;
+	if (durable) {
+		journal->seq = journal->flying_seq;
+		memcpy(journal->hash, journal->flying_hash, SUITE_HASH_LEN);
+	} else {
+		take_back(journal);
+		forget_group(journal);
+	}
+}
+
+enum sgb_err journal_commit(struct journal *journal, uint64_t wall_ns)
+{
+	enum sgb_err err;
+	int fd;
+
+	if (!journal_pending(journal))
+		return SGB_OK;
+	err = journal_write(journal, wall_ns, &fd);
+	if (err)
+		return err;
+	err = fdatasync(fd) ? SGB_ERR_SYSTEM : SGB_OK;
+	journal_settle(journal, !err);
 	return err;
 }
 

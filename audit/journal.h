@@ -55,6 +55,14 @@ enum sgb_err journal_add(struct journal *journal, const char *json, size_t len,
  * group is forgotten. */
 enum sgb_err journal_commit(
 	struct journal *journal, uint64_t wall_ns) SGB_MUST_CHECK;
+/* The same in two steps, for who has others do the waiting. The first signs
+ * and writes the group, and lends the descriptor that is to be synced; lines
+ * that are added meanwhile are the next group. The second, which must follow,
+ * says how that went: what was not synced is taken back, and with it the next
+ * group, which rests on it. */
+enum sgb_err journal_write(
+	struct journal *journal, uint64_t wall_ns, int *ret_fd) SGB_MUST_CHECK;
+void journal_settle(struct journal *journal, bool durable);
 bool journal_pending(const struct journal *journal);
 /* Sequence and hash of the last durable line. */
 uint64_t journal_head(

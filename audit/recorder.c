@@ -4,8 +4,9 @@
  * believes monitors (root, by SO_PEERCRED) and no session; it holds no key that
  * reads what it wrote.
  *
- * One loop. In a round everything that is ready is taken, then the group of
- * events is made durable, then it is answered.
+ * One loop that never waits for the disk. In a round everything that is ready
+ * is taken and written; threads sync it, and what they are done with is
+ * answered (recorder_disk.c).
  */
 #include "recorder.h"
 
@@ -98,8 +99,6 @@ static void watch(struct recorder *recorder, int fd, struct watch *what)
 static void open_loop(struct recorder *recorder)
 {
 	sigset_t set;
-	int sync_event;
-
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -111,10 +110,10 @@ static void open_loop(struct recorder *recorder)
 	if (recorder->signal_fd < 0 || recorder->epoll_fd < 0)
 		log_fatal(
 			EX_OSERR, "cannot make the loop: %s", strerror(errno));
-	if (syncer_start(&recorder->syncer, &sync_event))
-		log_fatal(EX_OSERR, "cannot start the syncing thread");
+	if (syncer_start(&recorder->syncer, &recorder->sync_fd))
+		log_fatal(EX_OSERR, "cannot start the syncing threads");
 	recorder->sync_watch.kind = WATCH_SYNC;
-	watch(recorder, sync_event, &recorder->sync_watch);
+	watch(recorder, recorder->sync_fd, &recorder->sync_watch);
 	recorder->listen_watch.kind = WATCH_LISTEN;
 	recorder->signal_watch.kind = WATCH_SIGNAL;
 	watch(recorder, recorder->listen_fd, &recorder->listen_watch);
@@ -197,7 +196,7 @@ static void handle(struct recorder *recorder, const struct epoll_event *event)
 	case WATCH_STREAM:
 		recorder_stream_ready(recorder, what->owner, event->events);
 		break;
-	case WATCH_SYNC: recorder_sync_failed(recorder); break;
+	case WATCH_SYNC: recorder_collect(recorder); break;
 	case WATCH_NONE: break;
 	}
 }
@@ -234,7 +233,7 @@ static void own_event(struct recorder *recorder, enum event_kind kind)
 	(void)snprintf(what, sizeof(what), "sgbridge-recorder %s on %s",
 		SGB_VERSION, recorder->writer_name);
 	recorder_event(recorder, &event);
-	recorder_commit(recorder);
+	recorder_settle(recorder);
 }
 
 static void usage(void)
@@ -264,6 +263,9 @@ int main(int argc, char **argv)
 	log_init("sgbridge-recorder", true);
 	TAILQ_INIT(&recorder.peers);
 	TAILQ_INIT(&recorder.dead);
+	TAILQ_INIT(&recorder.owing);
+	TAILQ_INIT(&recorder.waiting);
+	recorder_folder_init(&recorder);
 	recorder.kernel_audit = true;
 	writer_scratch_init(&recorder.scratch);
 	buf_init(&recorder.out, 4 * SGR_BODY_MAX);
@@ -273,6 +275,10 @@ int main(int argc, char **argv)
 	raise_limits();
 	give_up_power(&recorder);
 	recorder_open_journals(&recorder);
+	recorder_gate_init(&recorder, &recorder.trail_gate, "event trail",
+		recorder.trail, recorder_trail_settled);
+	recorder_gate_init(&recorder, &recorder.index_gate, "index",
+		recorder.index, recorder_index_settled);
 	recorder_recover(&recorder);
 	open_loop(&recorder);
 	if (recorder_confine())
@@ -284,8 +290,8 @@ int main(int argc, char **argv)
 	run(&recorder);
 	notify("STOPPING=1");
 	recorder_stop(&recorder);
-	syncer_stop(recorder.syncer);
 	own_event(&recorder, EVENT_SERVICE_STOP);
+	syncer_stop(recorder.syncer);
 	recorder_heads(&recorder, true);
 	recorder_bury(&recorder);
 	recorder_free_keys(&recorder);

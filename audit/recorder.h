@@ -17,11 +17,12 @@
 #include "header.h"
 #include "journal.h"
 #include "recipients.h"
+#include "syncer.h"
 #include "writer.h"
 
 struct recording;
 struct peer;
-struct syncer;
+struct recorder;
 
 /* What an epoll event points to. */
 struct watch {
@@ -37,6 +38,25 @@ struct watch {
 };
 
 TAILQ_HEAD(peer_list, peer);
+TAILQ_HEAD(recording_list, recording);
+
+/* A journal that many lines go to and one sync serves. */
+struct gate {
+	struct recorder *recorder;
+	const char *name;
+	struct journal *journal;
+	struct sync_job job;
+	void (*settled)(struct recorder *recorder, enum sgb_err err);
+};
+
+/* Of the day, in which recordings are made. Syncs are counted: a file needs
+ * the first that begins after it was made. */
+struct folder {
+	char path[10]; /* 2026/11/23 */
+	int fd;	       /* or -1 */
+	uint64_t wanted, flying, synced;
+	struct sync_job job;
+};
 
 struct recorder {
 	struct conf *conf;
@@ -54,8 +74,14 @@ struct recorder {
 	struct journal *trail, *index;
 	uint8_t prev_head[SUITE_HASH_LEN]; /* of the recording closed last */
 	struct peer_list peers, dead;
+	struct peer_list owing;	       /* with events that are not durable */
+	struct recording_list waiting; /* for the disk, to open or end */
 	struct watch listen_watch, signal_watch, sync_watch;
 	struct syncer *syncer;
+	int sync_fd;
+	uint64_t disk_us; /* when the disk last finished something, or began */
+	struct gate trail_gate, index_gate;
+	struct folder folder;
 	int listen_fd, signal_fd, epoll_fd;
 	bool deaf; /* no descriptor is left for another connection */
 	uint64_t open_count;
@@ -110,11 +136,9 @@ void recorder_accept(struct recorder *recorder);
 void recorder_peer_ready(struct recorder *recorder, struct peer *peer);
 void recorder_stream_ready(
 	struct recorder *recorder, struct peer *peer, uint32_t epoll_events);
-/* Recordings whose bytes could not be made durable: each ends as failed. */
-void recorder_sync_failed(struct recorder *recorder);
-/* Once a round: makes the group of events durable and answers them. */
-void recorder_commit(struct recorder *recorder);
-/* Once a second: checkpoints, segments, space. */
+/* The trail: answers what is durable by now, or drops who waits for it. */
+void recorder_trail_settled(struct recorder *recorder, enum sgb_err err);
+/* Once a second: checkpoints, segments, space, and a sign to those who wait. */
 void recorder_tick(struct recorder *recorder);
 bool recorder_busy(const struct recorder *recorder);
 /* Ends all recordings and connections. */
@@ -123,7 +147,36 @@ void recorder_bury(struct recorder *recorder);
 /* An event of the recorder's own; logs if it can't be taken. */
 void recorder_event(struct recorder *recorder, const struct event *event);
 
-/* recorder_index.c: lines of the index, each durable on return. */
+/* recorder_disk.c: what waits for the disk. */
+void recorder_gate_init(struct recorder *recorder, struct gate *gate,
+	const char *name, struct journal *journal,
+	void (*settled)(struct recorder *recorder, enum sgb_err err));
+void recorder_folder_init(struct recorder *recorder);
+bool recorder_folder_is(const struct recorder *recorder, const char *path);
+/* Takes fd. On failure nothing has changed. */
+enum sgb_err recorder_folder_set(
+	struct recorder *recorder, const char *path, int fd) SGB_MUST_CHECK;
+/* Asks for a sync of it; which one. */
+uint64_t recorder_folder_want(struct recorder *recorder);
+void recorder_sync(struct recorder *recorder, struct sync_job *job);
+/* What the disk has done. */
+void recorder_collect(struct recorder *recorder);
+/* Once a round: what was asked for goes to the disk, unless it is busy with
+ * what was asked for before. */
+void recorder_commit(struct recorder *recorder);
+/* Waits until nothing is left to be done. For start and stop. */
+void recorder_settle(struct recorder *recorder);
+/* The disk does not get on. */
+bool recorder_stalled(const struct recorder *recorder);
+
+/* recorder_session.c: the disk has finished something of this recording, of
+ * the day's folder up to this turn, or of the index. */
+void recorder_synced(struct recording *rec);
+void recorder_folder_settled(
+	struct recorder *recorder, uint64_t turn, int error);
+void recorder_index_settled(struct recorder *recorder, enum sgb_err err);
+
+/* recorder_index.c: lines of the index, not durable before it is settled. */
 struct recorder_end {
 	unsigned int reason;
 	uint32_t frames;
@@ -132,9 +185,11 @@ struct recorder_end {
 };
 enum sgb_err recorder_index_open(struct recorder *recorder, const char *id,
 	const uint8_t first_link[SUITE_HASH_LEN],
-	const uint8_t prev_head[SUITE_HASH_LEN]) SGB_MUST_CHECK;
+	const uint8_t prev_head[SUITE_HASH_LEN],
+	uint64_t *ret_seq) SGB_MUST_CHECK;
 enum sgb_err recorder_index_end(struct recorder *recorder, const char *op,
-	const char *id, const struct recorder_end *end) SGB_MUST_CHECK;
+	const char *id, const struct recorder_end *end,
+	uint64_t *ret_seq) SGB_MUST_CHECK;
 
 /* recorder_stray.c: files that a crash left between their making and their
  * line in the index. Those with a whole header get their line, and their ids

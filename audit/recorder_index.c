@@ -1,6 +1,7 @@
 /*
  * Lines of the index of recordings (docs/RECORDING.md, "The index"). A line is
- * signed and durable before anybody hears of what it says.
+ * signed and durable, with all that were added meanwhile, before anybody hears
+ * of what it says.
  */
 #include <string.h>
 #include <time.h>
@@ -8,10 +9,9 @@
 #include "recorder.h"
 
 static enum sgb_err put_line(struct recorder *recorder, const char *op,
-	const char *id, const struct buf *more)
+	const char *id, const struct buf *more, uint64_t *ret_seq)
 {
-	uint64_t wall_ns = recorder_wall_ns(), seq;
-	time_t seconds = (time_t)(wall_ns / 1000000000);
+	time_t seconds = (time_t)(recorder_wall_ns() / 1000000000);
 	char stamp[40] = "";
 	struct buf line;
 	enum sgb_err err;
@@ -27,16 +27,14 @@ static enum sgb_err put_line(struct recorder *recorder, const char *op,
 	err = buf_error(&line);
 	if (!err)
 		err = journal_add(recorder->index, (const char *)line.data,
-			line.len, &seq);
-	if (!err)
-		err = journal_commit(recorder->index, wall_ns);
+			line.len, ret_seq);
 	buf_done(&line);
 	return err;
 }
 
 enum sgb_err recorder_index_open(struct recorder *recorder, const char *id,
 	const uint8_t first_link[SUITE_HASH_LEN],
-	const uint8_t prev_head[SUITE_HASH_LEN])
+	const uint8_t prev_head[SUITE_HASH_LEN], uint64_t *ret_seq)
 {
 	char head[2 * SUITE_HASH_LEN + 1], prev[2 * SUITE_HASH_LEN + 1];
 	char path[SGR_PATH_MAX];
@@ -55,13 +53,13 @@ enum sgb_err recorder_index_open(struct recorder *recorder, const char *id,
 		head, prev);
 	err = buf_error(&more);
 	if (!err)
-		err = put_line(recorder, "open", id, &more);
+		err = put_line(recorder, "open", id, &more, ret_seq);
 	buf_done(&more);
 	return err;
 }
 
 enum sgb_err recorder_index_end(struct recorder *recorder, const char *op,
-	const char *id, const struct recorder_end *end)
+	const char *id, const struct recorder_end *end, uint64_t *ret_seq)
 {
 	char head[2 * SUITE_HASH_LEN + 1];
 	struct buf more;
@@ -76,7 +74,7 @@ enum sgb_err recorder_index_end(struct recorder *recorder, const char *op,
 		(unsigned long long)end->discarded, head);
 	err = buf_error(&more);
 	if (!err)
-		err = put_line(recorder, op, id, &more);
+		err = put_line(recorder, op, id, &more, ret_seq);
 	buf_done(&more);
 	return err;
 }

@@ -50,7 +50,7 @@ static enum sgb_err announce(
 		"writer %s is followed by writer %s: ed25519 %s",
 		recorder->writer_id, id, base64);
 	recorder_event(recorder, &event);
-	recorder_commit(recorder);
+	recorder_settle(recorder);
 	return journal_pending(recorder->trail) ? SGB_ERR_SYSTEM : SGB_OK;
 }
 

@@ -13,27 +13,14 @@
 
 #include "core/log.h"
 
-#include "recorder.h"
+#include "recorder_peer.h"
 #include "recording.h"
-#include "syncer.h"
 
-#define EVENTS_PENDING 256 /* answers owed at once, on one connection */
-
-struct peer {
-	TAILQ_ENTRY(peer) link;
-	struct watch watch, stream_watch;
-	int sock; /* -1 when dead */
-	struct recording *rec;
-	char conn[64];
-	bool out_wanted;
-	/* Sequences to confirm after the next commit. */
-	uint64_t owed[EVENTS_PENDING];
-	size_t owed_count;
-};
+#define ACCEPT_AT_ONCE 64
 
 static void peer_drop(struct recorder *recorder, struct peer *peer);
 
-static enum sgb_err watch_fd(struct recorder *recorder, int op, int fd,
+enum sgb_err peer_watch(struct recorder *recorder, int op, int fd,
 	struct watch *watch, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.ptr = watch};
@@ -51,7 +38,7 @@ static enum sgb_err peer_new(struct recorder *recorder, int sock)
 	peer->sock = sock;
 	peer->watch = (struct watch){WATCH_PEER, peer};
 	peer->stream_watch = (struct watch){WATCH_STREAM, peer};
-	if (watch_fd(recorder, EPOLL_CTL_ADD, sock, &peer->watch, EPOLLIN)) {
+	if (peer_watch(recorder, EPOLL_CTL_ADD, sock, &peer->watch, EPOLLIN)) {
 		free(peer);
 		return SGB_ERR_SYSTEM;
 	}
@@ -65,12 +52,12 @@ static void listen_again(struct recorder *recorder, bool on)
 {
 	if (on != recorder->deaf)
 		return;
-	if (!watch_fd(recorder, EPOLL_CTL_MOD, recorder->listen_fd,
+	if (!peer_watch(recorder, EPOLL_CTL_MOD, recorder->listen_fd,
 		    &recorder->listen_watch, on ? EPOLLIN : 0))
 		recorder->deaf = !on;
 }
 
-void recorder_accept(struct recorder *recorder)
+static bool accept_one(struct recorder *recorder)
 {
 	int sock = accept4(
 		recorder->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -83,7 +70,7 @@ void recorder_accept(struct recorder *recorder)
 		listen_again(recorder, false);
 	}
 	if (sock < 0)
-		return;
+		return false;
 	if (!recorder_allows(recorder, sock)) {
 		log_put(LOG_WARNING, "connection refused: peer is not root");
 		close(sock);
@@ -91,11 +78,20 @@ void recorder_accept(struct recorder *recorder)
 		log_put(LOG_ERR, "connection refused: no memory");
 		close(sock);
 	}
+	return true;
+}
+
+void recorder_accept(struct recorder *recorder)
+{
+	int count;
+
+	for (count = 0; count < ACCEPT_AT_ONCE; count++)
+		if (!accept_one(recorder))
+			return;
 }
 
 /* A peer that does not read its answers is gone for us. */
-static void answer(
-	struct recorder *recorder, struct peer *peer, struct msg *msg)
+void peer_answer(struct recorder *recorder, struct peer *peer, struct msg *msg)
 {
 	enum sgb_err err = peer->sock < 0 ? SGB_ERR_CLOSED
 					  : msg_send(peer->sock, msg);
@@ -105,73 +101,14 @@ static void answer(
 		peer_drop(recorder, peer);
 }
 
-static void answer_text(struct recorder *recorder, struct peer *peer,
+void peer_answer_text(struct recorder *recorder, struct peer *peer,
 	enum msg_type type, const char *text)
 {
 	struct msg msg;
 
 	msg_init(&msg, type);
 	buf_put_cstring(&msg.body, text);
-	answer(recorder, peer, &msg);
-}
-
-static void stream_closed(struct recorder *recorder, struct peer *peer)
-{
-	int stream = recording_stream(peer->rec);
-
-	if (stream >= 0)
-		(void)epoll_ctl(
-			recorder->epoll_fd, EPOLL_CTL_DEL, stream, NULL);
-}
-
-/* Ends the peer's recording. True if its end is on disk as asked for. */
-static bool end_recording(struct recorder *recorder, struct peer *peer,
-	enum recorder_close reason, const char *text)
-{
-	struct event event = {.kind = EVENT_RECORDING_STOP,
-		.ok = true,
-		.conn = peer->conn,
-		.rec_id = recording_id(peer->rec),
-		.reason = text};
-	enum sgb_err err;
-
-	stream_closed(recorder, peer);
-	err = recording_close(recorder, peer->rec, reason, text);
-	if (err) {
-		event.kind = EVENT_RECORDING_FAIL;
-		event.ok = false;
-		event.reason = recording_why(peer->rec);
-		log_put(LOG_ERR, "%s: %s", event.rec_id, event.reason);
-	}
-	event.bytes_out = recording_size(peer->rec);
-	recorder_event(recorder, &event);
-	recorder->open_count--;
-	return !err;
-}
-
-static void forget_recording(struct peer *peer)
-{
-	recording_free(peer->rec);
-	peer->rec = NULL;
-	peer->out_wanted = false;
-}
-
-/* The recording can't go on: say so, and end it within its reserve. The
- * stream closes without acknowledging what is not on disk. */
-static void recording_failed(struct recorder *recorder, struct peer *peer)
-{
-	struct event event = {.kind = EVENT_RECORDING_FAIL,
-		.conn = peer->conn,
-		.rec_id = recording_id(peer->rec)};
-	char why[256];
-
-	(void)snprintf(why, sizeof(why), "%s", recording_why(peer->rec));
-	log_put(LOG_ERR, "%s: %s", event.rec_id, why);
-	event.reason = why;
-	recorder_event(recorder, &event);
-	(void)end_recording(recorder, peer, RECORDER_CLOSE_FAILED, why);
-	forget_recording(peer);
-	answer_text(recorder, peer, MSG_REC_FAILED, why);
+	peer_answer(recorder, peer, &msg);
 }
 
 static void peer_drop(struct recorder *recorder, struct peer *peer)
@@ -181,11 +118,10 @@ static void peer_drop(struct recorder *recorder, struct peer *peer)
 	(void)epoll_ctl(recorder->epoll_fd, EPOLL_CTL_DEL, peer->sock, NULL);
 	close(peer->sock);
 	peer->sock = -1;
-	if (peer->rec) {
-		(void)end_recording(recorder, peer, RECORDER_CLOSE_UNKNOWN,
-			"monitor vanished");
-		forget_recording(peer);
-	}
+	if (peer->owed_count)
+		TAILQ_REMOVE(&recorder->owing, peer, owing);
+	peer->owed_count = 0;
+	session_forsaken(recorder, peer);
 	/* Freed after the round: its watch may be in the list of events. */
 	TAILQ_REMOVE(&recorder->peers, peer, link);
 	TAILQ_INSERT_TAIL(&recorder->dead, peer, link);
@@ -200,63 +136,6 @@ void recorder_bury(struct recorder *recorder)
 		free(peer);
 		listen_again(recorder, true);
 	}
-}
-
-/* The session never got its end: nothing can have been said. */
-static void not_started(
-	struct recorder *recorder, struct peer *peer, const char *why)
-{
-	log_put(LOG_ERR, "%s: recording refused: %s", peer->conn, why);
-	(void)end_recording(recorder, peer, RECORDER_CLOSE_FAILED, why);
-	forget_recording(peer);
-	answer_text(recorder, peer, MSG_REC_REFUSED, why);
-}
-
-static enum sgb_err start_recording(struct recorder *recorder,
-	struct peer *peer, const char *retention, const uint8_t *meta,
-	size_t meta_len)
-{
-	struct event event = {
-		.kind = EVENT_RECORDING_START, .ok = true, .conn = peer->conn};
-	char why[300];
-	struct msg msg;
-	int session, saved;
-	enum sgb_err err;
-
-	err = recording_open(recorder, retention, meta, meta_len, &peer->rec,
-		&session, why, sizeof(why));
-	if (err) {
-		event.kind = EVENT_RECORDING_FAIL;
-		event.ok = false;
-		event.reason = why;
-		recorder_event(recorder, &event);
-		log_put(LOG_ERR, "%s: recording refused: %s", peer->conn, why);
-		answer_text(recorder, peer, MSG_REC_REFUSED, why);
-		return err;
-	}
-	recorder->open_count++;
-	event.rec_id = recording_id(peer->rec);
-	recorder_event(recorder, &event);
-	msg_init(&msg, MSG_REC_OPENED);
-	buf_put_cstring(&msg.body, event.rec_id);
-	err = msg_put_fd(&msg, session);
-	if (!err)
-		err = watch_fd(recorder, EPOLL_CTL_ADD,
-			recording_stream(peer->rec), &peer->stream_watch,
-			EPOLLIN);
-	saved = errno;
-	close(session);
-	errno = saved;
-	if (err) {
-		msg_done(&msg);
-		(void)snprintf(why, sizeof(why), "cannot hand it over: %s",
-			err == SGB_ERR_SYSTEM ? strerror(errno)
-					      : sgb_err_text(err));
-		not_started(recorder, peer, why);
-		return err;
-	}
-	answer(recorder, peer, &msg);
-	return SGB_OK;
 }
 
 /* JSON is the monitor's; that it is one object is all that is asked here. */
@@ -276,16 +155,15 @@ static enum sgb_err on_open(
 
 	if (!err && !is_object(meta, len))
 		err = SGB_ERR_FORMAT;
-	if (!err && peer->rec)
-		answer_text(recorder, peer, MSG_REC_REFUSED,
+	if (!err && (peer->rec || peer->waits))
+		peer_answer_text(recorder, peer, MSG_REC_REFUSED,
 			"a recording is open on this connection");
 	else if (!err && recorder->stopping)
-		answer_text(recorder, peer, MSG_REC_REFUSED,
+		peer_answer_text(recorder, peer, MSG_REC_REFUSED,
 			"the recorder is stopping");
 	else if (!err) {
 		(void)snprintf(peer->conn, sizeof(peer->conn), "%s", conn);
-		/* Refused is answered, and the connection goes on. */
-		(void)start_recording(recorder, peer, retention, meta, len);
+		session_open(recorder, peer, retention, meta, len);
 	}
 	free(conn);
 	free(retention);
@@ -309,6 +187,8 @@ static enum sgb_err on_event(
 		log_put(LOG_ERR, "event refused: %s", sgb_err_text(err));
 		return err;
 	}
+	if (!peer->owed_count)
+		TAILQ_INSERT_TAIL(&recorder->owing, peer, owing);
 	peer->owed[peer->owed_count++] = seq;
 	return SGB_OK;
 }
@@ -319,29 +199,16 @@ static enum sgb_err on_close(
 	uint32_t reason = reader_u32(&msg->reader);
 	char *text = reader_cstring(&msg->reader, 4096);
 	enum sgb_err err = reader_end(&msg->reader);
-	char link[2 * SUITE_HASH_LEN + 1];
-	struct msg reply;
 
 	if (!err && !peer->rec)
 		err = SGB_ERR_PHASE;
-	if (err || reason > RECORDER_CLOSE_CRASH) {
-		free(text);
-		return err ? err : SGB_ERR_FORMAT;
-	}
-	if (end_recording(recorder, peer, (enum recorder_close)reason, text)) {
-		suite_hex(recording_link(peer->rec), SUITE_HASH_LEN, link);
-		msg_init(&reply, MSG_REC_CLOSED);
-		buf_put_u64(&reply.body, recording_size(peer->rec));
-		buf_put_cstring(&reply.body, link);
-	} else {
-		msg_init(&reply, MSG_REC_FAILED);
-		buf_put_cstring(&reply.body, recording_why(peer->rec));
-	}
-	/* First: a monitor that is gone by now would end it once more. */
-	forget_recording(peer);
-	answer(recorder, peer, &reply);
+	if (!err && reason > RECORDER_CLOSE_CRASH)
+		err = SGB_ERR_FORMAT;
+	if (!err)
+		session_end(recorder, peer, (enum recorder_close)reason, text,
+			true);
 	free(text);
-	return SGB_OK;
+	return err;
 }
 
 static enum sgb_err on_status(
@@ -358,7 +225,7 @@ static enum sgb_err on_status(
 	buf_put_u64(&reply.body, recorder_free_bytes(recorder));
 	buf_put_u64(&reply.body, journal_head(recorder->trail, hash));
 	buf_put_cstring(&reply.body, recorder->writer_id);
-	answer(recorder, peer, &reply);
+	peer_answer(recorder, peer, &reply);
 	return SGB_OK;
 }
 
@@ -387,9 +254,9 @@ static enum sgb_err on_watch(
 		return err;
 	msg_init(&reply, MSG_REC_WATCHING);
 	if (rec && !recording_watch(rec, &fd) && !msg_put_fd(&reply, fd))
-		answer(recorder, peer, &reply);
+		peer_answer(recorder, peer, &reply);
 	else
-		answer_text(recorder, peer, MSG_REC_REFUSED,
+		peer_answer_text(recorder, peer, MSG_REC_REFUSED,
 			rec ? "too many are watching it"
 			    : "no such recording is open");
 	msg_done(&reply);
@@ -406,7 +273,7 @@ static enum sgb_err on_key(
 	if (err)
 		return err;
 	err = recorder_take_key(recorder, msg_take_fd(msg, 0));
-	answer_text(recorder, peer, err ? MSG_REC_REFUSED : MSG_REC_KEY_OK,
+	peer_answer_text(recorder, peer, err ? MSG_REC_REFUSED : MSG_REC_KEY_OK,
 		err ? sgb_err_text(err) : recorder->writer_id);
 	return SGB_OK;
 }
@@ -451,7 +318,7 @@ void recorder_peer_ready(struct recorder *recorder, struct peer *peer)
 	if (err != SGB_ERR_CLOSED) {
 		log_put(LOG_ERR, "%s: request refused: %s", peer->conn,
 			sgb_err_text(err));
-		answer_text(recorder, peer, MSG_REC_FAILED,
+		peer_answer_text(recorder, peer, MSG_REC_FAILED,
 			"the request is malformed or out of order");
 	}
 	peer_drop(recorder, peer);
@@ -465,7 +332,7 @@ static void want_output(struct recorder *recorder, struct peer *peer)
 
 	if (wanted == peer->out_wanted)
 		return;
-	if (!watch_fd(recorder, EPOLL_CTL_MOD, recording_stream(peer->rec),
+	if (!peer_watch(recorder, EPOLL_CTL_MOD, recording_stream(peer->rec),
 		    &peer->stream_watch, EPOLLIN | (wanted ? EPOLLOUT : 0)))
 		peer->out_wanted = wanted;
 }
@@ -482,72 +349,66 @@ void recorder_stream_ready(
 	if (!err || err == SGB_ERR_AGAIN)
 		want_output(recorder, peer);
 	else if (err == SGB_ERR_CLOSED)
-		stream_closed(recorder, peer); /* the monitor ends it */
+		session_stream_closed(recorder, peer);
 	else
-		recording_failed(recorder, peer);
+		session_failed(recorder, peer);
 }
 
-void recorder_sync_failed(struct recorder *recorder)
+/* What of its events is durable. */
+static void confirm(
+	struct recorder *recorder, struct peer *peer, uint64_t durable)
 {
-	char id[SGR_ID_TEXT];
-	struct peer *peer, *next;
+	size_t count = peer->owed_count, done = 0, i;
+	uint64_t owed[EVENTS_PENDING];
 
-	while (syncer_failed(recorder->syncer, id))
-		for (peer = TAILQ_FIRST(&recorder->peers); peer; peer = next) {
-			next = TAILQ_NEXT(peer, link);
-			if (!peer->rec || strcmp(recording_id(peer->rec), id))
-				continue;
-			errno = EIO;
-			recording_damaged(peer->rec);
-			recording_failed(recorder, peer);
-		}
-}
-
-static void confirm(struct recorder *recorder, struct peer *peer)
-{
-	size_t count = peer->owed_count, i;
-
-	peer->owed_count = 0;
-	for (i = 0; i < count && peer->sock >= 0; i++) {
+	memcpy(owed, peer->owed, count * sizeof(owed[0]));
+	while (done < count && owed[done] <= durable)
+		done++;
+	peer->owed_count -= done;
+	memmove(peer->owed, owed + done, peer->owed_count * sizeof(owed[0]));
+	if (done && !peer->owed_count)
+		TAILQ_REMOVE(&recorder->owing, peer, owing);
+	for (i = 0; i < done && peer->sock >= 0; i++) {
 		struct msg msg;
 
 		msg_init(&msg, MSG_REC_EVENT_OK);
-		buf_put_u64(&msg.body, peer->owed[i]);
-		answer(recorder, peer, &msg);
+		buf_put_u64(&msg.body, owed[i]);
+		peer_answer(recorder, peer, &msg);
 	}
 }
 
-static enum sgb_err commit_group(struct recorder *recorder)
+void recorder_trail_settled(struct recorder *recorder, enum sgb_err err)
+{
+	uint8_t hash[SUITE_HASH_LEN];
+	uint64_t durable = journal_head(recorder->trail, hash);
+	struct peer *peer, *next;
+
+	for (peer = TAILQ_FIRST(&recorder->owing); peer; peer = next) {
+		next = TAILQ_NEXT(peer, owing);
+		if (!err) {
+			confirm(recorder, peer, durable);
+			continue;
+		}
+		peer_answer_text(recorder, peer, MSG_REC_FAILED,
+			"the event trail cannot be written");
+		peer_drop(recorder, peer);
+	}
+}
+
+/* The disk gets on: who waits shall go on waiting. */
+static void tell_waiting(struct recorder *recorder)
 {
 	struct peer *peer, *next;
-	enum sgb_err err;
 
-	err = journal_commit(recorder->trail, recorder_wall_ns());
-	if (err)
-		log_put(LOG_ERR, "the event trail cannot be written: %s",
-			err == SGB_ERR_SYSTEM ? strerror(errno)
-					      : sgb_err_text(err));
 	for (peer = TAILQ_FIRST(&recorder->peers); peer; peer = next) {
+		struct msg msg;
+
 		next = TAILQ_NEXT(peer, link);
-		if (!err) {
-			confirm(recorder, peer);
-		} else if (peer->owed_count) {
-			peer->owed_count = 0;
-			answer_text(recorder, peer, MSG_REC_FAILED,
-				"the event trail cannot be written");
-			peer_drop(recorder, peer);
-		}
+		if (!peer->waits && !peer->owed_count)
+			continue;
+		msg_init(&msg, MSG_REC_BUSY);
+		peer_answer(recorder, peer, &msg);
 	}
-	return err;
-}
-
-void recorder_commit(struct recorder *recorder)
-{
-	enum sgb_err err = SGB_OK;
-
-	/* Whoever did not wait for its answer is gone, which is an event. */
-	while (!err && journal_pending(recorder->trail))
-		err = commit_group(recorder);
 }
 
 void recorder_tick(struct recorder *recorder)
@@ -560,22 +421,24 @@ void recorder_tick(struct recorder *recorder)
 		if (!peer->rec)
 			continue;
 		if (out_of_space) {
-			(void)end_recording(recorder, peer,
-				RECORDER_CLOSE_FAILED, "the disk is full");
-			forget_recording(peer);
-			answer_text(recorder, peer, MSG_REC_FAILED,
+			session_end(recorder, peer, RECORDER_CLOSE_FAILED,
+				"the disk is full", false);
+			peer_answer_text(recorder, peer, MSG_REC_FAILED,
 				"the recorder's disk is full");
 		} else if (recording_tick(recorder, peer->rec)) {
-			recording_failed(recorder, peer);
+			session_failed(recorder, peer);
 		}
 	}
+	if (!recorder_stalled(recorder))
+		tell_waiting(recorder);
 	listen_again(recorder, true);
 	recorder_heads(recorder, false);
 }
 
 bool recorder_busy(const struct recorder *recorder)
 {
-	return recorder->open_count > 0;
+	return recorder->open_count > 0 || !TAILQ_EMPTY(&recorder->owing) ||
+	       !TAILQ_EMPTY(&recorder->waiting);
 }
 
 void recorder_stop(struct recorder *recorder)
@@ -585,12 +448,12 @@ void recorder_stop(struct recorder *recorder)
 	recorder->stopping = true;
 	while ((peer = TAILQ_FIRST(&recorder->peers))) {
 		if (peer->rec) {
-			(void)end_recording(recorder, peer,
-				RECORDER_CLOSE_FAILED, "the recorder stopped");
-			forget_recording(peer);
-			answer_text(recorder, peer, MSG_REC_FAILED,
+			session_end(recorder, peer, RECORDER_CLOSE_FAILED,
+				"the recorder stopped", false);
+			peer_answer_text(recorder, peer, MSG_REC_FAILED,
 				"the recorder is stopping");
 		}
 		peer_drop(recorder, peer);
 	}
+	recorder_settle(recorder);
 }

@@ -156,9 +156,11 @@ static void state(struct recorder *recorder, const char *id, const char *op,
 	struct recorder_end end = {.frames = recovery->frames,
 		.bytes = recovery->size,
 		.discarded = recovery->discarded};
+	uint64_t seq;
 
 	memcpy(end.head, recovery->link, SUITE_HASH_LEN);
-	if (recorder_index_end(recorder, op, id, &end))
+	if (recorder_index_end(recorder, op, id, &end, &seq) ||
+		journal_commit(recorder->index, recorder_wall_ns()))
 		log_fatal(EX_IOERR, "the index cannot be written: %s",
 			strerror(errno));
 }

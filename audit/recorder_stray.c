@@ -70,6 +70,7 @@ static bool take_stray(
 	int fd = openat(
 		day_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	bool whole = fd >= 0 && is_whole(recorder, fd, first, prev);
+	uint64_t seq;
 
 	if (fd >= 0)
 		close(fd);
@@ -77,7 +78,8 @@ static bool take_stray(
 		remove_torn(recorder, day_fd, name, id);
 		return false;
 	}
-	if (recorder_index_open(recorder, id, first, prev))
+	if (recorder_index_open(recorder, id, first, prev, &seq) ||
+		journal_commit(recorder->index, recorder_wall_ns()))
 		log_fatal(EX_IOERR, "the index cannot be written: %s",
 			strerror(errno));
 	return true;

@@ -3,15 +3,12 @@
  * for them and for the CLOSE frame are allocated before, so that a full disk
  * shows before evidence is half-written.
  */
-#include "recording.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,7 +17,7 @@
 #include "core/record.h"
 #include "core/secret.h"
 
-#include "syncer.h"
+#include "recording_int.h"
 #include "viewers.h"
 
 #define END_ROOM       4096 /* CLOSE and its note, always allocated */
@@ -30,26 +27,7 @@
 #define ROUND_BYTES    (256 * 1024)
 #define HEAD_SECONDS   60
 
-struct recording {
-	char id[SGR_ID_TEXT];
-	char path[SGR_PATH_MAX];
-	int fd;
-	int stream; /* -1 when closed */
-	struct writer *writer;
-	uint64_t start_us;
-	uint64_t size;	    /* bytes in the file */
-	uint64_t allocated; /* blocks are there up to here */
-	bool no_fallocate;
-	uint64_t messages; /* taken */
-	uint64_t acked;
-	uint64_t head_us;	 /* when its head was sent last */
-	struct viewers *viewers; /* live, or NULL */
-	bool deaf; /* the session does not take acknowledgements */
-	bool failed;
-	char why[200];
-};
-
-static void set_why(struct recording *rec, const char *what, bool with_errno)
+void recording_set_why(struct recording *rec, const char *what, bool with_errno)
 {
 	if (with_errno)
 		(void)snprintf(rec->why, sizeof(rec->why), "%s: %s", what,
@@ -59,7 +37,7 @@ static void set_why(struct recording *rec, const char *what, bool with_errno)
 	rec->failed = true;
 }
 
-static void read_clock(const struct recorder *recorder,
+void recording_clock(const struct recorder *recorder,
 	const struct recording *rec, struct sgr_clock *ret)
 {
 	struct timex timex = {.modes = 0};
@@ -71,8 +49,7 @@ static void read_clock(const struct recorder *recorder,
 	ret->synchronised = state < 0 ? 0 : state == TIME_ERROR ? 2 : 1;
 }
 
-/* Blocks for len bytes and for the end. */
-static enum sgb_err make_room(struct recording *rec, size_t len)
+enum sgb_err recording_room(struct recording *rec, size_t len)
 {
 	uint64_t need = rec->size + len + END_ROOM;
 	uint64_t grow = len > GROW_SMALL ? GROW_LARGE : GROW_SMALL;
@@ -102,7 +79,7 @@ static enum sgb_err make_room(struct recording *rec, size_t len)
 	return SGB_ERR_SYSTEM;
 }
 
-static enum sgb_err write_out(struct recording *rec, const struct buf *out)
+enum sgb_err recording_put(struct recording *rec, const struct buf *out)
 {
 	enum sgb_err err = file_write_all(rec->fd, out->data, out->len);
 	int saved = errno;
@@ -125,11 +102,11 @@ static enum sgb_err write_frames(struct recording *rec,
 	const struct writer_mark *mark, const struct buf *out, enum sgb_err err)
 {
 	if (!err)
-		err = make_room(rec, out->len);
+		err = recording_room(rec, out->len);
 	if (!err)
-		err = write_out(rec, out);
+		err = recording_put(rec, out);
 	if (err) {
-		set_why(rec, "cannot write the recording",
+		recording_set_why(rec, "cannot write the recording",
 			err == SGB_ERR_SYSTEM);
 		writer_rewind(rec->writer, mark);
 	}
@@ -142,18 +119,16 @@ static enum sgb_err checkpoint(struct recorder *recorder, struct recording *rec)
 	struct sgr_clock clock;
 	enum sgb_err err;
 
-	read_clock(recorder, rec, &clock);
+	recording_clock(recorder, rec, &clock);
 	writer_mark(rec->writer, &mark);
 	buf_reset(&recorder->out);
 	err = writer_checkpoint(rec->writer, &clock, &recorder->out);
 	err = write_frames(rec, &mark, &recorder->out, err);
 	if (err)
 		return err;
-	if (syncer_add(recorder->syncer, rec->fd, rec->id) &&
-		fdatasync(rec->fd)) {
-		recording_damaged(rec);
-		return SGB_ERR_SYSTEM;
-	}
+	rec->checkpoint_again = rec->checkpoint.flying;
+	if (!rec->checkpoint.flying)
+		recorder_sync(recorder, &rec->checkpoint);
 	if (clock.mono_us - rec->head_us >= HEAD_SECONDS * 1000000ULL) {
 		rec->head_us = clock.mono_us;
 		recorder_head(recorder, "rec", rec->id,
@@ -232,7 +207,8 @@ static enum sgb_err receive(
 		return SGB_ERR_CLOSED;
 	if ((size_t)got > RECORD_MESSAGE_MAX ||
 		!record_message_valid(data, (size_t)got)) {
-		set_why(rec, "the session sent a malformed item", false);
+		recording_set_why(
+			rec, "the session sent a malformed item", false);
 		err = SGB_ERR_FORMAT;
 	} else {
 		take_message(recorder, rec, data, (size_t)got, mono_us);
@@ -286,155 +262,88 @@ enum sgb_err recording_tick(struct recorder *recorder, struct recording *rec)
 		return SGB_ERR_PHASE;
 	err = writer_tick(rec->writer, mono_us);
 	if (err)
-		set_why(rec, sgb_err_text(err), false);
+		recording_set_why(rec, sgb_err_text(err), false);
 	if (!err && writer_wants_checkpoint(rec->writer, mono_us))
 		err = checkpoint(recorder, rec);
 	return err;
 }
 
-/* Missing folders of the path, each durable in its parent. */
-static enum sgb_err open_day(int root_fd, const char *path, int *ret_fd)
+/* A checkpoint is on the disk, or can't be. */
+static void checkpoint_done(struct sync_job *job)
 {
-	static const size_t ends[] = {4, 7, 10}; /* 2026/11/23/ */
-	int fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
-	size_t i, start = 0;
+	struct recording *rec = job->owner;
 
-	for (i = 0; fd >= 0 && i < sizeof(ends) / sizeof(ends[0]); i++) {
-		char name[8] = {0};
-		int next;
-
-		memcpy(name, path + start, ends[i] - start);
-		start = ends[i] + 1;
-		if (!mkdirat(fd, name, 0700))
-			(void)fsync(fd);
-		next = openat(fd, name,
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		close(fd);
-		fd = next;
+	if (job->error)
+		rec->error = job->error;
+	if (rec->freed) {
+		recording_free(rec);
+	} else if (rec->checkpoint_again && !rec->error) {
+		rec->checkpoint_again = false;
+		recorder_sync(rec->recorder, job);
+	} else {
+		recorder_synced(rec);
 	}
-	*ret_fd = fd;
-	return fd < 0 ? SGB_ERR_SYSTEM : SGB_OK;
 }
 
-static enum sgb_err index_opened(struct recorder *recorder,
-	struct recording *rec, const uint8_t first_link[SUITE_HASH_LEN])
+static void gate_done(struct sync_job *job)
 {
-	return recorder_index_open(
-		recorder, rec->id, first_link, recorder->prev_head);
+	struct recording *rec = job->owner;
+
+	if (job->error)
+		rec->error = job->error;
+	if (rec->freed)
+		recording_free(rec);
+	else
+		recorder_synced(rec);
 }
 
-static enum sgb_err index_closed(
-	struct recorder *recorder, struct recording *rec, unsigned int reason)
+static void fsync_whole(struct recording *rec)
 {
-	struct recorder_end end = {.reason = reason,
-		.frames = writer_frames(rec->writer),
-		.bytes = rec->size};
-
-	memcpy(end.head, writer_link(rec->writer), SUITE_HASH_LEN);
-	return recorder_index_end(recorder, "close", rec->id, &end);
+	rec->gate.fd = rec->fd;
+	rec->gate.whole = true;
+	recorder_sync(rec->recorder, &rec->gate);
 }
 
-/* Preamble, header, META and CHECKPOINT, durable with the file's name. */
-static enum sgb_err write_header(struct recorder *recorder,
-	struct recording *rec, const struct sgr_header_params *params,
-	const uint8_t *meta, size_t meta_len, int day_fd,
-	uint8_t first_link[SUITE_HASH_LEN])
+static struct recording *recording_new(struct recorder *recorder)
 {
-	struct sgr_clock clock;
-	enum sgb_err err;
-	struct buf *out = &recorder->out;
-	size_t header_len;
+	struct recording *rec = calloc(1, sizeof(*rec));
 
-	read_clock(recorder, rec, &clock);
-	buf_reset(out);
-	err = writer_begin(params, recorder->key, (const char *)meta, meta_len,
-		&clock, out, &rec->writer);
+	if (!rec)
+		return NULL;
+	rec->recorder = recorder;
+	rec->fd = rec->stream = rec->session = -1;
+	rec->start_us = recorder_mono_us();
+	rec->gate.done = gate_done;
+	rec->checkpoint.done = checkpoint_done;
+	rec->gate.owner = rec->checkpoint.owner = rec;
+	return rec;
+}
+
+/* The pair first: after the file the index will be told. */
+static enum sgb_err make(struct recording *rec, const char *retention,
+	const uint8_t *meta, size_t meta_len)
+{
+	int pair[2];
+	enum sgb_err err = msg_pair(pair);
+
 	if (err)
 		return err;
-	header_len = SGR_PREAMBLE_LEN + ((size_t)out->data[12] |
-						(size_t)out->data[13] << 8 |
-						(size_t)out->data[14] << 16);
-	err = sgr_link_first(out->data, header_len, first_link);
-	if (!err)
-		err = make_room(rec, out->len);
-	if (!err)
-		err = write_out(rec, out);
-	if (!err && (fsync(rec->fd) || fsync(day_fd)))
-		err = SGB_ERR_SYSTEM;
-	return err;
-}
-
-static void fill_params(const struct recorder *recorder, uint64_t wall_ns,
-	const char *retention, struct sgr_header_params *ret)
-{
-	memset(ret, 0, sizeof(*ret));
-	ret->start_ns = wall_ns;
-	ret->writer_name = recorder->writer_name;
-	ret->retention = retention;
-	memcpy(ret->prev_head, recorder->prev_head, SUITE_HASH_LEN);
-	memcpy(ret->writer_key, suite_key_public(recorder->key), SUITE_KEY_LEN);
-	ret->recipients = recorder->recipients.rows;
-	ret->recipient_count = recorder->recipients.count;
-}
-
-static enum sgb_err make_file(struct recorder *recorder, struct recording *rec,
-	const char *retention, const uint8_t *meta, size_t meta_len)
-{
-	uint8_t first_link[SUITE_HASH_LEN];
-	uint64_t wall_ns = recorder_wall_ns();
-	struct sgr_header_params params;
-	int day_fd = -1;
-	enum sgb_err err;
-
-	fill_params(recorder, wall_ns, retention, &params);
-	err = sgr_id_new(wall_ns, params.rec_id);
-	if (err)
-		return err;
-	sgr_id_text(params.rec_id, rec->id);
-	sgr_path(params.rec_id, rec->path);
-	err = open_day(recorder->recordings_fd, rec->path, &day_fd);
-	if (err)
-		return err;
-	rec->fd = openat(day_fd, rec->path + 11,
-		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (rec->fd < 0)
-		err = SGB_ERR_SYSTEM;
-	if (!err)
-		err = write_header(recorder, rec, &params, meta, meta_len,
-			day_fd, first_link);
-	if (!err)
-		err = index_opened(recorder, rec, first_link);
-	if (err && rec->fd >= 0) {
-		int saved = errno;
-
-		/* Never opened: no evidence is lost, and no name stays. */
-		(void)unlinkat(day_fd, rec->path + 11, 0);
-		errno = saved;
-	}
-	close(day_fd);
-	return err;
-}
-
-static void close_keeping_errno(int fd)
-{
-	int saved = errno;
-
-	close(fd);
-	errno = saved;
+	rec->stream = pair[0];
+	rec->session = pair[1];
+	return recording_make_file(rec, retention, meta, meta_len);
 }
 
 enum sgb_err recording_open(struct recorder *recorder, const char *retention,
-	const uint8_t *meta, size_t meta_len, struct recording **ret,
-	int *ret_session, char *why, size_t why_len)
+	const uint8_t *meta, size_t meta_len, struct recording **ret, char *why,
+	size_t why_len)
 {
-	struct recording *rec = calloc(1, sizeof(*rec));
+	struct recording *rec = recording_new(recorder);
 	enum sgb_err err;
-	int pair[2];
 
-	if (!rec)
+	if (!rec) {
+		(void)snprintf(why, why_len, "no memory");
 		return SGB_ERR_NOMEM;
-	rec->fd = rec->stream = -1;
-	rec->start_us = recorder_mono_us();
+	}
 	if (recorder_free_bytes(recorder) < recorder->conf->disk_reserve) {
 		(void)snprintf(why, why_len,
 			"less than disk-reserve is free in %s",
@@ -442,14 +351,7 @@ enum sgb_err recording_open(struct recorder *recorder, const char *retention,
 		recording_free(rec);
 		return SGB_ERR_LIMIT;
 	}
-	/* The pair first: after make_file the index has told of the file. */
-	err = msg_pair(pair);
-	if (!err) {
-		rec->stream = pair[0];
-		err = make_file(recorder, rec, retention, meta, meta_len);
-		if (err)
-			close_keeping_errno(pair[1]);
-	}
+	err = make(rec, retention, meta, meta_len);
 	if (err) {
 		(void)snprintf(why, why_len,
 			"cannot start a recording in %s: %s",
@@ -459,7 +361,9 @@ enum sgb_err recording_open(struct recorder *recorder, const char *retention,
 		recording_free(rec);
 		return err;
 	}
-	*ret_session = pair[1];
+	rec->checkpoint.fd = rec->fd;
+	fsync_whole(rec);
+	rec->folder_turn = recorder_folder_want(recorder);
 	*ret = rec;
 	return SGB_OK;
 }
@@ -475,29 +379,20 @@ static void drain(struct recorder *recorder, struct recording *rec)
 	} while (!err);
 }
 
-/* Unused blocks go back; the file becomes read-only. */
-static enum sgb_err settle(struct recording *rec)
-{
-	if (ftruncate(rec->fd, (off_t)rec->size) || fchmod(rec->fd, 0440) ||
-		fsync(rec->fd))
-		return SGB_ERR_SYSTEM;
-	return SGB_OK;
-}
-
 static enum sgb_err write_end(struct recorder *recorder, struct recording *rec,
 	enum recorder_close reason)
 {
 	struct sgr_clock clock;
 	enum sgb_err err;
 
-	read_clock(recorder, rec, &clock);
+	recording_clock(recorder, rec, &clock);
 	buf_reset(&recorder->out);
 	err = writer_close(
 		rec->writer, (uint32_t)reason, &clock, &recorder->out);
 	if (!err)
-		err = write_out(rec, &recorder->out);
+		err = recording_put(rec, &recorder->out);
 	if (!err)
-		err = settle(rec);
+		err = recording_settle(rec);
 	return err;
 }
 
@@ -522,22 +417,14 @@ enum sgb_err recording_close(struct recorder *recorder, struct recording *rec,
 		if (write_round(recorder, rec, mono_us))
 			reason = RECORDER_CLOSE_FAILED;
 	}
+	rec->end_reason = reason;
 	err = write_end(recorder, rec, reason);
-	if (!err) {
-		memcpy(recorder->prev_head, writer_link(rec->writer),
-			SUITE_HASH_LEN);
-		err = index_closed(recorder, rec, reason);
-		recorder_head(recorder, "rec", rec->id,
-			writer_frames(rec->writer), writer_link(rec->writer));
-	}
-	if (err && !rec->failed)
-		set_why(rec, "cannot end the recording", err == SGB_ERR_SYSTEM);
+	if (!err)
+		fsync_whole(rec);
+	else if (!rec->failed)
+		recording_set_why(
+			rec, "cannot end the recording", err == SGB_ERR_SYSTEM);
 	return err;
-}
-
-void recording_damaged(struct recording *rec)
-{
-	set_why(rec, "cannot make the recording durable", true);
 }
 
 enum sgb_err recording_watch(struct recording *rec, int *ret_fd)
@@ -551,12 +438,18 @@ void recording_free(struct recording *rec)
 {
 	if (!rec)
 		return;
+	rec->freed = true;
+	if (rec->gate.flying || rec->checkpoint.flying)
+		return;
 	if (rec->fd >= 0)
 		close(rec->fd);
 	if (rec->stream >= 0)
 		close(rec->stream);
+	if (rec->session >= 0)
+		close(rec->session);
 	viewers_free(rec->viewers);
 	writer_free(rec->writer);
+	free(rec->end_text);
 	free(rec);
 }
 

@@ -8,12 +8,11 @@
 
 #include "recorder.h"
 
-/* Makes the file, writes and fsyncs header and index line. *ret_session is the
- * sending end of the stream, the caller's to pass on and close. On failure
- * why says what to tell the monitor. */
+/* Makes the file and hands what must be durable to the disk; the caller lists
+ * it with those that wait. On failure why says what to tell the monitor. */
 enum sgb_err recording_open(struct recorder *recorder, const char *retention,
-	const uint8_t *meta, size_t meta_len, struct recording **ret,
-	int *ret_session, char *why, size_t why_len) SGB_MUST_CHECK;
+	const uint8_t *meta, size_t meta_len, struct recording **ret, char *why,
+	size_t why_len) SGB_MUST_CHECK;
 /* Takes what the stream holds (a bounded part of it), writes, acknowledges.
  * SGB_ERR_AGAIN if there is nothing more now, SGB_ERR_CLOSED if the session
  * closed its end; SGB_OK if there may be more; else recording_why tells why
@@ -23,14 +22,13 @@ enum sgb_err recording_pump(
 /* Checkpoint and end of segment when due. */
 enum sgb_err recording_tick(
 	struct recorder *recorder, struct recording *rec) SGB_MUST_CHECK;
-/* Drains the stream, writes the end, fsyncs, closes the index entry. The
- * stream is closed; rec stays for questions until recording_free. */
+/* Drains the stream, closes it and writes the end, which is not durable yet.
+ * rec stays for questions until recording_free. */
 enum sgb_err recording_close(struct recorder *recorder, struct recording *rec,
 	enum recorder_close reason, const char *text) SGB_MUST_CHECK;
-/* What the kernel could not write it may have dropped: it fails for good. */
-void recording_damaged(struct recording *rec);
 /* A live view of it from now on; viewers.h. */
 enum sgb_err recording_watch(struct recording *rec, int *ret_fd) SGB_MUST_CHECK;
+/* What the disk still works at is freed when that is done. */
 void recording_free(struct recording *rec);
 
 const char *recording_id(const struct recording *rec);

@@ -1,71 +1,68 @@
-/* One thread, one queue. It knows descriptors and ids, and nothing else. */
+/*
+ * Threads and two queues. Four threads: on a disk that takes 3 ms for a flush
+ * 200 new files were durable after 190 ms with one, 30 with two, 12 with four,
+ * and no sooner with more. One syncfs(2) took less still, but waits for
+ * whatever else is being written there, and names no file that failed.
+ */
 #include "syncer.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <pthread.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define QUEUE 1024
+#define THREADS 4
 
-struct job {
-	int fd;
-	char id[SGR_ID_TEXT];
-};
+TAILQ_HEAD(job_list, sync_job);
 
 struct syncer {
-	pthread_t thread;
-	pthread_mutex_t lock;
+	pthread_t threads[THREADS];
+	unsigned int started;
+	pthread_mutex_t lock; /* of the lists and stopping */
 	pthread_cond_t wake;
-	struct job jobs[QUEUE]; /* a ring */
-	size_t first, count;
-	char failed[QUEUE][SGR_ID_TEXT];
-	size_t failed_count;
-	int event;
+	struct job_list jobs, done;
 	bool stopping;
+	int event;
+	unsigned int flying; /* the loop's own count */
 };
 
-static void note_failure(struct syncer *syncer, const struct job *job)
+static struct sync_job *take_job(struct syncer *syncer)
 {
-	uint64_t one = 1;
+	struct sync_job *job;
 
 	(void)pthread_mutex_lock(&syncer->lock);
-	if (syncer->failed_count < QUEUE)
-		memcpy(syncer->failed[syncer->failed_count++], job->id,
-			SGR_ID_TEXT);
+	while (!(job = TAILQ_FIRST(&syncer->jobs)) && !syncer->stopping)
+		(void)pthread_cond_wait(&syncer->wake, &syncer->lock);
+	if (job)
+		TAILQ_REMOVE(&syncer->jobs, job, link);
 	(void)pthread_mutex_unlock(&syncer->lock);
-	(void)!write(syncer->event, &one, sizeof(one));
+	return job;
 }
 
-static bool take_job(struct syncer *syncer, struct job *ret)
+static void give_back(struct syncer *syncer, struct sync_job *job)
 {
-	bool has;
+	uint64_t one = 1;
+	bool first;
 
 	(void)pthread_mutex_lock(&syncer->lock);
-	while (!syncer->count && !syncer->stopping)
-		(void)pthread_cond_wait(&syncer->wake, &syncer->lock);
-	has = syncer->count > 0;
-	if (has) {
-		*ret = syncer->jobs[syncer->first];
-		syncer->first = (syncer->first + 1) % QUEUE;
-		syncer->count--;
-	}
+	first = TAILQ_EMPTY(&syncer->done);
+	TAILQ_INSERT_TAIL(&syncer->done, job, link);
 	(void)pthread_mutex_unlock(&syncer->lock);
-	return has;
+	if (first)
+		(void)!write(syncer->event, &one, sizeof(one));
 }
 
 static void *run(void *data)
 {
 	struct syncer *syncer = data;
-	struct job job;
+	struct sync_job *job;
 
-	while (take_job(syncer, &job)) {
-		if (fdatasync(job.fd))
-			note_failure(syncer, &job);
-		close(job.fd);
+	while ((job = take_job(syncer))) {
+		int rc = job->whole ? fsync(job->fd) : fdatasync(job->fd);
+
+		job->error = rc ? errno : 0;
+		give_back(syncer, job);
 	}
 	return NULL;
 }
@@ -76,14 +73,17 @@ enum sgb_err syncer_start(struct syncer **ret, int *ret_event)
 
 	if (!syncer)
 		return SGB_ERR_NOMEM;
+	TAILQ_INIT(&syncer->jobs);
+	TAILQ_INIT(&syncer->done);
 	(void)pthread_mutex_init(&syncer->lock, NULL);
 	(void)pthread_cond_init(&syncer->wake, NULL);
 	syncer->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (syncer->event < 0 ||
-		pthread_create(&syncer->thread, NULL, run, syncer)) {
-		if (syncer->event >= 0)
-			close(syncer->event);
-		free(syncer);
+	while (syncer->event >= 0 && syncer->started < THREADS &&
+		!pthread_create(
+			&syncer->threads[syncer->started], NULL, run, syncer))
+		syncer->started++;
+	if (syncer->started < THREADS) {
+		syncer_stop(syncer);
 		return SGB_ERR_SYSTEM;
 	}
 	*ret = syncer;
@@ -93,53 +93,56 @@ enum sgb_err syncer_start(struct syncer **ret, int *ret_event)
 
 void syncer_stop(struct syncer *syncer)
 {
+	unsigned int i;
+
 	if (!syncer)
 		return;
 	(void)pthread_mutex_lock(&syncer->lock);
 	syncer->stopping = true;
-	(void)pthread_cond_signal(&syncer->wake);
+	(void)pthread_cond_broadcast(&syncer->wake);
 	(void)pthread_mutex_unlock(&syncer->lock);
-	(void)pthread_join(syncer->thread, NULL);
-	close(syncer->event);
+	for (i = 0; i < syncer->started; i++)
+		(void)pthread_join(syncer->threads[i], NULL);
+	if (syncer->event >= 0)
+		close(syncer->event);
 	(void)pthread_cond_destroy(&syncer->wake);
 	(void)pthread_mutex_destroy(&syncer->lock);
 	free(syncer);
 }
 
-enum sgb_err syncer_add(
-	struct syncer *syncer, int fd, const char id[SGR_ID_TEXT])
+void syncer_add(struct syncer *syncer, struct sync_job *job)
 {
-	struct job job = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)};
-	bool full;
-
-	if (job.fd < 0)
-		return SGB_ERR_AGAIN;
-	memcpy(job.id, id, SGR_ID_TEXT);
+	job->flying = true;
+	job->error = 0;
+	syncer->flying++;
 	(void)pthread_mutex_lock(&syncer->lock);
-	full = syncer->count == QUEUE;
-	if (!full) {
-		syncer->jobs[(syncer->first + syncer->count) % QUEUE] = job;
-		syncer->count++;
-		(void)pthread_cond_signal(&syncer->wake);
-	}
+	TAILQ_INSERT_TAIL(&syncer->jobs, job, link);
+	(void)pthread_cond_signal(&syncer->wake);
 	(void)pthread_mutex_unlock(&syncer->lock);
-	if (!full)
-		return SGB_OK;
-	close(job.fd);
-	return SGB_ERR_AGAIN;
 }
 
-bool syncer_failed(struct syncer *syncer, char ret_id[SGR_ID_TEXT])
+bool syncer_collect(struct syncer *syncer)
 {
+	struct job_list done = TAILQ_HEAD_INITIALIZER(done);
+	struct sync_job *job;
 	uint64_t count;
-	bool has;
 
 	(void)!read(syncer->event, &count, sizeof(count));
 	(void)pthread_mutex_lock(&syncer->lock);
-	has = syncer->failed_count > 0;
-	if (has)
-		memcpy(ret_id, syncer->failed[--syncer->failed_count],
-			SGR_ID_TEXT);
+	TAILQ_CONCAT(&done, &syncer->done, link);
 	(void)pthread_mutex_unlock(&syncer->lock);
-	return has;
+	if (TAILQ_EMPTY(&done))
+		return false;
+	while ((job = TAILQ_FIRST(&done))) {
+		TAILQ_REMOVE(&done, job, link);
+		syncer->flying--;
+		job->flying = false;
+		job->done(job); /* may free it, or add it again */
+	}
+	return true;
+}
+
+unsigned int syncer_flying(const struct syncer *syncer)
+{
+	return syncer->flying;
 }

@@ -1,8 +1,9 @@
 /*
  * The recorder's client: events that must be in the trail before anything is
  * permitted, and the recording of this connection. Waiting for the recorder
- * is bounded; a recorder that does not answer counts as failed, and a failed
- * recorder denies.
+ * is bounded by what it shows of itself: one that is at work says so each
+ * second (REC_BUSY); one that is silent counts as failed, and a failed recorder
+ * denies.
  */
 #include "monitor.h"
 
@@ -15,7 +16,8 @@
 
 #include "core/log.h"
 
-#define PATIENCE_MS 5000
+#define SILENCE_MS  5000
+#define PATIENCE_MS 120000 /* in all: nobody waits that long at a prompt */
 
 static void give_up(struct monitor *m, const char *why)
 {
@@ -52,10 +54,10 @@ static enum sgb_err send_request(struct monitor *m, struct msg *msg)
 	return err;
 }
 
-/* Waits for the answer; REC_FAILED may come in between at any time. */
-static enum sgb_err wait_reply(struct monitor *m, struct msg *msg)
+/* The next message, if one comes before that time. */
+static enum sgb_err wait_message(
+	struct monitor *m, struct msg *msg, uint64_t until)
 {
-	uint64_t until = monitor_now_ms() + PATIENCE_MS;
 	struct pollfd fd = {.fd = m->recorder, .events = POLLIN};
 
 	for (;;) {
@@ -66,6 +68,7 @@ static enum sgb_err wait_reply(struct monitor *m, struct msg *msg)
 			give_up(m, "no answer in time");
 			return SGB_ERR_TIMEOUT;
 		}
+		fd.revents = 0;
 		if (poll(&fd, 1, (int)(until - now)) < 0 && errno != EINTR) {
 			give_up(m, "poll failed");
 			return SGB_ERR_SYSTEM;
@@ -73,14 +76,29 @@ static enum sgb_err wait_reply(struct monitor *m, struct msg *msg)
 		if (!fd.revents)
 			continue;
 		err = msg_recv(m->recorder, msg);
-		if (err == SGB_ERR_AGAIN)
-			continue;
-		if (err || msg->type == MSG_REC_FAILED) {
-			give_up(m, "it failed");
-			return SGB_ERR_CLOSED;
-		}
-		return SGB_OK;
+		if (err != SGB_ERR_AGAIN)
+			return err;
 	}
+}
+
+/* Waits for the answer; REC_FAILED may come in between at any time. */
+static enum sgb_err wait_reply(struct monitor *m, struct msg *msg)
+{
+	uint64_t last = monitor_now_ms() + PATIENCE_MS;
+	enum sgb_err err;
+
+	do {
+		uint64_t until = monitor_now_ms() + SILENCE_MS;
+
+		err = wait_message(m, msg, until < last ? until : last);
+	} while (!err && msg->type == MSG_REC_BUSY);
+	if (m->recorder < 0)
+		return err ? err : SGB_ERR_CLOSED;
+	if (err || msg->type == MSG_REC_FAILED) {
+		give_up(m, "it failed");
+		return SGB_ERR_CLOSED;
+	}
+	return SGB_OK;
 }
 
 enum sgb_err monitor_recorder_event(struct monitor *m, const struct buf *json)

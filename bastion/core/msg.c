@@ -14,6 +14,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Hundreds of monitors may ask at the same moment; the kernel's limit. */
+#define BACKLOG 4096
+
 struct msg_row {
 	unsigned int fds;
 	const char *name;
@@ -323,7 +326,7 @@ enum sgb_err msg_listen(const char *path, int *ret_sock)
 	err = bind(sock, (struct sockaddr *)&un, sizeof(un)) ? SGB_ERR_SYSTEM
 							     : SGB_OK;
 	umask(mask);
-	if (!err && listen(sock, 128))
+	if (!err && listen(sock, BACKLOG))
 		err = SGB_ERR_SYSTEM;
 	if (err)
 		close(sock);

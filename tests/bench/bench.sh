@@ -11,7 +11,7 @@
 # The table goes to standard output, all of it to BUILD/bench.json.
 #
 # ROUNDS MIB CONNECTS IDLE LOGINS KEYS: how much of each; MANY: with a number,
-# so many sessions at once through the bastion alone.
+# so many sessions at once through the bastion alone. PARTS: which of them.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 BUILD=${1:-build}
@@ -22,6 +22,7 @@ IDLE=${IDLE:-10}
 LOGINS=${LOGINS:-200}
 KEYS=${KEYS:-2000}
 MANY=${MANY:-0}
+PARTS=${PARTS:-bulk connect memory keys logins many}
 # shellcheck source=tests/e2e/lab.sh
 . "$here/../e2e/lab.sh"
 # Read by lab.sh.
@@ -308,38 +309,63 @@ head -c "${MIB}M" /dev/zero >"$LAB/zero"
 chmod 0644 "$LAB/zero"
 echo "bench: $ROUNDS rounds of $MIB MiB each way; $CONNECTS connects;" \
 	"$IDLE idle sessions; $LOGINS logins at once; $KEYS keys" >&2
-for name in aes128-gcm@openssh.com aes256-gcm@openssh.com \
-	chacha20-poly1305@openssh.com; do
-	cipher "$name" || exit 1
-	for ((round = 0; round < ROUNDS; round++)); do
-		for what in exec_down exec_up sftp_down sftp_up; do
-			for path in $paths; do
-				timed "$what" "$path" "$MIB" "$what" "$path"
+part() {
+	case " $PARTS " in
+	*" $1 "*) return 0 ;;
+	esac
+	return 1
+}
+measure_bulk() {
+	local name what path round
+	for name in aes128-gcm@openssh.com aes256-gcm@openssh.com \
+		chacha20-poly1305@openssh.com; do
+		cipher "$name" || return 1
+		for ((round = 0; round < ROUNDS; round++)); do
+			for what in exec_down exec_up sftp_down sftp_up; do
+				for path in $paths; do
+					timed "$what" "$path" "$MIB" \
+						"$what" "$path"
+				done
 			done
 		done
 	done
-done
-cipher aes128-gcm@openssh.com
-for ((round = 0; round < CONNECTS; round++)); do
+}
+measure_connect() {
+	local path round
+	for ((round = 0; round < CONNECTS; round++)); do
+		for path in $paths; do
+			timed connect "$path" 0 connect "$path"
+		done
+	done
+}
+measure_memory() {
+	local path
 	for path in $paths; do
-		timed connect "$path" 0 connect "$path"
+		[ "$path" = direct ] && continue
+		idle "$path"
+		busy "$path"
 	done
-done
-for path in $paths; do
-	[ "$path" = direct ] && continue
-	idle "$path"
-	busy "$path"
-done
-for ((round = 0; round < ROUNDS; round++)); do
-	for path in direct jump sgbridge; do
-		load echo "$path" -n 1 -e "$KEYS" \
-			-x 'stty raw -echo 2>/dev/null; echo load-ready; exec cat'
+}
+measure_keys() {
+	local path round
+	for ((round = 0; round < ROUNDS; round++)); do
+		for path in direct jump sgbridge; do
+			load echo "$path" -n 1 -e "$KEYS" \
+				-x 'stty raw -echo 2>/dev/null; echo load-ready; exec cat'
+		done
 	done
-	for path in sshd sgbridge; do
-		load logins "$path" -n "$LOGINS" -c "$LOGINS"
+}
+measure_logins() {
+	local path round
+	for ((round = 0; round < ROUNDS; round++)); do
+		for path in sshd jump sgbridge; do
+			load logins "$path" -n "$LOGINS" -c "$LOGINS"
+		done
 	done
-done
-if [ "$MANY" -gt 0 ]; then
+}
+measure_many() {
+	local before many
+	[ "$MANY" -gt 0 ] || return 0
 	before=$(pss)
 	load many sgbridge -n "$MANY" -c 20 -e "$KEYS" -t 30 &
 	many=$!
@@ -348,5 +374,12 @@ if [ "$MANY" -gt 0 ]; then
 		read -rt 3 <> <(:)
 	done
 	wait "$many"
+}
+if part bulk; then
+	measure_bulk || exit 1
 fi
+cipher aes128-gcm@openssh.com
+for what in connect memory keys logins many; do
+	part "$what" && "measure_$what"
+done
 /usr/bin/python3 "$here/report.py" "$LAB/results" "$BUILD/bench.json"

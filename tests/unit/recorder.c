@@ -46,6 +46,7 @@ struct bench {
 	struct suite_key *reader, *writer;
 	struct identity *identity; /* owns reader */
 	rlim_t limit;		   /* of descriptors; 0: as they are */
+	bool slow; /* its fsync takes what the file "slow" says */
 };
 
 static const char *below(const struct bench *b, const char *name)
@@ -105,7 +106,7 @@ static void put_conf(const struct bench *b, const char *more)
 	put_file(b, "conf", text, 0644);
 }
 
-static const char *recorder_path(void)
+static const char *built(const char *name)
 {
 	static char path[PATH_MAX + 40];
 	char self[PATH_MAX];
@@ -116,8 +117,18 @@ static const char *recorder_path(void)
 	self[len] = '\0';
 	for (up = 0; up < 3; up++)
 		*strrchr(self, '/') = '\0';
-	(void)snprintf(path, sizeof(path), "%s/sgbridge-recorder", self);
+	(void)snprintf(path, sizeof(path), "%s/%s", self, name);
 	return path;
+}
+
+static void slow_down(const struct bench *b)
+{
+	if (!b->slow)
+		return;
+	(void)setenv("SLOW_FSYNC", below(b, "slow"), 1);
+	(void)setenv("LD_PRELOAD", built("tests/fault/slow_sync.so"), 1);
+	/* A sanitizer wants to be the first library. */
+	(void)setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
 }
 
 /* stderr of the recorder goes to this file. */
@@ -135,8 +146,9 @@ static void start(struct bench *b)
 		if (b->limit)
 			(void)setrlimit(RLIMIT_NOFILE, &limit);
 		(void)setenv("NOTIFY_SOCKET", b->notify, 1);
-		(void)execl(recorder_path(), "sgbridge-recorder", "-e", "-c",
-			below(b, "conf"), (char *)NULL);
+		slow_down(b);
+		(void)execl(built("sgbridge-recorder"), "sgbridge-recorder",
+			"-e", "-c", below(b, "conf"), (char *)NULL);
 		_exit(127);
 	}
 }
@@ -736,6 +748,145 @@ static void test_gone_before_confirmed(void **state)
 	stop(b);
 }
 
+static void ask_open(int sock)
+{
+	struct msg msg;
+
+	msg_init(&msg, MSG_REC_OPEN);
+	buf_put_cstring(&msg.body, "conn-1");
+	buf_put_cstring(&msg.body, "");
+	buf_put_cstring(&msg.body, "{}");
+	assert_int_equal(msg_send(sock, &msg), SGB_OK);
+	msg_done(&msg);
+}
+
+static void ask_event(int sock)
+{
+	struct event event = {.kind = EVENT_LOGON, .ok = true, .user = "eve"};
+	struct buf json;
+	struct msg msg;
+
+	buf_init(&json, 2 * EVENT_MAX_BYTES);
+	assert_int_equal(event_json(&event, &json), SGB_OK);
+	msg_init(&msg, MSG_REC_EVENT);
+	buf_put_string(&msg.body, json.data, json.len);
+	assert_int_equal(msg_send(sock, &msg), SGB_OK);
+	msg_done(&msg);
+	buf_done(&json);
+}
+
+/* Who asks at the same time shares the signature and the sync of his line. */
+static void test_many_at_once(void **state)
+{
+	enum { COUNT = 40 };
+	struct bench *b = *state;
+	int socks[COUNT], i;
+	char line[9000];
+	struct msg msg;
+
+	start_and_wait(b);
+	for (i = 0; i < COUNT; i++) {
+		assert_int_equal(
+			msg_connect(below(b, "socket"), &socks[i]), SGB_OK);
+		msg_init(&msg, MSG_REC_STATUS);
+		call(socks[i], &msg, MSG_REC_STATUS_OK);
+		msg_done(&msg);
+	}
+	hold(b);
+	for (i = 0; i < COUNT; i++)
+		ask_event(socks[i]);
+	let_go(b);
+	for (i = 0; i < COUNT; i++) {
+		msg_init(&msg, MSG_NONE);
+		call(socks[i], &msg, MSG_REC_EVENT_OK);
+		msg_done(&msg);
+	}
+	assert_in_range(count_text(b, "events", "\"sig\":"), 2, 10);
+	hold(b);
+	for (i = 0; i < COUNT; i++)
+		ask_open(socks[i]);
+	let_go(b);
+	for (i = 0; i < COUNT; i++) {
+		msg_init(&msg, MSG_NONE);
+		call(socks[i], &msg, MSG_REC_OPENED);
+		msg_done(&msg);
+	}
+	assert_int_equal(
+		count_text(b, "rec/ordings/index", "\"op\":\"open\""), COUNT);
+	assert_in_range(
+		count_text(b, "rec/ordings/index", "\"sig\":"), 1, COUNT - 1);
+	assert_int_equal(open_count(b), COUNT);
+	/* All are ended, and the chain holds. */
+	stop(b);
+	assert_int_equal(check_chain(b, "rec/ordings/index", JOURNAL_PLAIN,
+				 line, sizeof(line)),
+		2 * COUNT);
+	/* start; each logon, start and stop; stop */
+	assert_int_equal(
+		check_chain(b, "events", JOURNAL_EVENTS, line, sizeof(line)),
+		3 * COUNT + 2);
+	for (i = 0; i < COUNT; i++)
+		close(socks[i]);
+}
+
+/* While the disk is slow nobody is told what is not on it, those who wait get
+ * a sign, and sessions and events go on. */
+static void test_slow_disk(void **state)
+{
+	struct bench *b = *state;
+	struct pollfd fd = {.events = POLLIN};
+	char id[SGR_ID_TEXT];
+	size_t signs = 0;
+	struct msg msg;
+	int second, stream;
+
+	b->slow = true;
+	start_and_wait(b);
+	stream = open_recording(b->monitor, id, "{}");
+	close_recording(b->monitor, RECORDER_CLOSE_EXIT, "");
+	close(stream);
+	put_file(b, "slow", "1700", 0644);
+	assert_int_equal(msg_connect(below(b, "socket"), &second), SGB_OK);
+	ask_open(second);
+	fd.fd = second;
+	msg_init(&msg, MSG_NONE);
+	/* Asked for later, answered before. */
+	send_event(b->monitor, "alice", 1);
+	assert_int_equal(msg_recv(second, &msg), SGB_OK);
+	for (; msg.type == MSG_REC_BUSY; signs++) {
+		assert_int_equal(
+			count_text(b, "rec/ordings/index", "\"open\""), 1);
+		assert_int_equal(poll(&fd, 1, 10000), 1);
+		assert_int_equal(msg_recv(second, &msg), SGB_OK);
+	}
+	assert_string_equal(msg_name(msg.type), "REC_OPENED");
+	assert_in_range(signs, 1, 5);
+	assert_int_equal(count_text(b, "rec/ordings/index", "\"open\""), 2);
+	stream = msg_take_fd(&msg, 0);
+	msg_done(&msg);
+	/* The end takes as long; what is said meanwhile does not. */
+	msg_init(&msg, MSG_REC_CLOSE);
+	buf_put_u32(&msg.body, RECORDER_CLOSE_EXIT);
+	buf_put_cstring(&msg.body, "");
+	assert_int_equal(msg_send(second, &msg), SGB_OK);
+	send_event(b->monitor, "bob", 1);
+	assert_int_equal(count_text(b, "rec/ordings/index", "\"close\""), 1);
+	assert_int_equal(
+		recv(second, &signs, sizeof(signs), MSG_PEEK | MSG_DONTWAIT),
+		-1);
+	do {
+		assert_int_equal(poll(&fd, 1, 10000), 1);
+		assert_int_equal(msg_recv(second, &msg), SGB_OK);
+	} while (msg.type == MSG_REC_BUSY);
+	assert_string_equal(msg_name(msg.type), "REC_CLOSED");
+	assert_int_equal(count_text(b, "rec/ordings/index", "\"close\""), 2);
+	msg_done(&msg);
+	close(stream);
+	close(second);
+	assert_int_equal(unlink(below(b, "slow")), 0);
+	stop(b);
+}
+
 /* Clock ticks of the processor that the recorder has had. */
 static unsigned long ticks(const struct bench *b)
 {
@@ -1070,6 +1221,8 @@ int main(void)
 		TEST(test_two_requests),
 		TEST(test_gone_before_closed),
 		TEST(test_gone_before_confirmed),
+		TEST(test_many_at_once),
+		TEST(test_slow_disk),
 		TEST(test_deaf_session),
 		TEST(test_endless_session),
 		TEST(test_empty_items),

@@ -1,0 +1,73 @@
+/*
+ * One recording, as recording.c (its stream), recording_file.c (its file) and
+ * recorder_session.c (its life) share it.
+ */
+#ifndef SGB_RECORDING_INT_H
+#define SGB_RECORDING_INT_H
+
+#include "recording.h"
+#include "syncer.h"
+
+struct viewers;
+
+enum recording_phase {
+	RECORDING_OPENING = 0, /* nobody has been told of it */
+	RECORDING_OPEN,
+	RECORDING_ENDING, /* its last frame is written */
+};
+
+struct recording {
+	TAILQ_ENTRY(recording) link; /* of those that wait for the disk */
+	struct recorder *recorder;
+	struct peer *peer; /* who waits for what becomes of it, or NULL */
+	enum recording_phase phase;
+	char conn[64];
+	char id[SGR_ID_TEXT];
+	char path[SGR_PATH_MAX];
+	int fd;
+	int stream;  /* -1 when closed */
+	int session; /* its other end, until that is handed over; or -1 */
+	struct writer *writer;
+	uint64_t start_us;
+	uint64_t size;	    /* bytes in the file */
+	uint64_t allocated; /* blocks are there up to here */
+	bool no_fallocate;
+	uint64_t messages; /* taken */
+	uint64_t acked;
+	uint64_t head_us;	 /* when its head was sent last */
+	struct viewers *viewers; /* live, or NULL */
+	bool deaf; /* the session does not take acknowledgements */
+	bool failed;
+	char why[200];
+	/* What the disk owes: header or end, and the latest checkpoint. */
+	struct sync_job gate, checkpoint;
+	bool checkpoint_again; /* another came while it was under way */
+	bool freed;	       /* by its owner, while the disk was not done */
+	int error;	       /* errno of what went wrong on the disk, or 0 */
+	uint64_t folder_turn;  /* which sync of the day's folder it needs */
+	uint64_t index_seq;    /* its line in the index; 0: not added yet */
+	uint8_t first_link[SUITE_HASH_LEN], prev_head[SUITE_HASH_LEN];
+	enum recorder_close end_reason;
+	char *end_text; /* for the event */
+};
+
+/* recording.c */
+void recording_set_why(
+	struct recording *rec, const char *what, bool with_errno);
+void recording_clock(const struct recorder *recorder,
+	const struct recording *rec, struct sgr_clock *ret);
+/* Blocks for len bytes and for the end. */
+enum sgb_err recording_room(struct recording *rec, size_t len) SGB_MUST_CHECK;
+enum sgb_err recording_put(
+	struct recording *rec, const struct buf *out) SGB_MUST_CHECK;
+
+/* recording_file.c: makes the file, with header, META and CHECKPOINT; not
+ * durable yet. */
+enum sgb_err recording_make_file(struct recording *rec, const char *retention,
+	const uint8_t *meta, size_t meta_len) SGB_MUST_CHECK;
+/* Never opened: no evidence is lost, and no name stays. */
+void recording_unmake(struct recording *rec);
+/* Unused blocks go back; the file becomes read-only. */
+enum sgb_err recording_settle(struct recording *rec) SGB_MUST_CHECK;
+
+#endif
