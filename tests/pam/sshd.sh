@@ -15,10 +15,10 @@ for address in 192.0.2.1 192.0.2.7 198.51.100.9; do
 	ip address add "$address/32" dev lo
 done
 keep_common
-make_accounts alice hank rita robot dave ghostly ines
+make_accounts alice hank rita robot dave ghostly ines ivan
 make_bastion try <<END
 network office 192.0.2.0/24
-group   People alice, hank, rita, dave, ines, root, toor
+group   People alice, hank, rita, dave, ines, ivan, root, toor
 permit  hank from office to self via sshd-shipped { mfa always }
 keys {
 	accept ed25519, rsa >= 3072
@@ -53,7 +53,7 @@ ssh-keygen -q -s "$T/ca" -I test -n alice,hank "$T/inner.pub"
 ssh-keygen -q -s "$T/otherca" -I test -n alice,hank "$T/other.pub"
 cat "$T/ca.pub" "$T/otherca.pub" >"$T/trusted"
 ssh-keygen -q -t ed25519 -N '' -f "$T/host"
-for user in alice hank rita robot dave ines root toor; do
+for user in alice hank rita robot dave ines ivan root toor; do
 	cat "$T/good.pub" "$T/short.pub" >"$T/keys/$user"
 done
 mount -t tmpfs -o mode=755 none /run
@@ -301,20 +301,97 @@ start_sshd 2205 "PasswordAuthentication no
 KbdInteractiveAuthentication yes
 LoginGraceTime 2
 AuthenticationMethods publickey,keyboard-interactive:pam"
-rm -f "$T/prompts.hang"
-PROMPTS=$T/prompts SSH_ASKPASS=$T/askpass.hang SSH_ASKPASS_REQUIRE=force \
-	timeout 30 ssh -F none -p 2205 -b 192.0.2.7 -i "$T/good" \
-	-o HostKeyAlias=bastion -o UserKnownHostsFile="$T/known_hosts" \
-	hank@192.0.2.1 true </dev/null >/dev/null 2>&1 &
-client=$!
+# Its time ends logins at each step: silent, before the key (an agent that does
+# not sign), at the prompt, at the prompt after a wrong code, and at the prompt
+# of an enrolment.
+cat >"$T/askpass.second" <<'END'
+#!/bin/sh
+[ ! -e "$PROMPTS.once" ] || exec sleep 60
+: >"$PROMPTS.once"
+printf '%s\n' "$CODE"
+END
+chmod 755 "$T/askpass.second"
+otp invite ivan --json >"$T/invited"
+perl -MSocket -e '
+	socket(S, AF_UNIX, SOCK_STREAM, 0) or die;
+	bind(S, sockaddr_un($ARGV[0])) && listen(S, 5) or die;
+	# Identities are told, signing is not answered.
+	$blob = `cut -d" " -f2 $ARGV[1] | base64 -d`;
+	while (accept(C, S)) {
+		while (read(C, $head, 4) == 4) {
+			read(C, $question, unpack("N", $head));
+			$kind = ord($question);
+			last if $kind == 13;
+			$reply = $kind != 11 ? "\5" :
+				pack("C N N/a* N/a*", 12, 1, $blob, "key");
+			syswrite(C, pack("N/a*", $reply));
+		}
+		open(A, ">", $ARGV[2]);
+		sleep 60;
+	}' "$T/deaf.agent" "$T/good.pub" "$T/asked" &
+agent=$!
+until [ -S "$T/deaf.agent" ]; do kill -0 "$agent" || break; done
+# stays NAME USER CODE [SSH OPTIONS]
+stays()
+{
+	local name=$1 user=$2 code=$3
+	shift 3
+	CODE=$code PROMPTS=$T/prompts.$name SSH_ASKPASS=$T/askpass.$name \
+		SSH_ASKPASS_REQUIRE=force \
+		timeout 30 ssh -F none -p 2205 -b 192.0.2.7 -i "$T/good" \
+		-o HostKeyAlias=bastion -o UserKnownHostsFile="$T/known_hosts" \
+		"$@" "$user@192.0.2.1" true </dev/null >"$T/stays.$name" 2>&1 &
+	stays="${stays:-} $!"
+}
+hotp
+timeout 30 bash -c 'exec 3<>/dev/tcp/192.0.2.1/2205; cat <&3' >/dev/null &
+stays=$!
+ln "$T/askpass" "$T/askpass.agent"
+stays agent hank "$code" -o IdentityAgent="$T/deaf.agent" -o IdentityFile=none
+stays hang hank "$code"
+stays second hank 000000
+cp "$T/askpass.second" "$T/askpass.enrolling"
+stays enrolling ivan "$(jq -r .invitation "$T/invited")"
+# Where each is; then sshd has none of them left. It says nothing of it.
+there()
+{
+	[ -e "$T/prompts.hang.hang" ] &&
+		[ -e "$T/prompts.second.once" ] &&
+		[ -e "$T/prompts.enrolling.once" ] && [ -e "$T/asked" ]
+}
+none_left()
+{
+	! ss -Htn state established "sport = :2205" | grep -q .
+}
 for i in $(seq 500); do
-	grep -q "Timeout before authentication" "$T/sshd.log.2205" && break
+	there && none_left && break
 	sleep 0.02
 done
-kill "$client"
-wait "$client" 2>/dev/null
+there && none_left
+check "LoginGraceTime ends five logins, each elsewhere" $? \
+	"$(cat "$T/sshd.log.2205")"
+# shellcheck disable=SC2086
+kill "$agent" $stays 2>/dev/null
+wait "$agent" 2>/dev/null
 login hank 2205 "$code"
-admitted "after LoginGraceTime has ended another login"
+admitted "the code that none of them sent is good"
+otp status hank --json | jq -e '.failures == 0' >/dev/null
+check "and nothing of them is left" $? "$(otp status hank --json)"
+otp status ivan --json | jq -e '.status != "active"' >/dev/null
+check "nobody is enrolled by half" $? "$(otp status ivan --json)"
+
+# Three channels of one connection.
+hotp
+login hank 2201 "$code" -o ControlMaster=yes -o ControlPath="$T/mux" \
+	-o ControlPersist=30
+for i in 1 2 3; do
+	ssh -F none -o ControlPath="$T/mux" hank@192.0.2.1 echo "channel $i"
+done >"$T/channels" 2>&1 </dev/null
+ssh -F none -O exit -o ControlPath="$T/mux" hank@192.0.2.1 2>/dev/null
+[ "$(cat "$T/channels")" = "channel 1
+channel 2
+channel 3" ]
+check "several channels of one connection" $? "$(cat "$T/channels")"
 
 # A clock that jumps an hour ahead and back: codes of the hour stay spent.
 FAKETIME_LIBRARY=$(echo /usr/lib/*/faketime/libfaketime.so.1)

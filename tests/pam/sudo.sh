@@ -100,6 +100,12 @@ logged "phase=account verdict=granted"
 check "sudo's timestamp: the policy is asked all the same" $?
 run other sudo -S -k id -u
 refused "sudo: a person without a rule" policy
+printf '#!/bin/sh\necho %s\n' "$code" >"$T/askpass"
+chmod 755 "$T" "$T/askpass"
+hotp
+printf '#!/bin/sh\necho %s\n' "$code" >"$T/askpass"
+FORGED=SUDO_ASKPASS=$T/askpass run hank sudo -A -k id -u
+is_root "sudo -A: the code from a program"
 FORGED="SSH_CONNECTION=192.0.2.7 1 192.0.2.1 22" run other sudo -S -k id -u
 refused "sudo: a forged environment" policy
 # What was found good before is read in part; what differs from it, whole.
