@@ -192,6 +192,29 @@ expect "the old one is dropped there" 0 "in memory" unseal -- "$T/fetch" 'a;b &c
 	"$T/kms"
 expect "and every record opens" 0 "ivan.*active" list
 
+# A credential of systemd: unsealed by a command, or as a service finds it.
+if [ "$(id -u)" = 0 ] && command -v systemd-creds >/dev/null; then
+	# shellcheck disable=SC2016
+	unshare -m bash -c 'set -e
+		mount -t tmpfs none /var/lib/systemd
+		systemd-creds encrypt --with-key=host --name=sgbridge \
+			"$1/kms" "$1/cred"
+		rm "$2/master.key"
+		"$3" -c "$1/sgbridge.conf" unseal -- "$(
+			command -v systemd-creds)" decrypt --name=sgbridge \
+			"$1/cred" -' _ "$T" "$M" "$BUILD/sgbridge-otp" \
+		>"$T/creds" 2>&1
+	cmp -s "$M/master.key" "$T/kms"
+	check "a credential that systemd-creds decrypts" $? "$(cat "$T/creds")"
+	mkdir -m 500 "$M/ssh.service"
+	install -m 400 "$T/kms" "$M/ssh.service/sgbridge"
+	sed -i "s,^master-key.*,master-key $M/ssh.service/sgbridge," \
+		"$T/sgbridge.conf"
+	expect "a credential in the folder of a service" 0 "ivan.*active" list
+	sed -i "s,^master-key.*,master-key $M/master.key," "$T/sgbridge.conf"
+	rm -r "$M/ssh.service"
+fi
+
 cp "$T/otp/alice.token" "$T/otp/bob.token"
 expect "a token moved to another person does not" 65 "bob.token" status bob
 expect "and can be removed all the same" 0 "removed" reset bob
