@@ -7,9 +7,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 BUILD=${1:-build}
 # shellcheck source=tests/e2e/lab.sh
 . "$here/lab.sh"
-was=$(auditctl -s 2>/dev/null | sed -n 's/^enabled \(.*\)/\1/p')
-other=$(auditctl -s 2>/dev/null | sed -n 's/^pid \(.*\)/\1/p')
-if [ -z "$was" ] || [ "$was" = 2 ] || [ "$other" != 0 ]; then
+# shellcheck source=tests/auditd.sh
+. "$here/../auditd.sh"
+was=$(audit_status enabled)
+if ! audit_usable; then
 	echo "kernel audit is not there, locked, or has an auditd already"
 	exit 77
 fi
@@ -21,24 +22,8 @@ leave() {
 	auditctl -e "$was" >/dev/null
 	lab_down
 }
-mkdir "$LAB/auditd" "$LAB/audit"
-cat >"$LAB/auditd/auditd.conf" <<END
-log_file = $LAB/audit/audit.log
-log_format = RAW
-log_group = root
-flush = SYNC
-num_logs = 2
-max_log_file = 8
-max_log_file_action = ROTATE
-space_left = 2
-admin_space_left = 1
-space_left_action = IGNORE
-admin_space_left_action = IGNORE
-disk_full_action = IGNORE
-disk_error_action = IGNORE
-name_format = NONE
-END
-chmod 640 "$LAB/auditd/auditd.conf"
+mkdir "$LAB/audit"
+auditd_conf "$LAB/auditd" "$LAB/audit/audit.log"
 lab_start "$LAB/auditd.log" auditd -n -s enable -c "$LAB/auditd"
 auditd=$LAB_LAST
 trap leave EXIT

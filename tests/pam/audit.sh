@@ -9,13 +9,10 @@ BUILD=${1:-build}
 . "$(dirname "$SELF")/common.sh"
 enter_mount_namespace "$@"
 
-status=$(auditctl -s 2>/dev/null)
-value()
-{
-	echo "$status" | sed -n "s/^$1 \(.*\)/\1/p"
-}
-if [ -z "$(value enabled)" ] || [ "$(value enabled)" = 2 ] ||
-	[ "$(value pid)" != 0 ]; then
+# shellcheck source=../auditd.sh
+. "$(dirname "$SELF")/../auditd.sh"
+was=$(audit_status enabled)
+if ! audit_usable; then
 	echo "kernel audit is not there, locked, or has an auditd already"
 	echo "0 passed, 0 failed"
 	exit 0
@@ -25,7 +22,7 @@ make_room
 cleanup()
 {
 	[ -z "${auditd:-}" ] || { kill "$auditd"; wait "$auditd"; }
-	auditctl -e "$(value enabled)" >/dev/null
+	auditctl -e "$was" >/dev/null
 	[ ! -e "$T/rules.off" ] || auditctl -i -R "$T/rules.off" >/dev/null 2>&1
 	umount -R -l "$T/dev" /dev 2>/dev/null
 	[ -z "${listener:-}" ] || kill "$listener"
@@ -44,24 +41,8 @@ secret=$(enrol hank --hotp)
 for phase in auth account session; do module_line "$phase"; done \
 	>/etc/pam.d/audited
 
-mkdir "$T/auditd" "$T/log"
-cat >"$T/auditd/auditd.conf" <<END
-log_file = $T/log/audit.log
-log_format = RAW
-log_group = root
-flush = SYNC
-num_logs = 2
-max_log_file = 8
-max_log_file_action = ROTATE
-space_left = 2
-admin_space_left = 1
-space_left_action = IGNORE
-admin_space_left_action = IGNORE
-disk_full_action = IGNORE
-disk_error_action = IGNORE
-name_format = NONE
-END
-chmod 640 "$T/auditd/auditd.conf"
+mkdir "$T/log"
+auditd_conf "$T/auditd" "$T/log/audit.log"
 auditd -n -s enable -c "$T/auditd" >"$T/auditd.out" 2>&1 &
 auditd=$!
 until auditctl -s | grep -qx "pid $auditd" && [ -s "$T/log/audit.log" ]; do
