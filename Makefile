@@ -277,13 +277,21 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	libclang-rt-14-dev clang-format clang-tidy openssh-server \
 	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
 	util-linux procps expect tmux mandoc shellcheck python3 binutils git \
-	strace systemd dpkg-dev debootstrap lintian \
+	strace systemd dpkg-dev debootstrap lintian rpm rpmlint graphviz \
 	zstd python3-cryptography python3-paramiko rsync putty-tools \
 	asciinema ttyrec dropbear-bin xauth lftp sshfs ansible-core pamtester sudo jq faketime fish zsh libpam-google-authenticator libpam-oath libpam-pwquality \
 	$(EXTRA_DEPS)
 
 deps:
 	@tests/deps.sh $(DEPS)
+
+.PHONY: print-deps test-distros
+print-deps:
+	@echo $(DEPS)
+
+# Debian 13 and sid in roots of their own; half an hour.
+test-distros: deps
+	@BUILD=$(BUILD) tests/distros.sh
 
 # Both work on a bare Debian machine, as root.
 demo: deps
@@ -458,6 +466,26 @@ uninstall:
 deb: all
 	@conf/debian/build.sh $(BUILD) $(VERSION)
 
+# The same as RPMs, in $(BUILD)/rpm.
+.PHONY: rpm sbom pictures
+rpm: all
+	@conf/rpm/build.sh $(BUILD) $(VERSION)
+
+# What the programs are made of, CycloneDX.
+sbom: all
+	@conf/sbom.py $(BUILD) $(VERSION) >$(BUILD)/sgbridge.cdx.json.new
+	@mv $(BUILD)/sgbridge.cdx.json.new $(BUILD)/sgbridge.cdx.json
+	@echo $(BUILD)/sgbridge.cdx.json
+
+# docs/*.dot and the topology of the example policy as SVG.
+pictures: all
+	@mkdir -p $(BUILD)/pictures
+	@set -e; for dot in docs/*.dot; do name=$${dot##*/}; \
+		dot -Tsvg $$dot -o $(BUILD)/pictures/$${name%.dot}.svg; done
+	@$(BUILD)/sgbridge topology show --svg --policy conf/policy.conf \
+		>$(BUILD)/pictures/topology.svg
+	@ls $(BUILD)/pictures/*.svg
+
 clean:
 	rm -rf build build-san build-fuzz build-clang
 
@@ -468,6 +496,10 @@ help:
 	@echo 'make all         build into $(BUILD)/'
 	@echo 'make bench       ratios against ssh, ssh -J and ForceCommand'
 	@echo 'make deb          Debian packages in $(BUILD)/deb/'
+	@echo 'make rpm          RPM packages in $(BUILD)/rpm/'
+	@echo 'make sbom         what the programs are made of, CycloneDX'
+	@echo 'make pictures     processes and topology as SVG'
+	@echo 'make test-distros builds and tests on Debian 13 and sid'
 	@echo 'make deps lint format fuzz-smoke install uninstall clean'
 	@echo 'Variables: SANITIZE=address,undefined CC=clang V=1 BUILD='
 	@echo '           PREFIX DESTDIR SYSCONFDIR LIBEXECDIR PAMDIR UNITDIR'

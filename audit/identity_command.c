@@ -112,7 +112,7 @@ static enum sgb_err hear_more(struct exchange *x)
 {
 	ssize_t got;
 
-	if (x->got == sizeof(x->answer))
+	if (x->got >= sizeof(x->answer))
 		return SGB_ERR_LIMIT;
 	got = read(x->out, x->answer + x->got, sizeof(x->answer) - x->got);
 	if (got < 0)
@@ -313,7 +313,7 @@ enum sgb_err identity_command(const char *path, const char *text, size_t len,
 {
 	struct command *command = calloc(1, sizeof(*command));
 	const char *wrong;
-	unsigned int line;
+	unsigned int line = 0;
 
 	if (!command)
 		return SGB_ERR_NOMEM;

@@ -63,7 +63,7 @@ judge() {
 	done
 }
 for file in README.md docs/ADMIN.md docs/AUDITOR.md docs/COOKBOOK.md \
-	docs/HARDENING.md docs/MIGRATION.md docs/RECOVERY.md; do
+	docs/HARDENING.md docs/MIGRATION.md docs/QUICKSTART.md docs/RECOVERY.md; do
 	lines=0
 	while read -r program command rest; do
 		lines=$((lines + 1))

@@ -1,0 +1,111 @@
+#!/bin/bash
+# The spec makes three packages with the files, modes and scripts that Debian's
+# have, the same bytes each time; what is installed into a folder runs; and the
+# module is not removed while a PAM service names it.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+build=${1:-build}
+command -v rpmbuild >/dev/null || {
+	echo "rpm is not here"
+	exit 77
+}
+[ "$(id -u)" = 0 ] || {
+	echo "needs root, for chroot"
+	exit 77
+}
+work=$(mktemp -d)
+trap 'umount -R "$work/host" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
+passed=0 failed=0
+ok() {
+	local name=$1
+	shift
+	if "$@" >"$work/out" 2>&1; then
+		passed=$((passed + 1))
+		echo "ok $name"
+	else
+		failed=$((failed + 1))
+		echo "not ok $name"
+		tail -n 15 "$work/out" | sed 's/^/# /'
+	fi
+}
+version=$(sed -n 's/^VERSION := //p' Makefile)
+pack() { conf/rpm/build.sh "$build" "$version"; }
+ok "the spec builds" pack
+ok "the same bytes again" eval 'sha256sum "$build"/rpm/*.rpm >"$work/sums" &&
+	pack && sha256sum -c "$work/sums"'
+if command -v rpmlint >/dev/null; then
+	# Not this distribution's: its dictionary of licences and of folders
+	# does not know rpm's hosts.
+	ok "rpmlint finds no error in the spec" eval \
+		'rpmlint conf/rpm/sgbridge.spec | tee "$work/lint" |
+		grep -q " 0 errors"'
+fi
+one() { ls "$build/rpm/$1-$version"-*.rpm; }
+list() { rpm -qp --qf "[%{FILEMODES:perms} %{FILENAMES}\n]" "$(one "$1")"; }
+has() { list "$1" | grep -qxE -e "$2"; }
+ok "the proxy is in sgbridge" has sgbridge '-rwxr-xr-x /usr/sbin/sgbridged'
+ok "its helpers too" has sgbridge \
+	'-rwxr-xr-x /usr/libexec/sgbridge/sgbridge-session'
+ok "the module is in pam-sgbridge" has pam-sgbridge \
+	'-rw-r--r-- /.*/security/pam_sgbridge.so'
+ok "the folder of secrets is root's alone" has pam-sgbridge \
+	'drwx------ /var/lib/sgbridge/otp'
+ok "the auditor's command is in sgbridge-audit" has sgbridge-audit \
+	'-rwxr-xr-x /usr/bin/sgbridge-audit'
+ok "no key, setting or recording is anybody's to delete" eval \
+	'! { list sgbridge; list pam-sgbridge; list sgbridge-audit; } |
+	grep -E " /(etc/sgbridge|var/lib/sgbridge)/." | grep -v "/otp$"'
+deb_files() {
+	find "$work/stage" -type f -printf '/%P\n' | sort
+}
+whole() {
+	make -s BUILD="$build" DESTDIR="$work/stage" install >/dev/null &&
+		{ list sgbridge; list pam-sgbridge; list sgbridge-audit; } |
+		sed -n 's/^-[^ ]* //p' | sed 's/\.gz$//; s,.*/,,' | sort \
+			>"$work/in" &&
+		deb_files | sed 's,.*/,,' | sort >"$work/installed" &&
+		diff "$work/installed" "$work/in"
+}
+ok "what make install installs is in a package, once" whole
+ok "units, manual pages" eval 'has sgbridge ".* .*/sgbridged.service" &&
+	has sgbridge ".* .*/man8/sgbridged.8(.gz)?"'
+ok "it needs the libraries that it links" eval 'rpm -qp --requires \
+	"$(one sgbridge)" | grep -q "^libssh.so.4" &&
+	rpm -qp --requires "$(one sgbridge)" | grep -q "^pam-sgbridge = "'
+
+# --- installed, in a copy-on-write view of this host
+mkdir "$work/host" "$work/tmp"
+mount -t tmpfs tmpfs "$work/tmp"
+mkdir "$work/tmp/up" "$work/tmp/work"
+layered() {
+	mount -t overlay overlay -o "lowerdir=/,upperdir=$work/tmp/up,workdir=$work/tmp/work" \
+		"$work/host"
+}
+if layered 2>/dev/null; then
+	# The host's own systemd is not to hear of it.
+	mount -t tmpfs tmpfs "$work/host/run"
+	in_host() { chroot "$work/host" "$@"; }
+	mkdir -p "$work/host/debs"
+	cp "$build"/rpm/*.rpm "$work/host/debs/"
+	ok "install" in_host sh -c \
+		'rpm --dbpath /rpmdb --initdb && rpm --dbpath /rpmdb -i --nodeps /debs/*.rpm'
+	ok "it runs" eval '[ "$(in_host /usr/sbin/sgbridge --version)" = \
+		"sgbridge $version" ]'
+	echo 'auth requisite pam_sgbridge.so' >>"$work/host/etc/pam.d/other"
+	ok "not removed while a service names the module" eval \
+		'! in_host rpm --dbpath /rpmdb -e --nodeps pam-sgbridge &&
+		in_host rpm --dbpath /rpmdb -q pam-sgbridge'
+	sed -i '$d' "$work/host/etc/pam.d/other"
+	mkdir -p "$work/host/etc/sgbridge"
+	echo secret >"$work/host/etc/sgbridge/user_ca"
+	ok "removed, and what is not theirs stays" eval \
+		'in_host rpm --dbpath /rpmdb -e --nodeps sgbridge pam-sgbridge \
+		sgbridge-audit && [ ! -e "$work/host/usr/sbin/sgbridged" ] &&
+		[ -e "$work/host/etc/sgbridge/user_ca" ]'
+	umount -R "$work/host"
+else
+	echo "# not tried: no overlay to install into"
+fi
+umount "$work/tmp"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
