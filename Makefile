@@ -153,7 +153,8 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	emulator_sandbox.o view.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
 	cmd_search.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
-	index_db.o cmd_disclose.o export_html.o \
+	index_db.o index_add.o index_search.o needle.o text_block.o text_reader.o \
+	cmd_disclose.o export_html.o \
 	writer.o import.o import_asciicast.o cmd_import.o \
 	index_list.o cmd_watch.o cmd_expire.o cmd_stats.o)
 

@@ -60,6 +60,8 @@ struct audit {
 	bool no_timing;
 	bool regex;
 	bool raw;
+	bool scan;    /* all of the index, not only where it points to */
+	bool rebuild; /* the index, from nothing */
 	bool count_commands;
 	bool yes;
 

@@ -1,6 +1,6 @@
 /*
- * Making the index: recordings that are not in it yet, one transaction each, so
- * that an interrupted run goes on where it stopped.
+ * Making the index: recordings that are not in it yet. An interrupted run goes
+ * on about where it stopped; an index that is damaged is made anew.
  */
 #include <errno.h>
 #include <string.h>
@@ -123,13 +123,76 @@ static void start(struct indexing *indexing)
 			strerror(errno));
 }
 
+/* Whatever stands there and is no index of ours is kept beside it. */
+static void open_anew(struct indexing *indexing, const char *what)
+{
+	char why[300];
+
+	if (!index_remove(indexing->audit, true))
+		audit_fatal(EX_CANTCREAT,
+			"%s; and it cannot be moved away: it must be a file of "
+			"your own, mode 0600",
+			what);
+	(void)fprintf(stderr,
+		"sgbridge-audit: %s; the old file is beside it as .old\n",
+		what);
+	if (index_open(indexing->audit, true, &indexing->db, why, sizeof(why)))
+		audit_fatal(EX_CANTCREAT, "%s", why);
+}
+
+static void open_index(struct indexing *indexing)
+{
+	struct audit *audit = indexing->audit;
+	char why[300];
+	enum sgb_err err;
+
+	err = index_open(audit, true, &indexing->db, why, sizeof(why));
+	if (!err && audit->rebuild) {
+		index_close(indexing->db);
+		if (!index_remove(audit, false))
+			audit_fatal(EX_CANTCREAT,
+				"the old index cannot be deleted");
+		err = index_open(audit, true, &indexing->db, why, sizeof(why));
+	} else if (!err && !index_is_whole(indexing->db)) {
+		index_close(indexing->db);
+		open_anew(indexing, "the index is damaged and is made anew");
+		return;
+	}
+	if (err == SGB_ERR_FORMAT)
+		open_anew(indexing, why);
+	else if (err)
+		audit_fatal(EX_CANTCREAT, "%s", why);
+}
+
+static void add_store(struct indexing *indexing, const struct store *store)
+{
+	struct filter filter;
+	size_t i;
+
+	filter_init(indexing->audit, &filter);
+	for (i = 0; i < store->count && !index_is_damaged(indexing->db); i++) {
+		const struct store_entry *entry = &store->entries[i];
+
+		if (entry->present && entry->state != STORE_RUNNING &&
+			filter_entry(indexing->audit, &filter, entry) &&
+			!index_has(indexing->db, entry))
+			add_entry(indexing, store, entry);
+		if (isatty(STDERR_FILENO))
+			(void)fprintf(
+				stderr, "\r%zu of %zu", i + 1, store->count);
+	}
+	if (!index_is_damaged(indexing->db) && index_flush(indexing->db)) {
+		indexing->failed++;
+		(void)fprintf(stderr, "sgbridge-audit: the last recordings are "
+				      "not in the index: it cannot be "
+				      "written\n");
+	}
+}
+
 int cmd_index(struct audit *audit, int argc, char **argv)
 {
 	struct indexing indexing = {.audit = audit};
-	struct filter filter;
 	struct store *store;
-	char why[300];
-	size_t i;
 
 	(void)argv;
 	if (argc)
@@ -137,21 +200,15 @@ int cmd_index(struct audit *audit, int argc, char **argv)
 	start(&indexing);
 	audit_places(audit);
 	audit_identities(audit, true);
-	filter_init(audit, &filter);
 	store = select_store(audit);
 	audit_viewed(audit, "", "index");
-	if (index_open(audit, true, &indexing.db, why, sizeof(why)))
-		audit_fatal(EX_CANTCREAT, "%s", why);
-	for (i = 0; i < store->count; i++) {
-		const struct store_entry *entry = &store->entries[i];
-
-		if (entry->present && entry->state != STORE_RUNNING &&
-			filter_entry(audit, &filter, entry) &&
-			!index_has(indexing.db, entry))
-			add_entry(&indexing, store, entry);
-		if (isatty(STDERR_FILENO))
-			(void)fprintf(
-				stderr, "\r%zu of %zu", i + 1, store->count);
+	open_index(&indexing);
+	add_store(&indexing, store);
+	if (index_is_damaged(indexing.db)) {
+		index_close(indexing.db);
+		indexing.added = indexing.given_up = indexing.failed = 0;
+		open_anew(&indexing, "the index is damaged and is made anew");
+		add_store(&indexing, store);
 	}
 	(void)printf("%zu recordings added, %zu of them as bytes, %zu "
 		     "failed\n",

@@ -161,15 +161,18 @@ static void search_store(struct search *search)
 static void search_index(struct search *search)
 {
 	struct audit *audit = search->audit;
+	struct index_query query = {.pattern = search->pattern,
+		.regex = audit->regex,
+		.scan = audit->scan};
 	struct index_db *db;
 	char why[300];
 
-	if (audit->regex || audit->raw)
-		audit_fatal(EX_USAGE, "--index takes neither --regex nor "
-				      "--raw");
+	if (audit->raw)
+		audit_fatal(EX_USAGE, "--index does not take --raw: it holds "
+				      "what was on the screen");
 	if (index_open(audit, false, &db, why, sizeof(why)) ||
-		index_search(db, audit, search->pattern, on_row, search, why,
-			sizeof(why)))
+		index_search(
+			db, audit, &query, on_row, search, why, sizeof(why)))
 		audit_fatal(EX_NOINPUT, "%s", why);
 	index_close(db);
 }

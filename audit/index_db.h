@@ -1,14 +1,19 @@
 /*
- * The index: SQLite with trigrams over the texts of recordings. Derived, and
- * made again whenever it is lost. It holds what the recordings show in clear,
- * so it lives where the reader keys live, with mode 0600.
+ * The index: SQLite over the texts of recordings. Derived, and made again
+ * whenever it is lost. It holds what the recordings show in clear, so it lives
+ * where the reader keys live, with mode 0600.
  *
- *	recording(id TEXT PRIMARY KEY, start_ns, end_s, size, state, reason,
- *		given_up, user, source, target, login, mfa, meta)
+ *	recording(n INTEGER PRIMARY KEY, id TEXT UNIQUE, start_ns, end_s, size,
+ *		state, reason, given_up, user, source, target, login, mfa, meta)
  *		given_up: 1 if its bytes are in it instead of its screen
- *	line(n INTEGER PRIMARY KEY, rec, us, channel, place, text),
- *		UNIQUE (rec, place, text): what many redraws show is there once
- *	found: FTS5 over line.text, tokenize = 'trigram'
+ *	block(n INTEGER PRIMARY KEY, rec, lines, text): text_block.h; numbers
+ *		are never used again
+ *	gram: FTS5 without content, a row for each block of the same number,
+ *		whose words are its trigrams. Rows of blocks that are gone stay
+ *		and mean nothing.
+ *
+ * A question reads the blocks that have all of its trigrams, or all blocks,
+ * and looks at the text itself; so both ways give the same answer.
  */
 #ifndef SGB_INDEX_DB_H
 #define SGB_INDEX_DB_H
@@ -25,13 +30,22 @@ enum sgb_err index_open(struct audit *audit, bool write, struct index_db **ret,
 void index_close(struct index_db *db);
 /* Is it in, at this size? */
 bool index_has(struct index_db *db, const struct store_entry *entry);
-/* A recording goes in as a whole or not at all. */
+/* A recording goes in as a whole or not at all. Several share a transaction:
+ * what a crash loses is put in again by the next run. index_flush ends it. */
 enum sgb_err index_begin(struct index_db *db, const struct store_entry *entry,
 	const char *meta, bool given_up) SGB_MUST_CHECK;
 enum sgb_err index_add(
 	struct index_db *db, const struct found_text *found) SGB_MUST_CHECK;
 enum sgb_err index_commit(struct index_db *db) SGB_MUST_CHECK;
 void index_rollback(struct index_db *db);
+enum sgb_err index_flush(struct index_db *db) SGB_MUST_CHECK;
+/* Something that was read or written was not as SQLite leaves it. */
+bool index_is_damaged(const struct index_db *db);
+/* Looks at all of it, unless it is large: then only use will tell. */
+bool index_is_whole(struct index_db *db);
+/* Takes the file away; keep: to FILE.old, for it may be something else. False:
+ * it is not a file of the user's own, or it stays. */
+bool index_remove(struct audit *audit, bool keep);
 
 typedef void (*index_row)(
 	void *data, const char *id, const struct found_text *found);
@@ -41,10 +55,15 @@ typedef void (*index_entry)(
 	void *data, const struct store_entry *entry, const char *meta);
 enum sgb_err index_list(struct index_db *db, struct audit *audit,
 	index_entry row, void *data, char *why, size_t why_len) SGB_MUST_CHECK;
-/* Rows whose text contains pattern, letter case aside, under audit's filters.
- */
+/* Lines that contain the text, letter case aside, under audit's filters, in the
+ * order in which they went in; regex: that match it (extended, case aside).
+ * scan: look at all blocks, whatever their trigrams. audit->jobs threads. */
+struct index_query {
+	const char *pattern;
+	bool regex, scan;
+};
 enum sgb_err index_search(struct index_db *db, struct audit *audit,
-	const char *pattern, index_row row, void *data, char *why,
+	const struct index_query *query, index_row row, void *data, char *why,
 	size_t why_len) SGB_MUST_CHECK;
 
 #endif

@@ -45,28 +45,23 @@ static size_t put_bounds(
 	return count;
 }
 
-static sqlite3_stmt *prepare_list(
-	sqlite3 *db, struct audit *audit, const struct filter *filter)
+void index_put_filter(const struct audit *audit, struct buf *sql)
 {
 	struct bound bounds[FILTERS];
 	size_t count = put_bounds(audit, bounds), i;
-	sqlite3_stmt *statement = NULL;
-	struct buf sql;
 
-	buf_init(&sql, 2000);
-	buf_printf(&sql,
-		"SELECT id, start_ns, end_s, size, state, reason, meta FROM "
-		"recording WHERE start_ns >= ?1 AND start_ns < ?2");
+	buf_printf(sql, " AND start_ns >= ?1 AND start_ns < ?2");
 	for (i = 0; i < count; i++)
-		buf_printf(&sql, " AND %s %s ?%zu", bounds[i].column,
+		buf_printf(sql, " AND %s %s ?%zu", bounds[i].column,
 			is_plain(bounds[i].pattern) ? "=" : "GLOB", 3 + i);
-	buf_printf(&sql, " ORDER BY start_ns");
-	if (buf_error(&sql) || sqlite3_prepare_v2(db, (const char *)sql.data,
-				       (int)sql.len, &statement, NULL)) {
-		buf_done(&sql);
-		return NULL;
-	}
-	buf_done(&sql);
+}
+
+void index_bind_filter(const struct audit *audit, const struct filter *filter,
+	sqlite3_stmt *statement)
+{
+	struct bound bounds[FILTERS];
+	size_t count = put_bounds(audit, bounds), i;
+
 	(void)sqlite3_bind_int64(statement, 1, (sqlite3_int64)filter->since_ns);
 	(void)sqlite3_bind_int64(statement, 2,
 		filter->until_ns > INT64_MAX ? INT64_MAX
@@ -74,6 +69,24 @@ static sqlite3_stmt *prepare_list(
 	for (i = 0; i < count; i++)
 		(void)sqlite3_bind_text(statement, 3 + (int)i,
 			bounds[i].pattern, -1, SQLITE_STATIC);
+}
+
+static sqlite3_stmt *prepare_list(
+	sqlite3 *db, struct audit *audit, const struct filter *filter)
+{
+	sqlite3_stmt *statement = NULL;
+	struct buf sql;
+
+	buf_init(&sql, 2000);
+	buf_printf(&sql,
+		"SELECT id, start_ns, end_s, size, state, reason, meta FROM "
+		"recording WHERE 1");
+	index_put_filter(audit, &sql);
+	buf_printf(&sql, " ORDER BY start_ns");
+	if (!buf_error(&sql) && !sqlite3_prepare_v2(db, (const char *)sql.data,
+					(int)sql.len, &statement, NULL))
+		index_bind_filter(audit, filter, statement);
+	buf_done(&sql);
 	return statement;
 }
 
@@ -101,7 +114,7 @@ static bool take_row(sqlite3_stmt *statement, struct store_entry *entry)
 enum sgb_err index_list(struct index_db *index, struct audit *audit,
 	index_entry row, void *data, char *why, size_t why_len)
 {
-	sqlite3 *db = index_sqlite(index);
+	sqlite3 *db = index->db;
 	struct store_entry entry;
 	struct filter filter;
 	sqlite3_stmt *statement;

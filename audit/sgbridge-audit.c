@@ -36,6 +36,8 @@ enum option_id {
 	OPT_NO_TIMING,
 	OPT_REGEX,
 	OPT_RAW,
+	OPT_SCAN,
+	OPT_REBUILD,
 	OPT_INDEX,
 	OPT_SEGMENTS,
 	OPT_DISCLOSED,
@@ -75,6 +77,8 @@ static const struct option options[] = {
 	{"no-timing", no_argument, NULL, OPT_NO_TIMING},
 	{"regex", no_argument, NULL, OPT_REGEX},
 	{"raw", no_argument, NULL, OPT_RAW},
+	{"scan", no_argument, NULL, OPT_SCAN},
+	{"rebuild", no_argument, NULL, OPT_REBUILD},
 	{"segments", required_argument, NULL, OPT_SEGMENTS},
 	{"by", required_argument, NULL, OPT_BY},
 	{"hold", required_argument, NULL, OPT_HOLD},
@@ -156,12 +160,15 @@ static const struct command {
 		"      --raw                   in the bytes: also what the "
 		"screen hid\n"
 		"      --index[=FILE]          ask the index that \"index\" "
-		"made\n" FILTERS
+		"made\n"
+		"      --scan                  all of it, not only where it "
+		"points to\n" FILTERS
 		"example: sgbridge-audit search -i key.pem --since 30d --user "
 		"'a*' 'drop table'\n"},
-	{"index", cmd_index, "[filters] [--index=FILE]",
+	{"index", cmd_index, "[filters] [--rebuild] [--index=FILE]",
 		"Put new recordings into the index for \"search --index\".\n"
 		"It holds their texts in clear: keep it where the keys are.\n"
+		"      --rebuild               throw the old one away first\n"
 		"example: sgbridge-audit index -i key.pem\n"},
 	{"who-viewed", cmd_who_viewed, "[RECORDING]",
 		"List who looked at recordings, from the trail and a "
@@ -321,6 +328,8 @@ static void take_option(
 	case OPT_NO_TIMING: audit->no_timing = true; break;
 	case OPT_REGEX: audit->regex = true; break;
 	case OPT_RAW: audit->raw = true; break;
+	case OPT_SCAN: audit->scan = true; break;
+	case OPT_REBUILD: audit->rebuild = true; break;
 	case OPT_INDEX: audit->index = optarg ? optarg : ""; break;
 	case OPT_YES: audit->yes = true; break;
 	case OPT_COMMANDS: audit->count_commands = true; break;

@@ -141,16 +141,28 @@ def indexes():
         ok(name, got == 66 and words in wrong and not text, (got, text, wrong))
 
     tampered("a view", "CREATE VIEW v AS SELECT 1", b"not one of this version")
-    tampered("a trigger", "CREATE TRIGGER t AFTER DELETE ON line BEGIN SELECT 1; END",
+    tampered("a trigger", "CREATE TRIGGER t AFTER DELETE ON block BEGIN SELECT 1; END",
              b"not one of this version")
     tampered("a table of a stranger", "CREATE TABLE x(y)", b"not one of this version")
     tampered("another version", "PRAGMA user_version = 77", b"not one of this version")
     forget()
     shutil.copy(path, work + "/evil.db")
     with sqlite3.connect(work + "/evil.db") as database:
-        database.execute("UPDATE line SET place = ?", (NASTY,))
+        database.execute("UPDATE recording SET id = ?||n, meta = ?", (NASTY, NASTY))
     for more in ((), ("--json",)):
-        clean("a tampered line", "search", *more, "--index=" + work + "/evil.db", "needle")
+        clean("a tampered row", "search", *more, "--index=" + work + "/evil.db", "needle",
+              codes=(66,))
+        clean("a tampered row", "ls", *more, "--index=" + work + "/evil.db")
+    with open(work + "/nasty", "w", encoding="utf-8") as file:
+        file.write("needle" + NASTY.replace("\n", "") + "\n")
+    packed = subprocess.run(["zstd", "-qc", work + "/nasty"], check=True, stdout=subprocess.PIPE)
+    forget()
+    shutil.copy(path, work + "/evil.db")
+    with sqlite3.connect(work + "/evil.db") as database:
+        database.execute("UPDATE block SET text = ?", (packed.stdout,))
+    for more in ((), ("--json",)):
+        out = clean("a tampered text", "search", *more, "--index=" + work + "/evil.db", "needle")
+        ok("and is found", out.count(b"needle") == 3, out)
     os.chmod(work + "/evil.db", 0o644)
     code, _, err = run("search", "--index=" + work + "/evil.db", "needle")
     ok("an index that others may read", code == 66 and b"0600" in err, err)

@@ -1,0 +1,196 @@
+"""The index: the same answers as without it, and what damage does to it.
+
+usage: audit_index.py BUILD
+"""
+import glob
+import json
+import os
+import random
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+
+audit = os.path.abspath(sys.argv[1]) + "/sgbridge-audit"
+work = tempfile.mkdtemp(prefix="sgb-index-")
+env = dict(os.environ, HOME=work, XDG_STATE_HOME=work + "/state", XDG_DATA_HOME=work + "/data")
+index = work + "/i.db"
+key = ("-d", work + "/rec", "-i", work + "/reader.pem")
+passed = failed = 0
+rnd = random.Random(7)
+WORDS = ("Error kernel: systemd[1] GET /var/log/syslog 10.0.1.7 caf\u00e9 \u4f60\u597d DROP table "
+         "customers \"quoted\" 100% a_b O'Neil * ( make[1]: --force ~/.ssh x").split()
+
+
+def ok(name, good, detail=""):
+    global passed, failed
+    passed, failed = passed + bool(good), failed + (not good)
+    if not good:
+        print("not ok: %s: %s" % (name, detail))
+
+
+def small():
+    if not sanitized:  # its runtime reserves addresses
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+
+
+def run(*args, limit=None):
+    done = subprocess.run([audit, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          check=False, env=env, timeout=120, preexec_fn=limit)
+    return done.returncode, done.stdout, done.stderr
+
+
+def cast():
+    events = []
+    for _ in range(rnd.randrange(600, 1500)):
+        line = " ".join(rnd.choice(WORDS) for _ in range(rnd.randrange(1, 30)))
+        events.append(line + " %x\r\n" % rnd.randrange(1 << 24))
+    with open(work + "/cast", "w", encoding="utf-8") as file:
+        file.write('{"version": 2, "width": 80, "height": 24}\n')
+        for number, text in enumerate(events):
+            file.write(json.dumps([number / 10, "o", text]) + "\n")
+    return "".join(events)
+
+
+def add_one(user):
+    text = cast()
+    run("import", "--key", work + "/key", "-i", work + "/reader.pem", "--user", user,
+        "--target", "web1", "-o", work + "/one.sgr", work + "/cast")
+    _, out, _ = run("verify", work + "/one.sgr")
+    rec_id = out.split()[0].decode()
+    stamp = int(rec_id[:8] + rec_id[9:13], 16) // 1000
+    day = subprocess.run(["date", "-u", "-d", "@%d" % stamp, "+%Y/%m/%d"], check=True,
+                         stdout=subprocess.PIPE).stdout.decode().strip()
+    os.makedirs(work + "/rec/" + day, exist_ok=True)
+    os.rename(work + "/one.sgr", "%s/rec/%s/%s.sgr" % (work, day, rec_id))
+    return text
+
+
+def rows(out):
+    """Commands are derived for the index alone."""
+    found = [line for line in out.splitlines() if b'"where":"command"' not in line]
+    return sorted(found)
+
+
+def same(name, *question):
+    code, out, err = run("search", *key, "--json", *question)
+    want = rows(out)
+    for more in ((), ("--scan",), ("--jobs", "1"), ("--scan", "--jobs", "5")):
+        got = run("search", "--index=" + index, "--json", *more, *question)
+        ok("%s %s %r" % (name, more, question), rows(got[1]) == want and
+           got[0] in (0, 1) and code in (0, 1), (len(rows(got[1])), len(want), got[2], err))
+    return len(want)
+
+
+def questions(text):
+    hits = 0
+    for _ in range(12):
+        at, size = rnd.randrange(len(text) - 60), rnd.randrange(1, 40)
+        piece = text[at:at + size].split("\r")[0] or "x"
+        hits += same("a piece", rnd.choice((piece, piece.upper(), piece.lower())))
+    for fixed in ("nowhere at all", "x", "--", '"', "drop TABLE", "\u4f60", "caf\u00e9", "%",
+                  "imported", "a\nb", "~/.ssh x"):
+        hits += same("a question", "--", fixed)
+    hits += same("an expression", "--regex", "^[ck].*(drop|table) [0-9a-f]+$")
+    hits += same("a person", "--user", "al*", "kernel")
+    hits += same("a person", "--user", "bob", "kernel")
+    same("nobody", "--user", "carol", "kernel")
+    same("no time", "--until", "2001-01-01", "kernel")
+    ok("there were hits to speak of", hits > 1000, hits)
+
+
+def count(sql):
+    with sqlite3.connect("file:%s?mode=ro" % index, uri=True) as database:
+        return database.execute(sql).fetchone()[0]
+
+
+def grows():
+    text = add_one("bob")
+    code, out, _ = run("index", *key, "--index=" + index)
+    ok("one more", code == 0 and out.startswith(b"1 recordings"), out)
+    same("what is new", text[500:520].split("\r")[0])
+    # As if one had grown since: it is replaced, and its old blocks mean nothing.
+    with sqlite3.connect(index) as database:
+        database.execute("UPDATE recording SET size = size - 1 WHERE user = 'bob'")
+    blocks = count("SELECT count(*) FROM block")
+    run("index", *key, "--index=" + index)
+    ok("replaced, not added", count("SELECT count(*) FROM block") == blocks)
+    same("what was replaced", "customers")
+
+
+def bombs():
+    """What expands to more than a block, and what is no block."""
+    with open(work + "/zeros", "wb") as file:
+        file.truncate(1 << 30)
+    told = subprocess.run(["zstd", "-qc", work + "/zeros"], check=True, stdout=subprocess.PIPE)
+    with open(work + "/zeros", "rb") as file:
+        untold = subprocess.run(["zstd", "-qc"], check=True, stdin=file, stdout=subprocess.PIPE)
+    for blob in (told.stdout, untold.stdout, told.stdout[:4] + b"\xc0" + b"\xff" * 8 +
+                 told.stdout[13:]):
+        bad("a bomb", "text", blob)
+        bad("a bomb of lines", "lines", blob)
+    bad("noise", "text", os.urandom(5000))
+    bad("nothing", "text", b"")
+    bad("noise for lines", "lines", os.urandom(50))
+    bad("null", "text", None)
+
+
+def bad(name, column, blob):
+    shutil.copy(index, work + "/evil.db")
+    with sqlite3.connect(work + "/evil.db") as database:
+        database.execute("UPDATE block SET %s = ?" % column, (blob,))
+    for more in ((), ("--scan",)):
+        code, out, err = run("search", "--index=" + work + "/evil.db", *more, "customers",
+                             limit=small)
+        ok(name, code == 66 and b"--rebuild" in err and not out, (code, err, out[:200]))
+    os.unlink(work + "/evil.db")
+
+
+def damage():
+    size = os.path.getsize(index)
+    for number in range(6):
+        shutil.copy(index, work + "/hurt.db")
+        with open(work + "/hurt.db", "r+b") as file:
+            for _ in range(1 + 20 * number):
+                file.seek(rnd.randrange(100, size - 600))
+                file.write(os.urandom(500))
+        code, _, err = run("search", "--index=" + work + "/hurt.db", "customers", limit=small)
+        ok("a damaged index is no crash", code in (0, 1, 66), (code, err))
+        code, out, err = run("index", *key, "--index=" + work + "/hurt.db")
+        ok("it is made anew, with a word", code == 0 and
+           (b"anew" in err or out.startswith(b"0 ")), (code, out, err))
+    ok("and then it is whole", b"anew" in err and rows(run(
+        "search", "--index=" + work + "/hurt.db", "--json", "customers")[1]) == rows(run(
+            "search", "--index=" + index, "--json", "customers")[1]))
+    with open(work + "/hurt.db", "wb") as file:
+        file.write(os.urandom(9000))
+    code, out, err = run("index", *key, "--index=" + work + "/hurt.db")
+    ok("noise is no index", code == 0 and b"anew" in err and out.startswith(b"3 "), (out, err))
+    ok("and is kept", os.path.getsize(work + "/hurt.db.old") == 9000)
+    code, out, err = run("index", *key, "--rebuild", "--index=" + work + "/hurt.db")
+    ok("made anew when asked", code == 0 and out.startswith(b"3 ") and not err, (out, err))
+    os.chmod(work + "/hurt.db", 0o644)
+    code, _, err = run("index", *key, "--rebuild", "--index=" + work + "/hurt.db")
+    ok("others' files stay", code == 73 and b"0600" in err and os.path.exists(work + "/hurt.db"),
+       (code, err))
+
+
+with open(audit, "rb") as program:
+    sanitized = b"__asan_init" in program.read()
+try:
+    run("keygen", "-o", work + "/reader.pem")
+    run("writer-keygen", "-o", work + "/key")
+    first = add_one("alice") + add_one("alan")
+    status, told, wrong = run("index", *key, "--index=" + index)
+    ok("the index is made", status == 0 and told.startswith(b"2 "), (told, wrong))
+    questions(first)
+    grows()
+    bombs()
+    damage()
+    ok("nothing is left", not glob.glob(work + "/*-journal"))
+finally:
+    shutil.rmtree(work)
+print("%d passed, %d failed" % (passed, failed))
+sys.exit(1 if failed else 0)
