@@ -88,7 +88,7 @@ KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
 	usercert_sign.o revoked.o krl.o)
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
-	bastion/monitor_name.o bastion/monitor_proof.o bastion/monitor_auth.o bastion/monitor_pam.o \
+	bastion/monitor_name.o bastion/monitor_proof.o bastion/monitor_auth.o bastion/monitor_account.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_connect.o bastion/monitor_jump.o bastion/monitor_forward.o \
 	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o bastion/monitor_watch.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
@@ -389,7 +389,8 @@ endef
 $(foreach t,$(FUZZ),$(eval $(call fuzz_program,$(t))))
 
 MAN_PAGES = $(wildcard docs/man/*.[1-8])
-UNITS = $(notdir $(wildcard conf/systemd/*.service conf/systemd/*.socket))
+UNITS = $(notdir $(wildcard conf/systemd/*.service conf/systemd/*.socket \
+	conf/systemd/*.timer))
 EXAMPLES = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
 	conf/policy.conf conf/nftables.conf conf/sgbridge-audit.rules \
 	conf/pam.d/* conf/sshd_config.d/*))
@@ -404,6 +405,7 @@ DOCDIR ?= $(PREFIX)/share/doc/sgbridge
 # What ships names the usual places; another PREFIX is written into it.
 PLACES = sed -e 's,/usr/libexec/sgbridge,$(LIBEXECDIR),g' \
 	-e 's,/usr/sbin/sg,$(PREFIX)/sbin/sg,g' \
+	-e 's,/usr/bin/sg,$(PREFIX)/bin/sg,g' \
 	-e 's,/etc/sgbridge,$(SYSCONFDIR),g'
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin \

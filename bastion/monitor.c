@@ -404,6 +404,8 @@ static void say_goodbye(struct monitor *m)
 		m->close_reason = RECORDER_CLOSE_CLIENT;
 	if (!m->tried && m->mode == SESSION_MODE_DOOR)
 		monitor_report_penalty(m, MONITOR_PENALTY_NO_AUTH);
+	if (m->mode == SESSION_MODE_DOOR)
+		monitor_account_tell(m);
 	monitor_forwards_close(m);
 	if (m->opened_ms && monitor_event(m, &close_event))
 		log_put(LOG_ERR, "%s: event lost", m->conn_id);

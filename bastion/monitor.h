@@ -122,6 +122,10 @@ struct monitor {
 	uint64_t reattach_ms; /* when we last looked for a new sgbridged */
 	uint64_t judged_ms;   /* when we last asked whether it may go on */
 	bool tried;
+	/* A name that was offered and cannot log on, and why; told at the end
+	 * if nothing was ever signed for it. */
+	char refused_name[100];
+	const char *refused_account;
 	bool watching; /* has looked on: ends with the right to it */
 
 	/* where to: the user's own words, then policy's decision */
@@ -192,6 +196,18 @@ enum sgb_err monitor_auth_kbd(struct monitor *m, struct msg *msg);
 /* May the key that was proved still be used? reload: something changed. */
 bool monitor_key_permitted(
 	struct monitor *m, bool reload, const char **ret_reason);
+
+/* monitor_account.c: "locked", "unknown" (no file of keys, and nothing else
+ * that could know the name; NULL is a name that cannot be one), "not-permitted"
+ * (permitted false: the key is good and no rule permits it from here), or NULL.
+ * For events alone; a peer learns none of it. */
+const char *monitor_account(
+	const struct monitor *m, const char *user, bool permitted);
+/* Remembers a refusal that no signature went before. */
+void monitor_account_refused(
+	struct monitor *m, const char *name, const char *account);
+/* At the end of a connection that proved nothing: one event for it. */
+void monitor_account_tell(struct monitor *m);
 
 /* monitor_key.c: a key or certificate, as offered or as proved before. */
 struct monitor_key_offer {

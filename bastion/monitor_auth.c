@@ -346,8 +346,8 @@ static enum sgb_err key_proved(struct monitor *m, struct offer *offer,
 	return reply(m, SESSION_AUTH_PARTIAL, "");
 }
 
-static void refused_key_event(
-	struct monitor *m, const struct offer *offer, const char *why)
+static void refused_key_event(struct monitor *m, const struct offer *offer,
+	const char *account, const char *why)
 {
 	char what[700];
 	struct event event = {
@@ -356,8 +356,13 @@ static void refused_key_event(
 		.user = offer->user,
 		.key_fp = offer->key.fingerprint,
 		.key_type = offer->key.name,
+		.account = account,
 		.reason = why,
 	};
+
+	/* A name that is none is told as it was typed. */
+	if (!event.user)
+		event.user = offer->name;
 
 	monitor_key_describe(offer->blob, offer->blob_len, what, sizeof(what));
 	if (monitor_event(m, &event))
@@ -372,7 +377,7 @@ enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg)
 	char **groups = NULL;
 	struct offer offer;
 	enum sgb_err err;
-	bool good;
+	bool good, permitted = true;
 
 	m->tried = true;
 	err = offer_read(&offer, msg);
@@ -386,15 +391,21 @@ enum sgb_err monitor_auth_key(struct monitor *m, struct msg *msg)
 	if (good && !person_permitted(m, offer.user, groups)) {
 		snprintf(why, sizeof(why), "no rule permits %s from here",
 			offer.user);
-		good = false;
+		good = permitted = false;
 	}
 	/* Asked after the proof alone, so that the trail has who tried. */
 	if (good && (offer.proof & SESSION_PROOF_SIGNED) &&
 		userlock_is(m->conf->locks, offer.user, why, sizeof(why)))
 		good = false;
-	if (!good && offer.signed_)
-		refused_key_event(m, &offer, why);
 	if (!good) {
+		const char *account = monitor_account(m, offer.user, permitted);
+
+		if (offer.signed_)
+			refused_key_event(m, &offer, account, why);
+		else
+			monitor_account_refused(m,
+				offer.user ? offer.user : offer.name, account);
+
 		log_put(LOG_INFO, "%s: key refused: %s", m->conn_id, why);
 		err = refuse(m);
 	} else if (!(offer.proof & SESSION_PROOF_SIGNED)) {

@@ -27,7 +27,12 @@
 	X(rule, 300) \
 	X(rec_id, 64) \
 	X(what, 3000) \
-	X(reason, 800)
+	X(reason, 800) \
+	X(account, 32) \
+	X(kernel_audit, 64) \
+	X(finding, 64) \
+	X(title, 64) \
+	X(related, 400)
 
 enum text_limit {
 #define X(field, limit) LIMIT_##field = limit,
@@ -364,6 +369,36 @@ static void put_what(struct buf *out, const struct event *event)
 	}
 }
 
+static void put_related(struct buf *out, const char *related)
+{
+	size_t len;
+
+	if (!related || !*related)
+		return;
+	put_name(out, "related_events");
+	buf_put_u8(out, '[');
+	for (; *related; related += len + (related[len] == ',')) {
+		len = strcspn(related, ",");
+		buf_printf(out, "%s{\"uid\":\"",
+			out->data[out->len - 1] == '[' ? "" : ",");
+		(void)put_escaped(out, related, len, LIMIT_related);
+		buf_printf(out, "\"}");
+	}
+	buf_put_u8(out, ']');
+}
+
+static void put_finding(struct buf *out, const struct event *event)
+{
+	if (!event->finding || !*event->finding)
+		return;
+	open_object(out, "finding_info");
+	PUT(out, "uid", event, finding);
+	PUT(out, "title", event, title);
+	PUT(out, "desc", event, reason);
+	put_related(out, event->related);
+	close_object(out);
+}
+
 /* The last member, and "event" its first: the recorder's chain goes in here. */
 static void put_unmapped(struct buf *out, const struct event *event,
 	const struct put_result *all)
@@ -389,6 +424,13 @@ static void put_unmapped(struct buf *out, const struct event *event,
 	PUT(out, "rec_id", event, rec_id);
 	if (event->kind != EVENT_COMMAND)
 		PUT(out, "what", event, what);
+	PUT(out, "account", event, account);
+	PUT(out, "kernel_audit", event, kernel_audit);
+	PUT(out, "finding", event, title);
+	if (event->facts && strlen(event->facts) <= EVENT_FACTS_MAX) {
+		put_name(out, "facts");
+		buf_put(out, event->facts, strlen(event->facts));
+	}
 	if (all->foreign)
 		put_text(out, "encoding", "bytes", 8);
 	close_object(out);
@@ -422,6 +464,7 @@ enum sgb_err event_json(const struct event *event, struct buf *out)
 	if ((event->user && *event->user) || row->class_uid / 1000 == 3)
 		put_mfa(&line, event);
 	put_what(&line, event);
+	put_finding(&line, event);
 	put_unmapped(&line, event, &all);
 	close_object(&line);
 	err = buf_error(&line);

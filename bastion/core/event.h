@@ -14,6 +14,7 @@
 #include "core/err.h"
 
 #define EVENT_MAX_BYTES 8000 /* below rsyslog's usual line limit */
+#define EVENT_FACTS_MAX 3000
 
 enum event_kind {
 	EVENT_NONE = 0,
@@ -49,6 +50,15 @@ struct event {
 	const char *rec_id;
 	const char *what;   /* command, path, setting, forward */
 	const char *reason; /* why it failed or ended, for administrators */
+	/* Of a failed attempt: "locked", "unknown", "disabled"; why this name
+	 * may not log on whatever it proves. */
+	const char *account;
+	/* Stamp of the kernel audit record it was taken from. */
+	const char *kernel_audit;
+	/* EVENT_FINDING: its id and title, the sequences of the events that it
+	 * rests on ("17,18"), and its facts: a JSON object that the caller
+	 * made with json_put_string, at most EVENT_FACTS_MAX bytes. */
+	const char *finding, *title, *related, *facts;
 	bool has_exit;
 	int exit_status;
 	uint64_t bytes_in, bytes_out; /* from and to the user */

@@ -10,6 +10,7 @@
 #define SGB_POLICY_INT_H
 
 #include "core/policy.h"
+#include "core/policy_zone.h"
 #include "core/policy_lex.h"
 
 #define POLICY_MAX_FILES   1000
@@ -130,8 +131,6 @@ struct policy_hours_span {
 	uint8_t days;	   /* bit 0: Sunday */
 	uint16_t from, to; /* minutes; to <= from: until the next day */
 };
-
-struct policy_zone; /* a time zone, policy_zone.c */
 
 struct policy_hours {
 	uint32_t sym;
@@ -521,15 +520,6 @@ static inline uint32_t policy_object_count(const struct policy *policy)
 
 /* ---- hours and time zones ---- */
 
-/* SGB_ERR_NOTFOUND for a zone the system does not have. */
-enum sgb_err policy_zone_load(
-	const char *name, struct policy_zone **ret) SGB_MUST_CHECK;
-void policy_zone_free(struct policy_zone *zone);
-const char *policy_zone_name(const struct policy_zone *zone);
-/* Seconds east of Greenwich at this moment. */
-int32_t policy_zone_offset(const struct policy_zone *zone, time_t now);
-int64_t policy_days_from_civil(
-	int64_t year, unsigned int month, unsigned int day);
 bool policy_hours_contain(
 	const struct policy *policy, uint32_t hours, time_t now);
 
