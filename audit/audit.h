@@ -64,6 +64,7 @@ struct audit {
 	bool rebuild; /* the index, from nothing */
 	bool count_commands;
 	bool yes;
+	bool append;
 
 	struct disclosure *disclosure; /* NULL: keys */
 	struct conf *conf;	       /* NULL where there is none */
@@ -93,6 +94,7 @@ int cmd_recover(struct audit *audit, int argc, char **argv);
 int cmd_watch(struct audit *audit, int argc, char **argv);
 int cmd_expire(struct audit *audit, int argc, char **argv);
 int cmd_stats(struct audit *audit, int argc, char **argv);
+int cmd_findings(struct audit *audit, int argc, char **argv);
 int cmd_import(struct audit *audit, int argc, char **argv);
 int cmd_who_viewed(struct audit *audit, int argc, char **argv);
 

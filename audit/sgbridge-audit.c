@@ -49,6 +49,7 @@ enum option_id {
 	OPT_KEEP,
 	OPT_YES,
 	OPT_COMMANDS,
+	OPT_APPEND,
 };
 
 static const struct option options[] = {
@@ -86,6 +87,7 @@ static const struct option options[] = {
 	{"keep", required_argument, NULL, OPT_KEEP},
 	{"yes", no_argument, NULL, OPT_YES},
 	{"commands", no_argument, NULL, OPT_COMMANDS},
+	{"append", no_argument, NULL, OPT_APPEND},
 	{"key", required_argument, NULL, OPT_KEY},
 	{"jobs", required_argument, NULL, OPT_JOBS},
 	{"disclosed", required_argument, NULL, OPT_DISCLOSED},
@@ -170,6 +172,21 @@ static const struct command {
 		"It holds their texts in clear: keep it where the keys are.\n"
 		"      --rebuild               throw the old one away first\n"
 		"example: sgbridge-audit index -i key.pem\n"},
+	{"findings", cmd_findings, "[filters] [--index[=FILE]] [--append]",
+		"Exceptional logons out of the trail, with the facts.\n"
+		"new-network, unusual-hour, first-key, no-factor, "
+		"many-targets,\n"
+		"refused-account, after-failures: sgbridge-audit(1) says "
+		"which rules\n"
+		"      --since, --until TIME   --user, --source, --target, "
+		"--login GLOB\n"
+		"      --index[=FILE]          keep what is usual, read only "
+		"what is new\n"
+		"      --append                tell the trail (on the bastion, "
+		"as root)\n"
+		"exit: 0 some, 1 none, 65 lines of the trail are damaged\n"
+		"example: sgbridge-audit findings --events events --since 7d "
+		"--user 'a*'\n"},
 	{"who-viewed", cmd_who_viewed, "[RECORDING]",
 		"List who looked at recordings, from the trail and a "
 		"journal.\n"
@@ -333,6 +350,7 @@ static void take_option(
 	case OPT_INDEX: audit->index = optarg ? optarg : ""; break;
 	case OPT_YES: audit->yes = true; break;
 	case OPT_COMMANDS: audit->count_commands = true; break;
+	case OPT_APPEND: audit->append = true; break;
 	case OPT_KEEP:
 		if (audit->keep_count == AUDIT_KEEP_MAX)
 			audit_fatal(EX_USAGE, "too many --keep");

@@ -125,9 +125,9 @@ static bool do_units(struct setup *s)
 	}
 	return QUIET("/bin/systemctl", "daemon-reload") &&
 	       QUIET("/bin/systemctl", "enable", "sgbridge-recorder.service",
-		       "sgbridged.service") &&
+		       "sgbridged.service", "sgbridge-findings.timer") &&
 	       QUIET("/bin/systemctl", "start", "sgbridge-recorder.service",
-		       "sgbridged.service");
+		       "sgbridged.service", "sgbridge-findings.timer");
 }
 
 /* A bastion that was one before goes on; without settings it cannot. */
@@ -135,7 +135,7 @@ static void undo_units(struct setup *s)
 {
 	if (child_systemd(s) && access("/etc/sgbridge/sgbridge.conf", F_OK))
 		(void)QUIET("/bin/systemctl", "stop", "sgbridged.service",
-			"sgbridge-recorder.service");
+			"sgbridge-recorder.service", "sgbridge-findings.timer");
 }
 
 static bool do_firewall(struct setup *s)

@@ -14,13 +14,13 @@ ok() {
 		echo "not ok $1: $2"
 	fi
 }
-table=$(sed -n 's/^X([a-z_]*,[[:space:]]*"\([a-z-]*\)".*/\1/p' \
+table=$(sed -n 's/^X([a-z0-9_]*,[[:space:]]*"\([a-z0-9-]*\)".*/\1/p' \
 	bastion/core/settings.def | sort)
-manual=$(sed -n 's/^\.It Ic \([a-z-]*\).*/\1/p' docs/man/sgbridge.conf.5 |
+manual=$(sed -n 's/^\.It Ic \([a-z0-9-]*\).*/\1/p' docs/man/sgbridge.conf.5 |
 	sort)
 ok "sgbridge.conf(5) has the table's settings" \
 	"$(diff <(echo "$table") <(echo "$manual"))"
-used=$(sed -n 's/^#\{0,1\}\([a-z][a-z-]*\) .*/\1/p' conf/sgbridge.conf |
+used=$(sed -n 's/^#\{0,1\}\([a-z][a-z0-9-]*\) .*/\1/p' conf/sgbridge.conf |
 	sort -u)
 ok "conf/sgbridge.conf uses no other" \
 	"$(comm -13 <(echo "$table") <(echo "$used"))"

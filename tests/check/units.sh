@@ -23,14 +23,15 @@ parses() {
 	local root=$work/root program
 	mkdir -p "$root/lib/systemd" "$root/bin"
 	cp -r /lib/systemd/system "$root/lib/systemd/"
-	cp "$units"/*.service "$units"/*.socket "$root/lib/systemd/system/"
+	cp "$units"/*.service "$units"/*.socket "$units"/*.timer "$root/lib/systemd/system/"
 	for program in $(sed -n 's/^Exec[A-Za-z]*=\(\/[^ ]*\).*/\1/p' \
 		"$units"/*.service | sort -u); do
 		install -D /bin/true "$root$program"
 	done
 	systemd-analyze verify --man=no --root="$root" \
 		sgbridged.service sgbridged.socket sgbridge-recorder.service \
-		sgbridge-nftables.service \
+		sgbridge-nftables.service sgbridge-findings.service \
+		sgbridge-findings.timer \
 		>"$work/verify" 2>&1
 	local status=$?
 	sed 's/^/# /' "$work/verify"
@@ -79,6 +80,12 @@ ok "and what remains is what it needs" weak sgbridged "${powers[@]}" \
 	'CapabilityBoundingSet=~CAP_KILL' \
 	'RestrictAddressFamilies=~AF_(INET|INET6)' PrivateNetwork= \
 	DeviceAllow= IPAddressDeny=
+
+ok "the findings' exposure is at most 1.6" exposure sgbridge-findings 16
+ok "and what remains is what it needs" weak sgbridge-findings \
+	'User=/DynamicUser=' PrivateUsers= RootDirectory=/RootImage= \
+	'CapabilityBoundingSet=~CAP_(DAC_*|FOWNER|IPC_OWNER)' \
+	'RestrictAddressFamilies=~AF_UNIX' DeviceAllow=
 
 # --- paths that the programs write by default are open in their unit
 setting() {
