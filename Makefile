@@ -76,27 +76,29 @@ POLICY_OBJS := policy.o policy_sealed.o policy_names.o policy_lex.o policy_sourc
 CORE := $(addprefix $(BUILD)/bastion/core/,$(CORE_OBJS) $(POLICY_OBJS))
 
 # ---------------------------------------------------------------- bastion
+# What keys and certificates people log on with.
+HOSTKEY_OBJS := $(addprefix bastion/,hostkey.o knownhosts.o)
+KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
+	usercert_sign.o revoked.o krl.o)
 SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_listen.o bastion/daemon_connections.o \
 	bastion/daemon_control.o bastion/daemon_event.o \
 	bastion/daemon_nursery.o bastion/daemon_systemd.o \
 	bastion/daemon_metrics.o bastion/daemon_requests.o \
 	bastion/daemon_proxy.o bastion/proxy_header.o bastion/sources.o \
-	bastion/keys_command.o bastion/cert.o
-# What keys and certificates people log on with.
-KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
-	usercert_sign.o revoked.o krl.o)
+	bastion/keys_command.o bastion/cert.o $(HOSTKEY_OBJS) $(KEY_OBJS)
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_proof.o bastion/monitor_auth.o bastion/monitor_account.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_connect.o bastion/monitor_jump.o bastion/monitor_forward.o \
+	bastion/monitor_hostkey.o \
 	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o bastion/monitor_watch.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o bastion/keys_command.o \
-	bastion/cert.o bastion/cert_write.o $(KEY_OBJS)
+	bastion/cert.o bastion/cert_write.o $(KEY_OBJS) $(HOSTKEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
-	_cradle.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
+	_cradle.o _hostcert.o _verify.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
 	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o _view.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o bastion/sgbridge_lock.o bastion/sgbridge_watch.o \
@@ -106,11 +108,11 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_diff.o bastion/sgbridge_replay.o bastion/sgbridge_places.o \
 	bastion/sgbridge_keys.o bastion/sgbridge_trail.o \
 	bastion/sgbridge_usage.o bastion/sgbridge_instance.o \
-	bastion/instance_script.o bastion/authkeys_options.o bastion/usercert.o \
-	bastion/usercert_sign.o bastion/sgbridge_run.o \
+	bastion/instance_script.o bastion/sgbridge_hostkeys.o \
+	bastion/sgbridge_run.o \
 	bastion/sgbridge_rotate.o bastion/rotate_place.o bastion/rotate_pair.o \
 	bastion/rotate_recorder.o bastion/rotate_master.o \
-	bastion/cert.o bastion/cert_write.o
+	bastion/cert.o bastion/cert_write.o $(HOSTKEY_OBJS) $(KEY_OBJS)
 TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
 	aliyun.o aws.o)
 SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \
@@ -216,12 +218,13 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam pam_faults pam_calls recorder container emulator topology
+UNIT := core hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam pam_faults pam_calls recorder container emulator topology
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o
 UNIT_bastion_OBJS := bastion/cert.o bastion/monitor_name.o \
 	bastion/sources.o
+UNIT_hostkey_OBJS := $(HOSTKEY_OBJS) $(KEY_OBJS) bastion/session_hostcert.o
 UNIT_proxy_header_OBJS := bastion/proxy_header.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
 UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
@@ -358,11 +361,12 @@ tidy:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology
+FUZZ := conf hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
+FUZZ_hostkey_OBJS := bastion/knownhosts.o bastion/session_hostcert.o
 FUZZ_proxy_header_OBJS := bastion/proxy_header.o
 FUZZ_usercert_OBJS := $(KEY_OBJS)
 FUZZ_authkeys_OBJS := $(KEY_OBJS) bastion/monitor_name.o

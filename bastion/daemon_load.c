@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/policy_reduce.h"
 #include "cert.h"
+#include "hostkey.h"
 #include "keys_command.h"
 
 #include <openssl/evp.h>
@@ -316,6 +317,16 @@ static enum sgb_err check_user(const char *setting, const char *user)
 	return err;
 }
 
+static enum sgb_err check_known_hosts(const char *path)
+{
+	char why[PATH_MAX + 200];
+	enum sgb_err err = hostkey_check_file(path, why, sizeof(why));
+
+	if (err)
+		fprintf(stderr, "sgbridged: %s\n", why);
+	return err;
+}
+
 /* Else its first use would say so, to somebody who cannot log on. */
 static enum sgb_err check_keys_command(const struct conf *conf)
 {
@@ -349,6 +360,8 @@ enum sgb_err daemon_check_files(const struct conf *conf)
 	if (err)
 		fprintf(stderr, "sgbridged: %s\n", why);
 	EVP_PKEY_free(ca);
+	for (i = 0; i < conf->known_hosts.count; i++)
+		CHECK(check_known_hosts(conf->known_hosts.items[i]));
 	CHECK(check_folder(conf->authorized_keys));
 	CHECK(check_keys_command(conf));
 	CHECK(check_folder(conf->empty_root));

@@ -71,6 +71,7 @@ static void lint(struct doctor *doctor, struct diag *diag, const char *fix)
 {
 	struct cli *cli = doctor->cli;
 	struct lint lint = {.now = time(NULL),
+		.conf = doctor->conf,
 		.parser = {.policy = cli->policy,
 			.source = cli->source,
 			.diag = diag}};

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "hostkey.h"
 
 #define WHY_MAX	   (PATH_MAX + 300)
 #define YEAR	   (366L * 24 * 3600)
@@ -170,6 +171,20 @@ static void check_empty_root(struct doctor *doctor)
 	closedir(dir);
 }
 
+/* One that is wrong refuses every instance that the policy pins no key of. */
+static void check_known_hosts(struct doctor *doctor)
+{
+	const struct conf_list *files = &doctor->conf->known_hosts;
+	char why[WHY_MAX];
+	size_t i;
+
+	for (i = 0; i < files->count; i++)
+		if (hostkey_check_file(files->items[i], why, sizeof(why)))
+			doctor_find(doctor, DOCTOR_KNOWN_HOSTS,
+				"mend the line, and ask: sgbridge host-keys",
+				"%s", why);
+}
+
 void doctor_files(struct doctor *doctor)
 {
 	const struct conf *conf = doctor->conf;
@@ -184,6 +199,7 @@ void doctor_files(struct doctor *doctor)
 	check_file(doctor, conf->master_key, FILE_TRUST_SECRET, make_otp_key);
 	check_folder(doctor, conf->authorized_keys, FILE_TRUST_ROOT, true);
 	check_folder(doctor, conf->otp_directory, FILE_TRUST_SECRET, false);
+	check_known_hosts(doctor);
 	check_empty_root(doctor);
 	check_evidence(doctor, conf->recordings);
 	check_evidence(doctor, conf->events);

@@ -11,6 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/conf.h"
+#include "hostkey.h"
+
 #define PATIENCE_MS 2000
 #define PORT_RDP    3389
 #define PIN_LEN	    (sizeof("SHA256:") - 1 + 43)
@@ -38,8 +41,12 @@ static bool is_bastion(
 	return node->sgs.count > 0;
 }
 
-static bool has_pin(const struct policy *policy, const struct policy_node *node)
+/* Shortened fingerprints, as people write them in drafts, match no key. */
+static bool is_known(
+	const struct doctor *doctor, const struct policy_node *node)
 {
+	const struct policy *policy = doctor->cli->policy;
+	struct hostkey_node host;
 	uint32_t i;
 
 	for (i = 0; i < node->pins.count; i++) {
@@ -48,7 +55,8 @@ static bool has_pin(const struct policy *policy, const struct policy_node *node)
 		if (pin && strlen(pin) == PIN_LEN)
 			return true;
 	}
-	return false;
+	cli_hostkey_node(policy, node, doctor->conf, &host);
+	return !node->pins.count && hostkey_any(&host);
 }
 
 /* 0, or an errno. */
@@ -80,7 +88,7 @@ static void check_node(struct doctor *doctor, const struct policy_node *node)
 	const struct policy *policy = doctor->cli->policy;
 	const char *name = policy->symbols.at[node->sym].text;
 	uint16_t port = node->port ? node->port : 22;
-	char address[ADDR_TEXT_MAX], fix[300];
+	char address[ADDR_TEXT_MAX], fix[400];
 	const struct addr *addr;
 	int error;
 
@@ -89,14 +97,15 @@ static void check_node(struct doctor *doctor, const struct policy_node *node)
 		return;
 	addr = &policy->nets.at[node->nets.first].base;
 	addr_text(addr, address);
-	if (speaks_ssh(node) && !has_pin(policy, node)) {
+	if (speaks_ssh(node) && !is_known(doctor, node)) {
 		snprintf(fix, sizeof(fix),
 			"ssh-keyscan -t ed25519 -p %u %s | ssh-keygen -lf -, "
 			"compare on the instance's console, and write "
-			"host-key SHA256:... into the policy",
+			"host-key SHA256:... into the policy; or a line into "
+			"a file of known-hosts, sgbridge.conf(5)",
 			port, address);
 		doctor_find(doctor, DOCTOR_PIN_MISSING, fix,
-			"%s (%s): no host key in the policy", name, address);
+			"%s (%s): no host key is known", name, address);
 	}
 	if (!doctor->cli->connect)
 		return;

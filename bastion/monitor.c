@@ -460,6 +460,7 @@ void monitor_done(struct monitor *m)
 	free(m->target);
 	free(m->login);
 	free(m->cert);
+	free(m->host_blob);
 	free(m->signed_id);
 	if (m->recorder >= 0)
 		close(m->recorder);

@@ -22,6 +22,7 @@
 #include "core/msg.h"
 #include "core/policy.h"
 #include "core/sshkey.h"
+#include "hostkey.h"
 
 /* What a session on a target may be for. */
 #define MONITOR_SESSION_ACTIONS \
@@ -142,6 +143,13 @@ struct monitor {
 	char rec_id[CONN_ID_MAX];
 	bool recording;
 	bool recorder_failed;
+
+	/* the target's host key */
+	uint8_t *host_blob; /* NULL: not shown yet */
+	size_t host_blob_len;
+	bool host_cert_wanted;
+	bool host_verified;		      /* else nothing is signed */
+	char host_by[HOSTKEY_TEXT_MAX + 192]; /* the key, and who vouched */
 
 	/* signing for the target */
 	int agent;
@@ -352,6 +360,22 @@ enum sgb_err monitor_forward_judged(
 enum sgb_err monitor_connect(struct monitor *m,
 	struct policy_decision *decision, int *ret_fd,
 	char source[ADDR_TEXT_MAX]) SGB_MUST_CHECK;
+/* One more to the same address, within the time of the whole. */
+enum sgb_err monitor_connect_again(
+	struct monitor *m, int *ret_fd) SGB_MUST_CHECK;
+
+/* monitor_hostkey.c: is it the instance's? */
+#define MONITOR_NO_HOST_KEY "no host key is known for this instance"
+enum sgb_err monitor_hostkey(struct monitor *m, struct msg *msg);
+enum sgb_err monitor_hostcert(struct monitor *m, struct msg *msg);
+bool monitor_hostkey_any(
+	const struct monitor *m, const struct policy_decision *decision);
+/* Borrows from all of its arguments; name is where the address of a subnet's
+ * host is written. */
+void monitor_hostkey_node(const struct monitor *m,
+	const struct policy_decision *decision, char name[ADDR_TEXT_MAX],
+	struct hostkey_node *ret);
+
 /* Opens a recording for m->decision. */
 enum sgb_err monitor_start_recording(struct monitor *m, int *ret_stream,
 	char *why, size_t why_len) SGB_MUST_CHECK;

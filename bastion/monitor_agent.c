@@ -165,7 +165,7 @@ static enum sgb_err sign(
 	blob = reader_string(rd, &blob_len);
 	data = reader_string(rd, &data_len);
 	(void)reader_u32(rd); /* flags choose among RSA hashes only */
-	if (reader_end(rd) || blob_len != m->cert_len ||
+	if (reader_end(rd) || !m->host_verified || blob_len != m->cert_len ||
 		memcmp(blob, m->cert, blob_len) ||
 		!may_sign(m, data, data_len)) {
 		event.reason = "the session asked for another signature than "
@@ -175,6 +175,7 @@ static enum sgb_err sign(
 		return SGB_ERR_DENIED;
 	}
 	event.ok = true;
+	event.what = m->host_by;
 	if (monitor_event(m, &event))
 		return SGB_ERR_DENIED;
 	buf_init(&signature, 1024);

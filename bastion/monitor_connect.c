@@ -188,3 +188,13 @@ enum sgb_err monitor_connect(struct monitor *m,
 	addr_text(&local, source);
 	return SGB_OK;
 }
+
+enum sgb_err monitor_connect_again(struct monitor *m, int *ret_fd)
+{
+	uint64_t until = connect_until(m);
+	struct addr local;
+
+	if (until > m->target_until_ms)
+		until = m->target_until_ms;
+	return connect_one(&m->decision, until, ret_fd, &local);
+}

@@ -261,18 +261,6 @@ static void report_event(struct monitor *m, struct event *event)
 		log_put(LOG_ERR, "%s: event lost", m->conn_id);
 }
 
-static void on_hostkey(struct monitor *m, const struct report *report)
-{
-	struct event event = {
-		.kind = EVENT_TARGET_HOSTKEY,
-		.what = report->text,
-		.reason = "the target's host key is not the pinned one",
-	};
-
-	m->close_reason = RECORDER_CLOSE_TARGET;
-	report_event(m, &event);
-}
-
 static void on_failed(struct monitor *m, const struct report *report)
 {
 	struct event event = {
@@ -339,7 +327,6 @@ static const struct report_row {
 	void (*handle)(struct monitor *, const struct report *);
 } report_rows[] = {
 	{SESSION_REPORT_TARGET_READY, LATER, NULL},
-	{SESSION_REPORT_TARGET_HOSTKEY, LATER, on_hostkey},
 	{SESSION_REPORT_TARGET_FAILED, LATER, on_failed},
 	{SESSION_REPORT_CHANNEL_CLOSED, LOGON, NULL},
 	{SESSION_REPORT_EXIT, LOGON, on_exit_status},

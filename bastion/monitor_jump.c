@@ -141,8 +141,8 @@ enum sgb_err monitor_jump(struct monitor *m, struct msg *msg)
 	else if (m->child_count >= m->conf->max_channels)
 		why = "too many connections inside this one";
 	else if (decision.verdict == POLICY_PERMIT &&
-		 port == decision.target_port && decision.host_keys &&
-		 decision.host_keys[0])
+		 port == decision.target_port &&
+		 monitor_hostkey_any(m, &decision))
 		why = jump(m, host, (uint16_t)port);
 	else
 		err = forward(m, host, (uint16_t)port);

@@ -144,8 +144,8 @@ static const char *judge(
 	policy_decide(m->policy, &request, decision);
 	if (decision->verdict != POLICY_PERMIT)
 		return policy_reason_text(decision->reason);
-	if (!decision->host_keys || !decision->host_keys[0])
-		return "no host key is pinned for this instance";
+	if (!monitor_hostkey_any(m, decision))
+		return MONITOR_NO_HOST_KEY;
 	if (monitor_mfa_suffices(m, decision))
 		return NULL;
 	*text = "This target wants a stronger second factor; log on to it by "

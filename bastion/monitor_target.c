@@ -88,8 +88,8 @@ static const char *decide(struct monitor *m, struct policy_decision *decision)
 		return "a stronger second factor is wanted for this target";
 	if (decision->approval && !m->approver)
 		return "this access needs an approval, and none was given";
-	if (!decision->host_keys || !decision->host_keys[0])
-		return "no host key is pinned for this instance";
+	if (!monitor_hostkey_any(m, decision))
+		return MONITOR_NO_HOST_KEY;
 	return NULL;
 }
 
@@ -174,13 +174,13 @@ static void put_deadlines(const struct monitor *m, struct buf *out)
 static enum sgb_err hand_over(struct monitor *m, struct handover *hand)
 {
 	const struct policy_decision *d = &m->decision;
-	char address[ADDR_TEXT_MAX];
+	char address[ADDR_TEXT_MAX], name[ADDR_TEXT_MAX], algorithms[256];
 	struct msg msg;
 	enum sgb_err err;
-	uint32_t count = 0, i;
+	struct hostkey_node node;
 
-	while (d->host_keys[count])
-		count++;
+	monitor_hostkey_node(m, d, name, &node);
+	hostkey_algorithms(&node, algorithms, sizeof(algorithms));
 	msg_init(&msg, MSG_SES_TARGET);
 	buf_put_cstring(&msg.body, m->target);
 	buf_put_cstring(&msg.body, d->login);
@@ -190,9 +190,7 @@ static enum sgb_err hand_over(struct monitor *m, struct handover *hand)
 	buf_put_u32(&msg.body, (uint32_t)d->idle);
 	put_deadlines(m, &msg.body);
 	buf_put_cstring(&msg.body, "");
-	buf_put_u32(&msg.body, count);
-	for (i = 0; i < count; i++)
-		buf_put_cstring(&msg.body, d->host_keys[i]);
+	buf_put_cstring(&msg.body, algorithms);
 	err = msg_put_fd(&msg, hand->target);
 	if (!err)
 		err = msg_put_fd(&msg, hand->stream);

@@ -336,6 +336,7 @@ static void prepare(struct session *s, struct waiting *w)
 			NULL);
 	wait_for_leg(w, &s->client);
 	wait_for_leg(w, &s->target_leg);
+	wait_for(w, s->verify.fd, verify_events(s), NULL);
 	TAILQ_FOREACH (ch, &s->channels, entry)
 		wait_for_channel(w, ch);
 }
@@ -484,6 +485,7 @@ int main(int argc, char **argv)
 	TAILQ_INIT(&s.forwards);
 	record_init(&s.record);
 	s.client.fd = s.target_leg.fd = s.target.agent = -1;
+	s.verify.fd = -1;
 	if (!err)
 		err = prepare_process(&s);
 	if (err)

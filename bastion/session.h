@@ -24,12 +24,12 @@
 #include "core/err.h"
 #include "core/msg.h"
 #include "session_flow.h"
+#include "session_hostcert.h"
 #include "session_record.h"
 
 #define SESSION_MONITOR_FD 3
 #define SESSION_CLIENT_FD  4
 #define SESSION_MAX_KEYS   8
-#define SESSION_MAX_PINS   64
 /* How long what is left to say or deliver may take at an end. */
 #define LINGER_MS 3000
 
@@ -37,6 +37,7 @@ enum leg_state {
 	LEG_NONE = 0,
 	LEG_ASKED,     /* target: REQ_TARGET is with the monitor */
 	LEG_HANDSHAKE, /* banner and key exchange */
+	LEG_VERIFY,    /* target: its host key is with the monitor */
 	LEG_AUTH,
 	LEG_READY,
 	LEG_REFUSED, /* target: never will be; the text says why */
@@ -79,16 +80,21 @@ enum target_wait {
 
 /* What SES_TARGET told. */
 struct session_target {
-	char *name, *login, *address, *notice;
+	char *name, *login, *address, *notice, *host_algorithms;
 	uint32_t port, record_bits, idle;
 	uint32_t within[TARGET_WAITS]; /* ms */
-	char *pins[SESSION_MAX_PINS];
-	size_t pin_count;
 	int agent;
 	bool agent_used;
 	uint64_t deadline; /* ms: for all of it up to the login */
 	uint64_t step_deadline;
 	enum target_wait wait; /* what step_deadline is about */
+};
+
+/* The second connection to a target, for its host key's certificate. */
+struct session_verify {
+	int fd; /* or -1 */
+	char *key_type;
+	struct hostcert fetch;
 };
 
 enum session_choice {
@@ -125,6 +131,7 @@ struct session {
 	ssh_event event;
 	struct session_auth_state auth;
 	struct session_target target;
+	struct session_verify verify;
 	struct record_stream record;
 	bool record_ready; /* acknowledgements wait to be read */
 	struct channels channels;
@@ -205,8 +212,19 @@ enum sgb_err auth_prompt(struct session *s, struct msg *msg);
 void target_ask(struct session *s);
 enum sgb_err target_granted(struct session *s, struct msg *msg);
 bool target_pump(struct session *s);
+/* The monitor says that its host key is the right one. */
+void target_verified(struct session *s);
 /* There will be no target; every channel says why. */
 void target_refuse(struct session *s, const char *text);
 void target_close(struct session *s);
+
+/* session_verify.c: its host key. False if there is none to be judged. */
+bool verify_begin(struct session *s) SGB_MUST_CHECK;
+enum sgb_err verify_answer(struct session *s, struct msg *msg);
+enum sgb_err verify_fetch(struct session *s, struct msg *msg);
+/* What to wait for on verify.fd, and what to do then. */
+int verify_events(const struct session *s);
+void verify_pump(struct session *s);
+void verify_done(struct session *s);
 
 #endif

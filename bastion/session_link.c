@@ -155,6 +155,8 @@ static const struct {
 	{MSG_SES_AUTH, auth_answer},
 	{MSG_SES_PROMPT, auth_prompt},
 	{MSG_SES_TARGET, target_granted},
+	{MSG_SES_HOSTKEY, verify_answer},
+	{MSG_SES_HOSTCERT, verify_fetch},
 	{MSG_SES_REFUSED, got_refused},
 	{MSG_SES_JUMP, stream_jump},
 	{MSG_SES_FORWARD, stream_forward},

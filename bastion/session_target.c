@@ -1,7 +1,7 @@
 /*
  * The SSH client towards the target, on a descriptor that the monitor
- * connected. The host key must be one of the pins the monitor gave, or
- * nothing more is said. The key for the login stays in the monitor: libssh
+ * connected. The monitor judges the host key (session_verify.c) before
+ * anything more is said. The key for the login stays in the monitor: libssh
  * asks for its signature in the agent protocol.
  */
 #include "session.h"
@@ -12,13 +12,9 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "core/sshkey.h"
 #include "session_channel.h"
 #include "session_io.h"
 
-#define HOST_KEY_LIST \
-	"ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384," \
-	"ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256"
 #define USER_KEY_LIST \
 	"ssh-ed25519-cert-v01@openssh.com," \
 	"ecdsa-sha2-nistp256-cert-v01@openssh.com," \
@@ -50,7 +46,7 @@ void target_ask(struct session *s)
 
 static enum sgb_err parse(struct session_target *target, struct reader *rd)
 {
-	uint32_t i, pins;
+	uint32_t i;
 
 	target->name = reader_cstring(rd, 256);
 	target->login = reader_cstring(rd, 256);
@@ -61,16 +57,7 @@ static enum sgb_err parse(struct session_target *target, struct reader *rd)
 	for (i = 0; i < TARGET_WAITS; i++)
 		target->within[i] = reader_u32(rd);
 	target->notice = reader_cstring(rd, 4096);
-	pins = reader_u32(rd);
-	if (pins > SESSION_MAX_PINS)
-		return SGB_ERR_LIMIT;
-	for (i = 0; i < pins; i++) {
-		char *pin = reader_cstring(rd, 256);
-
-		if (!pin)
-			break;
-		target->pins[target->pin_count++] = pin;
-	}
+	target->host_algorithms = reader_cstring(rd, 512);
 	return reader_end(rd);
 }
 
@@ -88,7 +75,7 @@ static enum sgb_err set_options(struct session *s)
 		{SSH_OPTIONS_KNOWNHOSTS, "/nonexistent"},
 		{SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/nonexistent"},
 		{SSH_OPTIONS_KEY_EXCHANGE, KEX_LIST},
-		{SSH_OPTIONS_HOSTKEYS, HOST_KEY_LIST},
+		{SSH_OPTIONS_HOSTKEYS, target->host_algorithms},
 		{SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, USER_KEY_LIST},
 		{SSH_OPTIONS_CIPHERS_C_S, CIPHER_LIST},
 		{SSH_OPTIONS_CIPHERS_S_C, CIPHER_LIST},
@@ -202,47 +189,17 @@ static void failed(struct session *s, const char *why)
 	free(text);
 }
 
-/* SHA256:base64 as ssh-keygen -l prints it, into fp. */
-static bool fingerprint(ssh_session ssh, char fp[SSHKEY_FP_MAX])
+/* Nothing but waiting for its login is between this and a signature. */
+void target_verified(struct session *s)
 {
-	ssh_key key = NULL;
-	unsigned char *hash = NULL;
-	char *text = NULL;
-	size_t len;
-	bool ok = false;
-
-	if (ssh_get_server_publickey(ssh, &key) == SSH_OK &&
-		ssh_get_publickey_hash(
-			key, SSH_PUBLICKEY_HASH_SHA256, &hash, &len) == 0)
-		text = ssh_get_fingerprint_hash(
-			SSH_PUBLICKEY_HASH_SHA256, hash, len);
-	if (text && strlen(text) < SSHKEY_FP_MAX) {
-		strcpy(fp, text);
-		ok = true;
+	if (ssh_set_agent_socket(s->target_leg.ssh, s->target.agent) !=
+		SSH_OK) {
+		failed(s, "agent");
+		return;
 	}
-	ssh_string_free_char(text);
-	ssh_clean_pubkey_hash(&hash);
-	ssh_key_free(key);
-	return ok;
-}
-
-static bool host_key_pinned(struct session *s)
-{
-	char fp[SSHKEY_FP_MAX];
-	char *text;
-	size_t i;
-
-	if (!fingerprint(s->target_leg.ssh, fp))
-		strcpy(fp, "unreadable");
-	for (i = 0; i < s->target.pin_count; i++)
-		if (!strcmp(fp, s->target.pins[i]))
-			return true;
-	link_report(s, 0, SESSION_REPORT_TARGET_HOSTKEY, 0, 0, fp);
-	text = target_text(s, "the host key of ",
-		" is not the one that is known; not connected");
-	target_refuse(s, text ? text : "host key not known");
-	free(text);
-	return false;
+	s->target.agent_used = true;
+	s->target_leg.state = LEG_AUTH;
+	wait_now(s, TARGET_WAIT_AUTH);
 }
 
 static bool shake_hands(struct session *s)
@@ -259,16 +216,12 @@ static bool shake_hands(struct session *s)
 		failed(s, ssh_get_error(s->target_leg.ssh));
 		return true;
 	}
-	if (!host_key_pinned(s))
-		return true;
-	if (ssh_set_agent_socket(s->target_leg.ssh, s->target.agent) !=
-		SSH_OK) {
-		failed(s, "agent");
+	if (!verify_begin(s)) {
+		failed(s, "the target's host key cannot be read");
 		return true;
 	}
-	s->target.agent_used = true;
-	s->target_leg.state = LEG_AUTH;
-	wait_now(s, TARGET_WAIT_AUTH);
+	s->target_leg.state = LEG_VERIFY;
+	wait_now(s, TARGET_WAIT_KEX);
 	return true;
 }
 
@@ -370,6 +323,7 @@ bool target_pump(struct session *s)
 		return false;
 	if (before == LEG_HANDSHAKE)
 		shake_hands(s);
+	verify_pump(s);
 	if (s->target_leg.state == LEG_AUTH)
 		authenticate(s);
 	if (s->target_leg.state < LEG_READY)
@@ -381,8 +335,6 @@ bool target_pump(struct session *s)
 
 void target_close(struct session *s)
 {
-	size_t i;
-
 	if (s->target_leg.ssh) {
 		if (ssh_is_connected(s->target_leg.ssh))
 			ssh_disconnect(s->target_leg.ssh);
@@ -393,8 +345,8 @@ void target_close(struct session *s)
 	}
 	if (s->target.agent >= 0 && !s->target.agent_used)
 		close(s->target.agent);
-	for (i = 0; i < s->target.pin_count; i++)
-		free(s->target.pins[i]);
+	verify_done(s);
+	free(s->target.host_algorithms);
 	free(s->target.name);
 	free(s->target.login);
 	free(s->target.address);

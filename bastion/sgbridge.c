@@ -96,6 +96,13 @@ static const struct command {
 		"  sgbridge instance-setup web1 --nftables | ssh root@web1 "
 		"sh\n"
 		"  sgbridge instance-setup web1 --undo | ssh root@web1 sh\n"},
+	{"host-keys", cmd_host_keys, 0, 1, "[INSTANCE]",
+		"list what vouches for the host keys of instances",
+		"Pins of the policy, lines of the files of known-hosts, and "
+		"CAs there. Exit status:\n0, 1 if there is an instance with "
+		"none, 2 error.\n\n"
+		"  sgbridge host-keys\n"
+		"  sgbridge host-keys web1 --json\n"},
 	{"topology", cmd_topology, 1, -1,
 		"import|show|check|drift|reach|nftables|apply|confirm|restore "
 		"...",

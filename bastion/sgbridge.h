@@ -95,6 +95,7 @@ int cmd_doctor(struct cli *cli);
 int cmd_instance_setup(struct cli *cli);
 int cmd_topology(struct cli *cli);
 int cmd_rotate(struct cli *cli);
+int cmd_host_keys(struct cli *cli);
 
 /* ---- other programs (sgbridge_run.c) ---- */
 
@@ -104,6 +105,12 @@ int cmd_rotate(struct cli *cli);
 int cli_run(const char *const argv[], struct buf *out);
 /* The path of one of our programs: beside this one, or where it belongs. */
 void cli_beside(const char *name, char *ret, size_t size);
+
+/* sgbridge_hostkeys.c: borrows from policy and conf. */
+struct hostkey_node;
+void cli_hostkey_node(const struct policy *policy,
+	const struct policy_node *node, const struct conf *conf,
+	struct hostkey_node *ret);
 
 /* ---- questions to sgbridged (sgbridge_control.c) ---- */
 
@@ -168,6 +175,7 @@ void text_json_member(struct buf *out, const char *name, const char *value);
 /* ---- lint (sgbridge_lint.c, sgbridge_shadow.c) ---- */
 
 struct lint {
+	const struct conf *conf;     /* for known-hosts; or NULL */
 	struct policy_parser parser; /* for policy_report */
 	time_t now;
 };

@@ -129,9 +129,24 @@ static bool mark(struct cli *cli)
 	return !err;
 }
 
+/* For the files of known-hosts; without settings there are none. */
+static struct conf *find_conf(const struct cli *cli)
+{
+	struct conf *conf = NULL;
+	struct diag diag;
+
+	diag_init(&diag);
+	if (conf_load(cli->config ? cli->config : CONF_DEFAULT_PATH, &conf,
+		    &diag))
+		conf = NULL;
+	diag_done(&diag);
+	return conf;
+}
+
 int cmd_check(struct cli *cli)
 {
 	struct lint lint = {.now = time(NULL)};
+	struct conf *conf = find_conf(cli);
 	const char *path;
 	struct diag diag;
 	enum sgb_err err;
@@ -140,8 +155,11 @@ int cmd_check(struct cli *cli)
 	if (cli->argc == 1)
 		cli->policy_path = cli->argv[0];
 	path = cli_policy_path(cli);
-	if (!path)
+	if (!path) {
+		conf_free(conf);
 		return CLI_ERROR;
+	}
+	lint.conf = conf;
 	diag_init(&diag);
 	err = policy_source_read(path, &cli->source, &diag);
 	if (!err)
@@ -164,5 +182,6 @@ int cmd_check(struct cli *cli)
 	if (cli->mark && !diag.errors && !mark(cli))
 		status = CLI_ERROR;
 	diag_done(&diag);
+	conf_free(conf);
 	return status;
 }

@@ -264,8 +264,8 @@ static void put_conditions(
 		buf_printf(out, "  host key      %s\n",
 			decision->host_keys[0]
 				? decision->host_keys[0]
-				: "none pinned: the connection will be "
-				  "refused");
+				: "none pinned; sgbridge host-keys says "
+				  "who else vouches");
 }
 
 static void put_access(const struct question *question,

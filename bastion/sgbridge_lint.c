@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "hostkey.h"
+
 #define DAYS_SOON   14
 #define PORT_RDP    3389
 #define DAY_SECONDS 86400
@@ -166,6 +168,17 @@ static bool needs_pin(const struct policy_node *node)
 	return !node->port || node->port != PORT_RDP;
 }
 
+static bool known_otherwise(
+	const struct lint *lint, const struct policy_node *node)
+{
+	struct hostkey_node host;
+
+	if (!lint->conf)
+		return false;
+	cli_hostkey_node(lint->parser.policy, node, lint->conf, &host);
+	return hostkey_any(&host);
+}
+
 static void lint_node(struct lint *lint, const struct policy_node *node)
 {
 	const struct policy *policy = lint->parser.policy;
@@ -175,9 +188,11 @@ static void lint_node(struct lint *lint, const struct policy_node *node)
 		lint_warn(lint, "local", node->place,
 			"this instance is the bastion itself: whoever may "
 			"reach it reaches services that trust this host");
-	if (!node->pins.count && needs_pin(node))
+	if (!node->pins.count && needs_pin(node) &&
+		!known_otherwise(lint, node))
 		lint_warn(lint, "no-host-key", node->place,
-			"no host key is pinned: SSH to it will be refused");
+			"no host key is pinned, and no file of known-hosts "
+			"names one: SSH to it will be refused");
 	for (i = 0; i < node->pins.count; i++) {
 		const char *pin = policy->texts.at[node->pins.first + i];
 

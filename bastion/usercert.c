@@ -12,6 +12,7 @@
 #include "usercert_sign.h"
 
 #define USER_CERT	 1
+#define HOST_CERT	 2
 #define PRINCIPALS_MAX	 256
 #define PRINCIPAL_LENGTH 255
 
@@ -112,6 +113,29 @@ static enum sgb_err extension(struct usercert *cert, const uint8_t *name,
 		copy_text(name, name_len, cert->unknown_extension,
 			sizeof(cert->unknown_extension)))
 		strcpy(cert->unknown_extension, "(unreadable)");
+	return SGB_OK;
+}
+
+/* None is defined for hosts, so none is understood. */
+static enum sgb_err host_critical(struct usercert *cert, const uint8_t *name,
+	size_t name_len, const uint8_t *value, size_t len)
+{
+	(void)cert;
+	(void)name;
+	(void)name_len;
+	(void)value;
+	(void)len;
+	return SGB_ERR_UNSUPPORTED;
+}
+
+static enum sgb_err host_extension(struct usercert *cert, const uint8_t *name,
+	size_t name_len, const uint8_t *value, size_t len)
+{
+	(void)cert;
+	(void)name;
+	(void)name_len;
+	(void)value;
+	(void)len;
 	return SGB_OK;
 }
 
@@ -221,6 +245,7 @@ static enum sgb_err find_parts(const uint8_t *blob, size_t blob_len,
 static enum sgb_err read_parts(struct usercert *cert, const struct parts *parts,
 	char *why, size_t why_len)
 {
+	bool host = cert->key.cert_type == HOST_CERT;
 	enum sgb_err err;
 
 	snprintf(why, why_len, "the certificate names no principal");
@@ -232,14 +257,14 @@ static enum sgb_err read_parts(struct usercert *cert, const struct parts *parts,
 					 cert->key_id, sizeof(cert->key_id)))
 		return SGB_ERR_FORMAT;
 	err = take_options(cert, parts->critical, parts->critical_len,
-		critical_option, why, why_len);
+		host ? host_critical : critical_option, why, why_len);
 	if (err)
 		return err;
 	return take_options(cert, parts->extensions, parts->extensions_len,
-		extension, why, why_len);
+		host ? host_extension : extension, why, why_len);
 }
 
-enum sgb_err usercert_parse(const uint8_t *blob, size_t len,
+static enum sgb_err parse(const uint8_t *blob, size_t len, unsigned int type,
 	struct usercert *ret, char *why, size_t why_len)
 {
 	struct usercert cert = {0};
@@ -254,8 +279,10 @@ enum sgb_err usercert_parse(const uint8_t *blob, size_t len,
 		err = find_parts(blob, len, &cert, &parts);
 	if (err)
 		return err;
-	if (cert.key.cert_type != USER_CERT) {
-		snprintf(why, why_len, "a certificate for a host, not a user");
+	if (cert.key.cert_type != type) {
+		snprintf(why, why_len, "a certificate for a %s, not a %s",
+			type == USER_CERT ? "host" : "user",
+			type == USER_CERT ? "user" : "host");
 		return SGB_ERR_DENIED;
 	}
 	err = read_parts(&cert, &parts, why, why_len);
@@ -276,6 +303,18 @@ enum sgb_err usercert_parse(const uint8_t *blob, size_t len,
 	}
 	*ret = cert;
 	return SGB_OK;
+}
+
+enum sgb_err usercert_parse(const uint8_t *blob, size_t len,
+	struct usercert *ret, char *why, size_t why_len)
+{
+	return parse(blob, len, USER_CERT, ret, why, why_len);
+}
+
+enum sgb_err usercert_parse_host(const uint8_t *blob, size_t len,
+	struct usercert *ret, char *why, size_t why_len)
+{
+	return parse(blob, len, HOST_CERT, ret, why, why_len);
 }
 
 /* Networks alone, as ssh-keygen -O source-address writes them. One that is

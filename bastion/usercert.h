@@ -2,7 +2,7 @@
  * OpenSSH user certificates (PROTOCOL.certkeys) as people present them: every
  * field is read, the CA's signature is verified here, and whatever is not
  * understood and marked critical refuses. libssh has verified only that the
- * user holds the key inside.
+ * user holds the key inside. Certificates of hosts are read by the same.
  */
 #ifndef SGB_USERCERT_H
 #define SGB_USERCERT_H
@@ -46,6 +46,11 @@ struct usercert {
  * _DENIED otherwise; why says what is wrong with it.
  */
 enum sgb_err usercert_parse(const uint8_t *blob, size_t len,
+	struct usercert *ret, char *why, size_t why_len) SGB_MUST_CHECK;
+/* The same of a host's. No critical option is known for one; principals are
+ * names or patterns, and there is at least one, where OpenSSH takes none for
+ * every host. */
+enum sgb_err usercert_parse_host(const uint8_t *blob, size_t len,
 	struct usercert *ret, char *why, size_t why_len) SGB_MUST_CHECK;
 /* Is it valid at this time and from this address? Else SGB_ERR_DENIED. */
 enum sgb_err usercert_valid(const struct usercert *cert,

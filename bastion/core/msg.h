@@ -69,7 +69,6 @@ enum session_request {
 enum session_report {
 	SESSION_REPORT_NONE = 0,
 	SESSION_REPORT_TARGET_READY,   /* text: algorithms (JSON) */
-	SESSION_REPORT_TARGET_HOSTKEY, /* refused; text: its fingerprint */
 	SESSION_REPORT_TARGET_FAILED,  /* text: why */
 	SESSION_REPORT_CHANNEL_CLOSED, /* a: bytes in, b: bytes out */
 	SESSION_REPORT_EXIT,	       /* a: exit status */

@@ -24,6 +24,7 @@ ln -s "$real/sgbridge-monitor" "$LAB/programs/sgbridge-monitor"
 cp "$here/hostile_session.py" "$LAB/programs/sgbridge-session"
 chmod 755 "$LAB/programs/sgbridge-session"
 cp "$LAB/users/robot.pub" "$LAB/users/robot" "$LAB/programs/"
+cp "$LAB/web1/hostkey.pub" "$LAB/programs/web1.pub"
 log=$LAB/programs/log
 use() {
 	sed -i "s,^program-directory .*,program-directory $1," "$conf"
@@ -97,11 +98,16 @@ wait_for ended
 play other
 says 'second session'
 ok "the agent signs this login" grep -q '^own: signed' "$log"
-for what in root service 'no signature flag' 'more behind' \
+for what in 'no host key' root service 'no signature flag' 'more behind' \
 	'other certificate' 'second session'; do
 	ok "and nothing else: $what" grep -q "^$what: refused" "$log"
 done
 wait_for ended
+play wrong_host
+says '^wrong host:'
+ok "no signature for a host that is not the one" \
+	grep -q '^wrong host: refused' "$log"
+ok "and no other host key after the first" wait_for ended
 play stale
 says ready
 "$real/sgbridge" reload -c "$conf" >/dev/null

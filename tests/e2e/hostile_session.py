@@ -73,6 +73,13 @@ def target(name):
     return socket.socket(fileno=fds[2]) if len(fds) > 2 else None
 
 
+# What the target would have proved in the key exchange.
+def host_key(file='web1.pub'):
+    with open(HERE + '/' + file) as key:
+        send(53, text(base64.b64decode(key.read().split()[1])))
+    return struct.unpack('>I', receive()[1][:4])[0]
+
+
 def identity(agent):
     agent.sendall(struct.pack('>IB', 1, 11))
     want = struct.unpack('>I', agent.recv(4))[0]
@@ -129,6 +136,7 @@ def drip(_):
 def late(_):
     agent = target('robot+ops@web1')
     cert = identity(agent)
+    host_key()
     log('ready')
     receive()
     log('after the end:', sign(agent, cert))
@@ -138,6 +146,8 @@ def late(_):
 def other(_):
     agent = target('robot+ops@web1')
     cert = identity(agent)
+    log('no host key:', sign(agent, cert))
+    log('host key', host_key())
     log('root:', sign(agent, cert, user='root'))
     log('service:', sign(agent, cert, service='ssh-userauth'))
     log('no signature flag:', sign(agent, cert, flag=b'\x00'))
@@ -145,6 +155,15 @@ def other(_):
     log('other certificate:', sign(agent, cert[:-1] + bytes([cert[-1] ^ 1])))
     log('own:', sign(agent, cert))
     log('second session:', sign(agent, cert, session=b'\x22' * 32))
+
+
+def wrong_host(_):
+    agent = target('robot+ops@web1')
+    cert = identity(agent)
+    log('wrong host key', host_key('robot.pub'))
+    log('wrong host:', sign(agent, cert))
+    send(53, text(b'x'))
+    drain()
 
 
 def stale(_):
@@ -158,7 +177,7 @@ def stale(_):
 
 def reports(_):
     for number in range(3000):
-        send(48, struct.pack('>IIQQ', 0, 6, 1, 1) + text('/etc/%d' % number))
+        send(48, struct.pack('>IIQQ', 0, 5, 1, 1) + text('/etc/%d' % number))
     log('all sent')
 
 

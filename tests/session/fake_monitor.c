@@ -32,6 +32,7 @@
 #include "core/buf.h"
 #include "core/msg.h"
 #include "core/record.h"
+#include "core/sshkey.h"
 
 #define UID 65534
 
@@ -201,17 +202,6 @@ static int open_recorder(struct fake *f)
 	return fds[1];
 }
 
-static void put_pins(struct fake *f, struct buf *body)
-{
-	uint32_t n = 0, i;
-
-	while (conf(f, "pin", (int)n))
-		n++;
-	buf_put_u32(body, n);
-	for (i = 0; i < n; i++)
-		buf_put_cstring(body, conf(f, "pin", (int)i));
-}
-
 static void put_deadlines(const struct fake *f, struct buf *body)
 {
 	static const char *const names[] = {"timeout", "banner-timeout",
@@ -246,11 +236,38 @@ static void got_target(struct fake *f, struct msg *in)
 	buf_put_u32(&msg.body, number(f, "idle", 0));
 	put_deadlines(f, &msg.body);
 	buf_put_cstring(&msg.body, notice ? notice : "");
-	put_pins(f, &msg.body);
+	buf_put_cstring(
+		&msg.body, "ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512");
 	for (i = 0; i < 3; i++) {
 		check(msg_put_fd(&msg, fds[i]), "fd");
 		close(fds[i]);
 	}
+	answer(f, &msg);
+}
+
+/* One of the pins of the test? */
+static void got_hostkey(struct fake *f, struct msg *in)
+{
+	char fp[SSHKEY_FP_MAX];
+	const uint8_t *blob;
+	const char *pin;
+	struct msg msg;
+	bool yes = false;
+	size_t len;
+	int i;
+
+	blob = reader_string(&in->reader, &len);
+	check(reader_end(&in->reader), "REQ_HOSTKEY");
+	check(sshkey_fingerprint(blob, len, fp), "fingerprint");
+	for (i = 0; (pin = conf(f, "pin", i)); i++)
+		yes |= !strcmp(pin, fp);
+	note(f, "hostkey %s %s\n", yes ? "yes" : "no", fp);
+	msg_init(&msg, MSG_SES_HOSTKEY);
+	buf_put_u32(&msg.body, yes);
+	buf_put_cstring(&msg.body,
+		yes ? ""
+		    : "the host key of web1 is not the one that is known; "
+		      "not connected (reference test-conn-1)");
 	answer(f, &msg);
 }
 
@@ -363,9 +380,9 @@ static void got_command(struct fake *f, struct msg *in)
 
 static void got_report(struct fake *f, struct msg *in)
 {
-	static const char *const names[] = {"none", "ready", "hostkey",
-		"failed", "channel-closed", "exit", "file", "recorder-lost",
-		"anomaly", "forward-closed"};
+	static const char *const names[] = {"none", "ready", "failed",
+		"channel-closed", "exit", "file", "recorder-lost", "anomaly",
+		"forward-closed"};
 	uint32_t channel = reader_u32(&in->reader);
 	uint32_t kind = reader_u32(&in->reader);
 	uint64_t a = reader_u64(&in->reader), b = reader_u64(&in->reader);
@@ -447,6 +464,7 @@ static const struct {
 	{MSG_REQ_AUTH_KBD, got_kbd},
 	{MSG_REQ_ANSWER, got_answer},
 	{MSG_REQ_TARGET, got_target},
+	{MSG_REQ_HOSTKEY, got_hostkey},
 	{MSG_REQ_JUMP, got_jump},
 	{MSG_REQ_GATE, got_gate},
 	{MSG_REQ_REPORT, got_report},

@@ -78,7 +78,7 @@ stalls() {
 }
 
 test_target() {
-	local case waits=(timeout=2)
+	local waits=(timeout=2)
 
 	stalls silent banner-timeout banner
 	stalls half_banner banner-timeout banner

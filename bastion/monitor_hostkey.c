@@ -1,0 +1,159 @@
+/*
+ * The target's host key: the session shows what the key exchange proved, and
+ * hears yes or no. Without a yes the agent signs nothing. A session that was
+ * taken over gains nothing by lying here: it holds the connection anyway, and
+ * gets the one signature that it would have got.
+ */
+#include "monitor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/log.h"
+
+void monitor_hostkey_node(const struct monitor *m,
+	const struct policy_decision *decision, char name[ADDR_TEXT_MAX],
+	struct hostkey_node *ret)
+{
+	const char *instance = decision->instance;
+
+	/* A host of a subnet has no name but its address. */
+	addr_text(&decision->target_addr, name);
+	*ret = (struct hostkey_node){
+		.name = !instance || strchr(instance, '/') ? name : instance,
+		.port = decision->target_port,
+		.pins = decision->host_keys,
+		.files = &m->conf->known_hosts,
+		.cache = m->conf->host_certs,
+	};
+}
+
+bool monitor_hostkey_any(
+	const struct monitor *m, const struct policy_decision *decision)
+{
+	char name[ADDR_TEXT_MAX];
+	struct hostkey_node node;
+
+	monitor_hostkey_node(m, decision, name, &node);
+	return hostkey_any(&node);
+}
+
+static enum sgb_err answer(struct monitor *m, bool yes, const char *text)
+{
+	struct msg msg;
+	enum sgb_err err;
+
+	msg_init(&msg, MSG_SES_HOSTKEY);
+	buf_put_u32(&msg.body, yes);
+	buf_put_cstring(&msg.body, text);
+	err = msg_send(m->session, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+/* The user hears that, and a number; the event says what to do. */
+static enum sgb_err refuse(
+	struct monitor *m, const struct hostkey_result *result)
+{
+	char ref[MONITOR_REF_MAX], text[512];
+	struct event event = {
+		.kind = EVENT_TARGET_HOSTKEY,
+		.ref = ref,
+		.what = result->shown,
+		.reason = result->why,
+	};
+
+	monitor_reference(ref);
+	m->close_reason = RECORDER_CLOSE_TARGET;
+	if (monitor_event(m, &event))
+		log_put(LOG_ERR, "%s: a refusal left no event", m->conn_id);
+	snprintf(text, sizeof(text),
+		"the host key of %.200s %s; not connected (reference %s)",
+		m->target, result->public_text, ref);
+	return answer(m, false, text);
+}
+
+static enum sgb_err say(struct monitor *m, const struct hostkey_result *result)
+{
+	if (result->verdict != HOSTKEY_ACCEPTED)
+		return refuse(m, result);
+	m->host_verified = true;
+	snprintf(m->host_by, sizeof(m->host_by), "host key %s, %s",
+		result->shown, result->by);
+	return answer(m, true, "");
+}
+
+static void judge_certificate(struct monitor *m, const uint8_t *cert,
+	size_t len, struct hostkey_result *ret)
+{
+	char name[ADDR_TEXT_MAX];
+	struct hostkey_node node;
+
+	monitor_hostkey_node(m, &m->decision, name, &node);
+	hostkey_judge_certificate(&node, m->host_blob, m->host_blob_len, cert,
+		len, time(NULL), ret);
+}
+
+/* A second connection, over which the session fetches the certificate. */
+static enum sgb_err want_certificate(
+	struct monitor *m, struct hostkey_result *result)
+{
+	struct msg msg;
+	enum sgb_err err;
+	int fd;
+
+	if (monitor_connect_again(m, &fd)) {
+		judge_certificate(m, NULL, 0, result);
+		return say(m, result);
+	}
+	m->host_cert_wanted = true;
+	msg_init(&msg, MSG_SES_HOSTCERT);
+	err = msg_put_fd(&msg, fd);
+	close(fd);
+	if (!err)
+		err = msg_send(m->session, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+enum sgb_err monitor_hostkey(struct monitor *m, struct msg *msg)
+{
+	struct hostkey_result result;
+	char name[ADDR_TEXT_MAX];
+	struct hostkey_node node;
+	const uint8_t *blob;
+	size_t len;
+
+	blob = reader_string(&msg->reader, &len);
+	if (reader_end(&msg->reader) || !len || len > SSHKEY_MAX_BLOB)
+		return SGB_ERR_FORMAT;
+	if (m->host_blob)
+		return SGB_ERR_PHASE;
+	m->host_blob = malloc(len);
+	if (!m->host_blob)
+		return SGB_ERR_NOMEM;
+	memcpy(m->host_blob, blob, len);
+	m->host_blob_len = len;
+	monitor_hostkey_node(m, &m->decision, name, &node);
+	hostkey_judge(&node, blob, len, time(NULL), &result);
+	return result.verdict == HOSTKEY_WANTED ? want_certificate(m, &result)
+						: say(m, &result);
+}
+
+enum sgb_err monitor_hostcert(struct monitor *m, struct msg *msg)
+{
+	struct hostkey_result result;
+	const uint8_t *cert;
+	size_t len;
+
+	cert = reader_string(&msg->reader, &len);
+	if (reader_end(&msg->reader) || len > SSHKEY_MAX_BLOB)
+		return SGB_ERR_FORMAT;
+	if (!m->host_cert_wanted)
+		return SGB_ERR_PHASE;
+	m->host_cert_wanted = false;
+	judge_certificate(m, cert, len, &result);
+	return say(m, &result);
+}

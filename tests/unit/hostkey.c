@@ -1,0 +1,739 @@
+/*
+ * Unit tests of host keys: lines of known_hosts as OpenSSH reads them (and
+ * ssh-keygen -F, asked beside us), mistakes in them, which source vouches for
+ * which key, certificates, and the fetching of one.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../bastion/hostkey.h"
+#include "../../bastion/knownhosts.h"
+#include "../../bastion/session_hostcert.h"
+#include "core/sshkey.h"
+
+static char folder[] = "/tmp/sgb-hostkey.XXXXXX";
+static char key_text[3][256]; /* "type base64" of a, b and ca */
+
+static void SGB_PRINTF(1, 2) sh(const char *fmt, ...)
+{
+	char command[4096], whole[4200];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(command, sizeof(command), fmt, args);
+	va_end(args);
+	snprintf(whole, sizeof(whole), "cd %s && %s", folder, command);
+	if (system(whole))
+		fail_msg("%s", command);
+}
+
+static char *path_of(const char *name)
+{
+	static char path[64][256];
+	static unsigned int next;
+	char *out = path[next++ % 64];
+
+	snprintf(out, sizeof(path[0]), "%s/%s", folder, name);
+	return out;
+}
+
+static void put_file(const char *name, const char *text)
+{
+	FILE *file = fopen(path_of(name), "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static char *get_file(const char *name, size_t *ret_len)
+{
+	char *text = calloc(1, 65536);
+	FILE *file = fopen(path_of(name), "r");
+
+	assert_non_null(file);
+	*ret_len = fread(text, 1, 65535, file);
+	fclose(file);
+	return text;
+}
+
+/* The blob of a .pub file. */
+static uint8_t *blob_of(const char *name, size_t *ret_len)
+{
+	size_t len;
+	char *text = get_file(name, &len);
+	char *base64 = strchr(text, ' ') + 1;
+	uint8_t *blob;
+
+	base64[strcspn(base64, " \n")] = '\0';
+	assert_int_equal(
+		sshkey_base64_decode(base64, strlen(base64), &blob, ret_len),
+		SGB_OK);
+	free(text);
+	return blob;
+}
+
+static int setup(void **state)
+{
+	static const char *const names[] = {"a.pub", "b.pub", "ca.pub"};
+	size_t i, len;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	sh("for k in a b ca ca2; do ssh-keygen -q -t ed25519 -N '' -C '' "
+	   "-f $k; done; ssh-keygen -q -t rsa -b 2048 -N '' -C '' -f r; "
+	   "mkdir cache");
+	for (i = 0; i < 3; i++) {
+		char *text = get_file(names[i], &len);
+
+		text[strcspn(text, "\n")] = '\0';
+		while (*text && text[strlen(text) - 1] == ' ')
+			text[strlen(text) - 1] = '\0';
+		snprintf(key_text[i], sizeof(key_text[i]), "%s", text);
+		free(text);
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	sh("rm -rf %s", folder);
+	return 0;
+}
+
+/* ---- lines ---- */
+
+static void count_line(const struct knownhosts_line *line, void *arg)
+{
+	(void)line;
+	++*(int *)arg;
+}
+
+/* How many lines of text are about the name; -1 for a mistake. */
+static int about(const char *text, const char *name, uint16_t port,
+	struct knownhosts_mistake *ret)
+{
+	struct knownhosts_mistake mistake = {0};
+	int count = 0;
+
+	if (knownhosts_each(text, strlen(text), name, port, count_line, &count,
+		    &mistake)) {
+		if (ret)
+			*ret = mistake;
+		return -1;
+	}
+	return count;
+}
+
+static int one(const char *names, const char *name, uint16_t port)
+{
+	char line[1024];
+
+	snprintf(line, sizeof(line), "%s %s\n", names, key_text[0]);
+	return about(line, name, port, NULL);
+}
+
+static void test_names(void **state)
+{
+	static const struct {
+		const char *names, *name;
+		uint16_t port;
+		int found;
+	} rows[] = {
+		{"web1", "web1", 22, 1},
+		{"WEB1", "web1", 22, 1},
+		{"web1", "WEB1", 22, 1},
+		{"web1", "web10", 22, 0},
+		{"web10", "web1", 22, 0},
+		{"db1,web1", "web1", 22, 1},
+		{"*", "web1", 22, 1},
+		{"web?", "web1", 22, 1},
+		{"web?", "web", 22, 0},
+		{"w*1", "web1", 22, 1},
+		{"w*1*", "web1", 22, 1},
+		{"*b*b*", "web1", 22, 0},
+		{"*,!web1", "web1", 22, 0},
+		{"!web1,*", "web1", 22, 0},
+		{"!web2,*", "web1", 22, 1},
+		{"!web1", "web1", 22, 0},
+		{"web1,!web*", "web1", 22, 0},
+		/* Another port: [name]:port, and the plain name. */
+		{"[web1]:2222", "web1", 2222, 1},
+		{"[web1]:2222", "web1", 22, 0},
+		{"[web1]:22", "web1", 22, 0},
+		{"[web1]:2222", "web1", 2223, 0},
+		{"web1", "web1", 2222, 1},
+		{"[web*]:*", "web1", 2222, 1},
+		{"*,![web1]:2222", "web1", 2223, 1},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (one(rows[i].names, rows[i].name, rows[i].port) !=
+			rows[i].found)
+			fail_msg("%s and %s port %u", rows[i].names,
+				rows[i].name, rows[i].port);
+}
+
+/* ssh-keygen -F finds the same lines. It says so with its exit status. */
+static void test_as_ssh_keygen(void **state)
+{
+	static const char *const lists[] = {"web1", "w*", "*,!web1", "!web2,*",
+		"Web1,db?", "[web1]:2222", "[w?b1]:22*", "*.example.org",
+		"web1.example.org,!*.org", "a,b,c,web1", "?eb?", "[web1]:22"};
+	static const char *const names[] = {"web1", "web2", "WEB1",
+		"web1.example.org", "[web1]:2222", "[web1]:2223", "db1"};
+	char line[1024], plain[64];
+	size_t i, j;
+	int ours;
+
+	(void)state;
+	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		for (j = 0; j < sizeof(names) / sizeof(names[0]); j++) {
+			uint16_t port = 22;
+
+			snprintf(line, sizeof(line), "%s %s\n", lists[i],
+				key_text[0]);
+			put_file("kh", line);
+			snprintf(plain, sizeof(plain), "%s", names[j]);
+			if (*names[j] == '[') {
+				port = (uint16_t)atoi(
+					strchr(names[j], ':') + 1);
+				snprintf(plain, sizeof(plain), "%.*s",
+					(int)strcspn(names[j], "]") - 1,
+					names[j] + 1);
+			}
+			ours = one(lists[i], plain, port);
+			/* The plain name is ours to look for, too. */
+			if (port != 22 && ours && one(lists[i], plain, 22))
+				continue;
+			sh("ssh-keygen -F '%s' -f kh >out; test $? = %d",
+				names[j], !ours);
+		}
+}
+
+static void test_hashed(void **state)
+{
+	char line[1024];
+	size_t len;
+	char *text;
+
+	(void)state;
+	snprintf(line, sizeof(line), "web1 %s\n[db1]:2222 %s\n", key_text[0],
+		key_text[1]);
+	put_file("hashed", line);
+	sh("ssh-keygen -q -H -f hashed >out 2>&1");
+	text = get_file("hashed", &len);
+	assert_null(strstr(text, "web1"));
+	assert_int_equal(about(text, "web1", 22, NULL), 1);
+	assert_int_equal(about(text, "WEB1", 22, NULL), 1);
+	assert_int_equal(about(text, "web1", 2222, NULL), 1);
+	assert_int_equal(about(text, "db1", 2222, NULL), 1);
+	assert_int_equal(about(text, "db1", 22, NULL), 0);
+	assert_int_equal(about(text, "web2", 22, NULL), 0);
+	free(text);
+}
+
+/* Line by line: what is wrong, and that it is said. %s is a good key. */
+static void test_mistakes(void **state)
+{
+	static const char key[] = "expected names, a key type and a key";
+	static const struct {
+		const char *line, *text;
+	} rows[] = {
+		{"@cert_authority web1 %s", "expected @cert-authority, "
+					    "@revoked or names"},
+		{"@revoked @cert-authority * %s",
+			"expected one marker on a line"},
+		{"@revoked", key},
+		{"web1", key},
+		{"web1 ssh-ed25519", key},
+		{"web1 # %s", key},
+		{"web1 ssh-rsa AAAAC3NzaC1lZDI1NTE5",
+			"the key is of another type than the line says"},
+		{"web1 ssh-ed25519 AAAA=", "the key is not whole base64"},
+		{"web1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA",
+			"the key is malformed"},
+		{"web1,,web2 %s", "expected names with single commas between"},
+		{",web1 %s", "expected names with single commas between"},
+		{"web1, %s", "expected names with single commas between"},
+		{"! %s", "expected names with single commas between"},
+		{"[web1] %s", "expected [NAME]:PORT"},
+		{"[web1]:,web2 %s", "expected [NAME]:PORT"},
+		{"[]:22 %s", "expected [NAME]:PORT"},
+		{"![web1 %s", "expected [NAME]:PORT"},
+		{"|1|x|y %s", "expected |1|SALT|HASH, as ssh-keygen -H writes "
+			      "it, and no other name beside it"},
+		{"|1|AAAAAAAAAAAAAAAAAAAAAAAAAAA= %s",
+			"expected |1|SALT|HASH, as ssh-keygen -H writes it, "
+			"and no other name beside it"},
+		{"|1|AAAAAAAAAAAAAAAAAAAAAAAAAAA=|AAAAAAAAAAAAAAAAAAAAAAAAAAA="
+		 ",web1 %s",
+			"expected |1|SALT|HASH, as ssh-keygen -H writes it, "
+			"and no other name beside it"},
+		{"web1,|1|AAAAAAAAAAAAAAAAAAAAAAAAAAA=|"
+		 "AAAAAAAAAAAAAAAAAAAAAAAAA"
+		 "AA= %s",
+			"a hashed name stands alone on its line"},
+		{"web1 %s\r", "expected plain lines of text (no CR, no NUL)"},
+		{"web1 ssh-ed25519-cert-v01@openssh.com "
+		 "AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29t",
+			"expected a plain key, not a certificate"},
+	};
+	struct knownhosts_mistake mistake;
+	char text[2048];
+	size_t i, used;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *hole = strstr(rows[i].line, "%s");
+
+		used = (size_t)snprintf(text, sizeof(text),
+			"# a comment\n\n  \tweb9 %s more words\n", key_text[0]);
+		snprintf(text + used, sizeof(text) - used, "%.*s%s%s\n",
+			hole ? (int)(hole - rows[i].line)
+			     : (int)strlen(rows[i].line),
+			rows[i].line, hole ? key_text[0] : "",
+			hole ? hole + 2 : "");
+		mistake.text = NULL;
+		if (about(text, NULL, 22, &mistake) != -1)
+			fail_msg("taken: %s", rows[i].line);
+		assert_string_equal(mistake.text, rows[i].text);
+		assert_int_equal(mistake.line, 4);
+	}
+}
+
+/* Kinds of keys that mean nothing here, as ssh passes them over. */
+static void test_passed_over(void **state)
+{
+	(void)state;
+	assert_int_equal(about("web1 1024 65537 1234567\n"
+			       "web1 ssh-dss AAAAB3NzaC1kc3MAAAAA\n",
+				 "web1", 22, NULL),
+		0);
+}
+
+/* ---- who vouches ---- */
+
+static struct hostkey_result judged;
+
+/* Judges a.pub of web1 by this text, with these pins. */
+static enum hostkey_verdict judge_at(const char *text, const char *pin,
+	const char *name, uint16_t port, const char *cert)
+{
+	const char *pins[] = {pin, NULL};
+	char *files[] = {path_of("known"), NULL};
+	const struct conf_list list = {files, 1};
+	struct hostkey_node node = {
+		.name = name,
+		.port = port,
+		.pins = pins,
+		.files = &list,
+		.cache = path_of("cache"),
+	};
+	size_t len, cert_len = 0;
+	uint8_t *blob = blob_of("a.pub", &len), *bytes = NULL;
+
+	put_file("known", text);
+	if (cert)
+		bytes = blob_of(cert, &cert_len);
+	if (cert)
+		hostkey_judge_certificate(
+			&node, blob, len, bytes, cert_len, 1781524800, &judged);
+	else
+		hostkey_judge(&node, blob, len, 1781524800, &judged);
+	free(blob);
+	free(bytes);
+	if (judged.verdict == HOSTKEY_REFUSED &&
+		(!judged.why[0] || !judged.public_text))
+		fail_msg("refused without a reason");
+	if (judged.verdict == HOSTKEY_ACCEPTED && !judged.by[0])
+		fail_msg("accepted by nobody");
+	return judged.verdict;
+}
+
+static char *text_of(const char *fmt, ...)
+{
+	static char out[4096];
+	const char *at;
+	size_t used = 0;
+
+	(void)fmt;
+	for (at = fmt; *at; at++) {
+		if (*at == '%' && at[1] >= '0' && at[1] <= '2')
+			used += (size_t)snprintf(out + used, sizeof(out) - used,
+				"%s", key_text[*++at - '0']);
+		else if (used + 1 < sizeof(out))
+			out[used++] = *at;
+	}
+	out[used] = '\0';
+	return out;
+}
+
+static enum hostkey_verdict judge(const char *fmt)
+{
+	return judge_at(text_of(fmt), NULL, "web1", 22, NULL);
+}
+
+static void test_judge(void **state)
+{
+	(void)state;
+	assert_int_equal(judge("web1 %0\n"), HOSTKEY_ACCEPTED);
+	assert_non_null(strstr(judged.by, "known:1"));
+	assert_int_equal(judge("# here\nweb1 %1\nweb* %0\n"), HOSTKEY_ACCEPTED);
+	assert_non_null(strstr(judged.by, "known:3"));
+	assert_int_equal(judge(""), HOSTKEY_REFUSED);
+	assert_string_equal(judged.public_text, "is not known");
+	assert_int_equal(judge("10.0.1.11 %0\n"), HOSTKEY_REFUSED);
+	assert_int_equal(judge("web1 %1\n"), HOSTKEY_REFUSED);
+	assert_string_equal(judged.public_text, "is not the one that is known");
+	assert_non_null(strstr(judged.why, "known:1"));
+	/* Revoked, by whichever line, before or behind. */
+	assert_int_equal(judge("web1 %0\n@revoked * %0\n"), HOSTKEY_REFUSED);
+	assert_string_equal(judged.public_text, "is revoked");
+	assert_int_equal(judge("@revoked db1 %0\nweb1 %0\n"), HOSTKEY_ACCEPTED);
+	/* A CA's own key is no host's. */
+	assert_int_equal(judge("@cert-authority web1 %0\n"), HOSTKEY_WANTED);
+	/* A mistake anywhere. */
+	assert_int_equal(judge("web1 %0\n@revoke web2 %1\n"), HOSTKEY_REFUSED);
+	assert_string_equal(judged.public_text, "cannot be checked");
+	assert_non_null(
+		strstr(judged.why, "known:2: expected @cert-authority"));
+	assert_int_equal(judge("web1 %0\nweb1 nonsense\n"), HOSTKEY_REFUSED);
+	assert_non_null(strstr(judged.why, "known:2: expected names"));
+	/* A key of somebody else's is his affair. */
+	assert_int_equal(judge("web1 %0\nweb2 nonsense\n"), HOSTKEY_ACCEPTED);
+}
+
+static void test_ports(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		judge_at(text_of("[web1]:2222 %0\n"), NULL, "web1", 2222, NULL),
+		HOSTKEY_ACCEPTED);
+	assert_int_equal(
+		judge_at(text_of("web1 %0\n"), NULL, "web1", 2222, NULL),
+		HOSTKEY_ACCEPTED);
+	/* The more exact line counts alone. */
+	assert_int_equal(judge_at(text_of("web1 %0\n[web1]:2222 %1\n"), NULL,
+				 "web1", 2222, NULL),
+		HOSTKEY_REFUSED);
+	assert_int_equal(judge_at(text_of("[web1]:2222 %0\n@revoked web1 %0\n"),
+				 NULL, "web1", 2222, NULL),
+		HOSTKEY_REFUSED);
+}
+
+static void test_pins(void **state)
+{
+	char fp_a[SSHKEY_FP_MAX], fp_b[SSHKEY_FP_MAX];
+	size_t len;
+	uint8_t *blob = blob_of("a.pub", &len);
+
+	(void)state;
+	assert_int_equal(sshkey_fingerprint(blob, len, fp_a), SGB_OK);
+	free(blob);
+	blob = blob_of("b.pub", &len);
+	assert_int_equal(sshkey_fingerprint(blob, len, fp_b), SGB_OK);
+	free(blob);
+	assert_int_equal(
+		judge_at("", fp_a, "web1", 22, NULL), HOSTKEY_ACCEPTED);
+	assert_string_equal(judged.by, "pinned in the policy");
+	/* Pinned is pinned, whatever a file says. */
+	assert_int_equal(judge_at(text_of("web1 %0\n"), fp_b, "web1", 22, NULL),
+		HOSTKEY_REFUSED);
+	assert_int_equal(judge_at(text_of("@cert-authority * %2\n"), fp_b,
+				 "web1", 22, NULL),
+		HOSTKEY_REFUSED);
+	assert_int_equal(
+		judge_at(text_of("@revoked * %0\n"), fp_a, "web1", 22, NULL),
+		HOSTKEY_REFUSED);
+}
+
+static void sign(const char *ca, const char *words)
+{
+	sh("ssh-keygen -q -s %s -I 'web one' %s a.pub", ca, words);
+}
+
+static enum hostkey_verdict judge_cert(const char *ca, const char *words)
+{
+	sign(ca, words);
+	return judge_at(text_of("@cert-authority * %2\n"), NULL, "web1", 22,
+		"a-cert.pub");
+}
+
+#define NOON "-V 20260615110000Z:20260615130000Z"
+
+static void test_certificates(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		judge_cert("ca", "-h -n web1 " NOON), HOSTKEY_ACCEPTED);
+	assert_non_null(strstr(judged.by, "certificate \"web one\""));
+	assert_non_null(strstr(judged.by, "known:1"));
+	/* What was good is kept, and then vouches without being fetched. */
+	assert_int_equal(judge("@cert-authority * %2\n"), HOSTKEY_ACCEPTED);
+	assert_int_equal(judge("@cert-authority * %1\n"), HOSTKEY_WANTED);
+	assert_int_equal(
+		judge("@cert-authority * %2\n@revoked * %2\n"), HOSTKEY_WANTED);
+	assert_int_equal(judge("web1 %1\n"), HOSTKEY_REFUSED);
+	sh("rm cache/*");
+	assert_int_equal(judge("@cert-authority * %2\n"), HOSTKEY_WANTED);
+	assert_int_equal(
+		judge_cert("ca", "-h -n 'w?b*' " NOON), HOSTKEY_ACCEPTED);
+	sh("rm -f cache/*");
+	assert_int_equal(
+		judge_cert("ca", "-h -n db1,web2 " NOON), HOSTKEY_REFUSED);
+	assert_non_null(strstr(judged.why, "it is not for web1"));
+	assert_int_equal(judge_cert("ca", "-h " NOON), HOSTKEY_REFUSED);
+	assert_non_null(strstr(judged.why, "names no principal"));
+	assert_int_equal(judge_cert("ca", "-n web1 " NOON), HOSTKEY_REFUSED);
+	assert_non_null(strstr(judged.why, "for a user, not a host"));
+	assert_int_equal(
+		judge_cert("ca2", "-h -n web1 " NOON), HOSTKEY_REFUSED);
+	assert_non_null(strstr(judged.why, "its CA"));
+	assert_int_equal(judge_cert("ca", "-h -n web1 -V "
+					  "20260615100000Z:20260615110000Z"),
+		HOSTKEY_REFUSED);
+	assert_non_null(strstr(judged.why, "expired"));
+	assert_int_equal(judge_cert("ca", "-h -n web1 -V "
+					  "20260615130000Z:20260615140000Z"),
+		HOSTKEY_REFUSED);
+	assert_non_null(strstr(judged.why, "not valid yet"));
+	assert_int_equal(judge_cert("ca", "-h -n web1 -O critical:odd=1 " NOON),
+		HOSTKEY_REFUSED);
+	assert_non_null(strstr(judged.why, "critical option odd"));
+	assert_int_equal(
+		judge_cert("ca", "-h -n web1 -O extension:odd=1 " NOON),
+		HOSTKEY_ACCEPTED);
+	/* None of the refused ones was kept. */
+	sh("rm cache/web1; test -z \"$(ls cache)\"");
+}
+
+static void test_certificate_of_another(void **state)
+{
+	(void)state;
+	sh("ssh-keygen -q -s ca -I b -h -n web1 " NOON " b.pub");
+	assert_int_equal(judge_at(text_of("@cert-authority * %2\n"), NULL,
+				 "web1", 22, "b-cert.pub"),
+		HOSTKEY_REFUSED);
+	assert_non_null(strstr(judged.why, "it is for another key"));
+	sign("ca", "-h -n web1 " NOON);
+	assert_int_equal(
+		judge_at(text_of("@cert-authority * %2\n@revoked web1 %2\n"),
+			NULL, "web1", 22, "a-cert.pub"),
+		HOSTKEY_REFUSED);
+	assert_string_equal(judged.public_text, "is revoked");
+	assert_int_equal(judge_at(text_of("@cert-authority db* %2\n"), NULL,
+				 "web1", 22, "a-cert.pub"),
+		HOSTKEY_REFUSED);
+}
+
+/* A symbolic link, or a file that others may write, is no source. */
+static void test_unsafe(void **state)
+{
+	char *files[] = {path_of("known"), NULL};
+	const struct conf_list list = {files, 1};
+	struct hostkey_node node = {
+		.name = "web1", .port = 22, .files = &list, .cache = "/none"};
+	char why[512];
+
+	(void)state;
+	put_file("known", text_of("web1 %0\n"));
+	assert_true(hostkey_any(&node));
+	sh("chmod 0666 known");
+	assert_false(hostkey_any(&node));
+	assert_int_not_equal(
+		hostkey_check_file(files[0], why, sizeof(why)), SGB_OK);
+	sh("rm known");
+	assert_false(hostkey_any(&node));
+	assert_int_not_equal(
+		hostkey_check_file(files[0], why, sizeof(why)), SGB_OK);
+}
+
+static void test_algorithms(void **state)
+{
+	char *files[] = {path_of("known"), NULL};
+	const struct conf_list list = {files, 1};
+	struct hostkey_node node = {
+		.name = "web1", .port = 22, .files = &list, .cache = "/none"};
+	char out[256];
+	size_t len;
+	char *rsa = get_file("r.pub", &len), line[2048];
+
+	(void)state;
+	snprintf(line, sizeof(line), "web1 %s", rsa);
+	put_file("known", line);
+	hostkey_algorithms(&node, out, sizeof(out));
+	assert_int_equal(
+		strncmp(out, "rsa-sha2-512,rsa-sha2-256,ssh-ed25519,", 38), 0);
+	put_file("known", "");
+	hostkey_algorithms(&node, out, sizeof(out));
+	assert_int_equal(strncmp(out, "ssh-ed25519,ecdsa-", 18), 0);
+	free(rsa);
+}
+
+/* ---- fetching ---- */
+
+static void put_packet(struct buf *out, const struct buf *payload)
+{
+	size_t pad = 16 - (payload->len + 5) % 8;
+
+	buf_put_u32(out, (uint32_t)(payload->len + pad + 1));
+	buf_put_u8(out, (uint8_t)pad);
+	buf_put(out, payload->data, payload->len);
+	buf_put(out, "0123456789abcdef", pad);
+}
+
+static void put_kexinit(struct buf *out, const char *kex, const char *keys)
+{
+	struct buf payload;
+	int i;
+
+	buf_init(&payload, 4096);
+	buf_put_u8(&payload, 20);
+	buf_put(&payload, "cookiecookiecook", 16);
+	buf_put_cstring(&payload, kex);
+	buf_put_cstring(&payload, keys);
+	for (i = 0; i < 8; i++)
+		buf_put_cstring(&payload, "none");
+	buf_put_u8(&payload, 0);
+	buf_put_u32(&payload, 0);
+	put_packet(out, &payload);
+	buf_done(&payload);
+}
+
+static void put_reply(struct buf *out, const char *blob)
+{
+	struct buf payload;
+
+	buf_init(&payload, 4096);
+	buf_put_u8(&payload, 2); /* IGNORE, before it */
+	buf_put_cstring(&payload, "x");
+	put_packet(out, &payload);
+	buf_reset(&payload);
+	buf_put_u8(&payload, 31);
+	buf_put_cstring(&payload, blob);
+	buf_put_cstring(&payload, "point");
+	buf_put_cstring(&payload, "signature");
+	put_packet(out, &payload);
+	buf_done(&payload);
+}
+
+#define CERT_NAME "ssh-ed25519-cert-v01@openssh.com"
+
+/* A host of these words, by pieces of so many bytes. */
+static enum hostcert_state fetch(const char *banner, const char *kex,
+	const char *keys, size_t piece, struct hostcert *hc)
+{
+	struct buf host;
+	size_t at, n;
+
+	buf_init(&host, 65536);
+	buf_put(&host, banner, strlen(banner));
+	put_kexinit(&host, kex, keys);
+	put_reply(&host, "the certificate");
+	hostcert_init(hc, "ssh-ed25519");
+	for (at = 0; at < host.len; at += n) {
+		n = host.len - at < piece ? host.len - at : piece;
+		hostcert_feed(hc, host.data + at, n);
+	}
+	buf_done(&host);
+	return hc->state;
+}
+
+static void test_fetch(void **state)
+{
+	static const char banner[] = "hello\r\nSSH-2.0-OpenSSH_9.2p1\r\n";
+	struct hostcert hc;
+	size_t piece;
+
+	(void)state;
+	for (piece = 1; piece < 4000; piece = piece * 3 + 1) {
+		assert_int_equal(fetch(banner, "x,curve25519-sha256", CERT_NAME,
+					 piece, &hc),
+			HOSTCERT_DONE);
+		assert_int_equal(hc.blob.len, strlen("the certificate"));
+		assert_memory_equal(hc.blob.data, "the certificate", 15);
+		/* Its greeting, its KEXINIT, its point: unencrypted. */
+		assert_memory_equal(hc.out.data, "SSH-2.0-", 8);
+		hostcert_done(&hc);
+	}
+	assert_int_equal(fetch(banner, "ecdh-sha2-nistp256",
+				 "ssh-rsa," CERT_NAME, 99, &hc),
+		HOSTCERT_DONE);
+	hostcert_done(&hc);
+	/* No certificate, no exchange in common, not SSH 2, no SSH at all. */
+	assert_int_equal(
+		fetch(banner, "curve25519-sha256", "ssh-ed25519", 99, &hc),
+		HOSTCERT_FAILED);
+	hostcert_done(&hc);
+	assert_int_equal(fetch(banner, "diffie-hellman-group14-sha256",
+				 CERT_NAME, 99, &hc),
+		HOSTCERT_FAILED);
+	hostcert_done(&hc);
+	assert_int_equal(fetch("SSH-1.5-old\r\n", "curve25519-sha256",
+				 CERT_NAME, 99, &hc),
+		HOSTCERT_FAILED);
+	hostcert_done(&hc);
+}
+
+static void test_fetch_limits(void **state)
+{
+	static uint8_t noise[70000];
+	struct hostcert hc;
+	size_t i;
+
+	(void)state;
+	/* A line, or a packet, without end. */
+	memset(noise, 'x', sizeof(noise));
+	hostcert_init(&hc, "ssh-ed25519");
+	assert_int_equal(hostcert_feed(&hc, noise, 9000), HOSTCERT_FAILED);
+	hostcert_done(&hc);
+	hostcert_init(&hc, "ssh-ed25519");
+	for (i = 0; i < 2000; i++)
+		hostcert_feed(&hc, "x\r\n", 3);
+	assert_int_equal(hc.state, HOSTCERT_FAILED);
+	hostcert_done(&hc);
+	hostcert_init(&hc, "ssh-ed25519");
+	hostcert_feed(&hc, "SSH-2.0-x\n", 10);
+	assert_int_equal(hc.state, HOSTCERT_KEXINIT);
+	assert_int_equal(hostcert_feed(&hc, noise, 8), HOSTCERT_FAILED);
+	hostcert_done(&hc);
+	/* An end in between. */
+	hostcert_init(&hc, "ssh-ed25519");
+	assert_int_equal(hostcert_feed(&hc, NULL, 0), HOSTCERT_FAILED);
+	hostcert_done(&hc);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_as_ssh_keygen),
+		cmocka_unit_test(test_hashed),
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_passed_over),
+		cmocka_unit_test(test_judge),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_certificate_of_another),
+		cmocka_unit_test(test_unsafe),
+		cmocka_unit_test(test_algorithms),
+		cmocka_unit_test(test_fetch),
+		cmocka_unit_test(test_fetch_limits),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
