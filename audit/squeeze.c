@@ -2,6 +2,7 @@
 #define ZSTD_STATIC_LINKING_ONLY /* for the allocator alone */
 #include "squeeze.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -10,14 +11,28 @@
 
 #include "container.h"
 
-#define LEVEL	     1
-#define WRITE_WINDOW 14 /* 200 KiB a stream; readers take SGR_WINDOW_LOG */
-#define HASH_LOG     14
-#define PIECE	     (32 * 1024)
+#define LEVEL	   1
+#define LARGE_FROM (32 * 1024)
+#define LARGE_MAX  32 /* some 30 MiB in all */
+#define PIECE	   (32 * 1024)
+
+/*
+ * Measured on 20 MiB of shell work in segments of 256 KiB, one core: 424 MiB/s
+ * and a size of 1/4.2 with the small one, 527 and 1/4.7 with the large one. A
+ * block is no larger than the window, so a small one has many; and a small hash
+ * table stays in the cache, at no loss that matters in 256 KiB.
+ */
+static const struct shape {
+	int window_log, hash_log;
+} small = {14, 14},		      /* 200 KiB of memory */
+	large = {SGR_WINDOW_LOG, 12}; /* 905 KiB */
 
 struct squeeze {
 	ZSTD_CCtx *ctx;
+	bool large;
 };
+
+static atomic_uint large_ones;
 
 struct unsqueeze {
 	ZSTD_DCtx *ctx;
@@ -54,15 +69,15 @@ static void wiping_free(void *opaque, void *bytes)
 
 static const ZSTD_customMem wiping = {wiping_alloc, wiping_free, NULL};
 
-static bool set_parameters(ZSTD_CCtx *ctx)
+static bool set_parameters(ZSTD_CCtx *ctx, const struct shape *shape)
 {
-	static const struct {
+	const struct {
 		ZSTD_cParameter name;
 		int value;
 	} rows[] = {
 		{ZSTD_c_compressionLevel, LEVEL},
-		{ZSTD_c_windowLog, WRITE_WINDOW},
-		{ZSTD_c_hashLog, HASH_LOG},
+		{ZSTD_c_windowLog, shape->window_log},
+		{ZSTD_c_hashLog, shape->hash_log},
 		{ZSTD_c_contentSizeFlag, 0},
 		{ZSTD_c_checksumFlag, 0},
 		{ZSTD_c_dictIDFlag, 0},
@@ -76,14 +91,27 @@ static bool set_parameters(ZSTD_CCtx *ctx)
 	return true;
 }
 
-enum sgb_err squeeze_new(struct squeeze **ret)
+/* A large one, if that is worth it and there is one to be had. */
+static bool take_large(size_t first)
+{
+	if (first < LARGE_FROM)
+		return false;
+	if (atomic_fetch_add(&large_ones, 1) < LARGE_MAX)
+		return true;
+	atomic_fetch_sub(&large_ones, 1);
+	return false;
+}
+
+enum sgb_err squeeze_new(size_t first, struct squeeze **ret)
 {
 	struct squeeze *squeeze = calloc(1, sizeof(*squeeze));
 
 	if (!squeeze)
 		return SGB_ERR_NOMEM;
+	squeeze->large = take_large(first);
 	squeeze->ctx = ZSTD_createCCtx_advanced(wiping);
-	if (!squeeze->ctx || !set_parameters(squeeze->ctx)) {
+	if (!squeeze->ctx || !set_parameters(squeeze->ctx,
+				     squeeze->large ? &large : &small)) {
 		squeeze_free(squeeze);
 		return SGB_ERR_NOMEM;
 	}
@@ -96,6 +124,8 @@ void squeeze_free(struct squeeze *squeeze)
 	if (!squeeze)
 		return;
 	ZSTD_freeCCtx(squeeze->ctx);
+	if (squeeze->large)
+		atomic_fetch_sub(&large_ones, 1);
 	free(squeeze);
 }
 

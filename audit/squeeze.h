@@ -13,7 +13,10 @@
 #include "core/err.h"
 
 struct squeeze;
-enum sgb_err squeeze_new(struct squeeze **ret) SGB_MUST_CHECK;
+/* first: how many bytes its first piece will have. Many get a window of 128
+ * KiB, which is faster and packs better, as long as few others have one; else
+ * it is 16 KiB, which is right for thousands of terminals at rest. */
+enum sgb_err squeeze_new(size_t first, struct squeeze **ret) SGB_MUST_CHECK;
 void squeeze_free(struct squeeze *squeeze);
 /* Appends the compressed and flushed piece to out. */
 enum sgb_err squeeze_piece(struct squeeze *squeeze, const void *data,

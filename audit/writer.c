@@ -283,7 +283,7 @@ static enum sgb_err put_events(struct writer *writer,
 	if (err || !plain->len)
 		return err;
 	if (!writer->streams[which])
-		err = squeeze_new(&writer->streams[which]);
+		err = squeeze_new(plain->len, &writer->streams[which]);
 	buf_reset(&scratch->packed);
 	if (!err)
 		err = squeeze_piece(writer->streams[which], plain->data,

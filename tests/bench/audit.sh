@@ -23,6 +23,7 @@ measure() {
 		if (b && c) printf " %8.0f MiB/s/core", b / c / 1048576
 		printf " %8.3f s\n", c }'
 }
+"$build/tests/bench/store" --speed $((MIB * 1048576))
 "$build/tests/bench/store" "$work/one" 1 $((MIB * 1048576))
 "$build/tests/bench/store" "$work/many" "$COUNT" 200
 file=$(ls "$work"/one/rec/*/*/*/*.sgr)

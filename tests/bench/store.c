@@ -3,6 +3,8 @@
  * of text that looks like shell work. Deterministic but for keys and ids.
  *
  *	store DIR COUNT BYTES	COUNT recordings of BYTES of terminal output
+ *	store --speed BYTES [FILE]	how fast one core turns such text, or
+ *that of FILE, into frames
  *
  * Writes DIR/rec, DIR/reader.pem and DIR/writers.
  */
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -243,13 +246,109 @@ static void start(struct maker *maker, const char *dir)
 	close(top);
 }
 
+static double cpu_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static struct writer *begin(struct maker *maker)
+{
+	struct sgr_recipient to = {
+		.kind = SGR_KIND_X25519, .key_len = SUITE_KEY_LEN};
+	struct sgr_header_params params = {.writer_name = "bench",
+		.retention = "standard",
+		.start_ns = START_NS,
+		.recipients = &to,
+		.recipient_count = 1};
+	struct sgr_clock clock = {.wall_ns = START_NS, .mono_us = 1};
+	struct writer *writer;
+
+	must(suite_key_generate(SUITE_KEY_X25519, &maker->reader));
+	must(suite_key_generate(SUITE_KEY_ED25519, &maker->signer));
+	must(sgr_id_new(START_NS, params.rec_id));
+	memcpy(to.key, suite_key_public(maker->reader), SUITE_KEY_LEN);
+	memcpy(params.writer_key, suite_key_public(maker->signer),
+		SUITE_KEY_LEN);
+	must(writer_begin(
+		&params, maker->signer, "{}", 2, &clock, &maker->out, &writer));
+	return writer;
+}
+
+/* Again and again, until there is enough. */
+static size_t read_text(const char *path, char *text, size_t bytes)
+{
+	FILE *file = fopen(path, "r");
+	size_t len = 0, got;
+
+	if (!file)
+		must(SGB_ERR_SYSTEM);
+	while (len < bytes) {
+		got = fread(text + len, 1, bytes - len, file);
+		if (!got && !ftell(file))
+			break;
+		if (!got)
+			rewind(file);
+		len += got;
+	}
+	(void)fclose(file);
+	return len;
+}
+
+/* As the recorder does it: messages of up to 64 KiB, up to 256 KiB a round,
+ * a checkpoint each MiB; no disk. */
+static void speed(struct maker *maker, size_t bytes, const char *path)
+{
+	enum { MESSAGE = 32768, ROUND = 8 };
+	struct sgr_clock clock = {.wall_ns = START_NS};
+	struct writer *writer = begin(maker);
+	size_t len = 0, at = 0, stored = 0;
+	char *text = malloc(bytes + 512);
+	double start, took;
+	int i;
+
+	if (!text)
+		must(SGB_ERR_NOMEM);
+	while (!path && len < bytes)
+		len += put_line(maker, text + len, bytes + 512 - len);
+	if (path)
+		len = read_text(path, text, bytes);
+	start = cpu_seconds();
+	while (at + ROUND * MESSAGE <= len) {
+		buf_reset(&maker->out);
+		clock.mono_us += 1000;
+		for (i = 0; i < ROUND; i++, at += MESSAGE)
+			writer_add(&maker->scratch, 1, RECORD_OUT,
+				clock.mono_us, text + at, MESSAGE);
+		must(writer_flush(
+			writer, &maker->scratch, clock.mono_us, &maker->out));
+		if (writer_wants_checkpoint(writer, clock.mono_us))
+			must(writer_checkpoint(writer, &clock, &maker->out));
+		stored += maker->out.len;
+	}
+	took = cpu_seconds() - start;
+	printf("writer: %.0f MiB/s of output a core, stored in 1/%.1f\n",
+		(double)at / took / 1048576, (double)at / (double)stored);
+	writer_free(writer);
+	free(text);
+}
+
 int main(int argc, char **argv)
 {
 	struct maker maker = {.random = 1};
 	uint64_t count, bytes, i;
 
+	if (argc >= 3 && !strcmp(argv[1], "--speed")) {
+		writer_scratch_init(&maker.scratch);
+		buf_init(&maker.out, 8 << 20);
+		speed(&maker, strtoull(argv[2], NULL, 10), argv[3]);
+		return 0;
+	}
 	if (argc != 4) {
-		(void)fprintf(stderr, "usage: store DIR COUNT BYTES\n");
+		(void)fprintf(stderr, "usage: store DIR COUNT BYTES\n"
+				      "       store --speed BYTES [FILE]\n");
 		return 64;
 	}
 	count = strtoull(argv[2], NULL, 10);
