@@ -60,6 +60,8 @@ static enum sgb_err finish(struct sgr_scan *scan, enum sgr_verdict verdict,
 	}
 }
 
+static enum sgb_err settle(struct sgr_scan *scan);
+
 static enum sgb_err no_header(struct sgr_scan *scan, const uint8_t *preamble)
 {
 	if (scan_header_follows(scan->source))
@@ -124,15 +126,25 @@ enum sgb_err sgr_scan_begin(struct sgr_scan *scan, struct sgr_source *source)
 	return take_header(scan, SGR_PREAMBLE_LEN + (size_t)len);
 }
 
+enum sgb_err sgr_scan_lazy(struct sgr_scan *scan)
+{
+	scan->waiting = calloc(SGR_WAITING_MAX, sizeof(*scan->waiting));
+	return scan->waiting ? SGB_OK : SGB_ERR_NOMEM;
+}
+
 void sgr_scan_done(struct sgr_scan *scan)
 {
+	free(scan->waiting);
 	free(scan->raw);
+	scan->waiting = NULL;
 	scan->raw = NULL;
 }
 
 void sgr_scan_fault(
 	struct sgr_scan *scan, const struct sgr_frame *frame, const char *what)
 {
+	if (settle(scan))
+		return;
 	scan->offset = frame->offset;
 	(void)finish(scan, SGR_ALTERED, frame->head.index,
 		"frame %u in segment %u %s", frame->head.index,
@@ -142,8 +154,11 @@ void sgr_scan_fault(
 /* The file ends without an end. */
 static enum sgb_err file_ends(struct sgr_scan *scan, uint64_t left)
 {
+	enum sgb_err err = settle(scan);
 	char lost[80] = "";
 
+	if (err)
+		return err;
 	if (left)
 		(void)snprintf(lost, sizeof(lost),
 			"; %llu bytes of an unfinished frame follow",
@@ -262,37 +277,105 @@ static void read_signed(
 		scan->close_reason = reader_le32(&rd);
 }
 
+static enum sgb_err wrong_signature(struct sgr_scan *scan, uint32_t index)
+{
+	if (scan->last.frame == SGR_NO_FRAME)
+		return finish(scan, SGR_ALTERED, index,
+			"the signature of frame %u is wrong: it or something "
+			"before it was changed",
+			index);
+	return finish(scan, SGR_ALTERED, index,
+		"the signature of frame %u is wrong: something after frame "
+		"%lld was changed",
+		index, (long long)scan->last.frame);
+}
+
+static enum sgb_err verify_one(const struct sgr_scan *scan,
+	const struct sgr_head *head, const uint8_t head_bytes[SGR_HEAD_LEN],
+	const uint8_t link[SUITE_HASH_LEN], const uint8_t *body,
+	const uint8_t key[SUITE_KEY_LEN])
+{
+	struct buf message;
+	enum sgb_err err;
+
+	buf_init(&message, 1024);
+	err = sgr_signed_bytes(scan->header.rec_id, head_bytes, link, body,
+		head->len, &message);
+	if (!err)
+		err = suite_verify(key, message.data, message.len,
+			body + head->len - SUITE_SIG_LEN);
+	buf_done(&message);
+	return err;
+}
+
+static enum sgb_err verify_waiting(
+	const struct sgr_scan *scan, const struct sgr_waiting *one)
+{
+	return verify_one(scan, &one->head, one->head_bytes, one->link,
+		one->body, scan->header.writer_key);
+}
+
+/* What waits is good if its last is; if not, the first that is wrong is the
+ * place. */
+static enum sgb_err settle(struct sgr_scan *scan)
+{
+	size_t count = scan->waiting_count, i;
+	const struct sgr_waiting *one = scan->waiting + count;
+
+	scan->waiting_count = 0;
+	if (!count)
+		return SGB_OK;
+	if (!verify_waiting(scan, --one)) {
+		read_signed(scan, &one->head, one->body);
+		return SGB_OK;
+	}
+	for (i = 0; i < count; i++) {
+		one = &scan->waiting[i];
+		if (verify_waiting(scan, one))
+			break;
+		read_signed(scan, &one->head, one->body);
+	}
+	scan->offset = one->offset;
+	return wrong_signature(scan, one->head.index);
+}
+
+static enum sgb_err put_off(
+	struct sgr_scan *scan, const struct sgr_frame *frame)
+{
+	struct sgr_waiting *one = &scan->waiting[scan->waiting_count++];
+
+	one->head = frame->head;
+	one->offset = frame->offset;
+	memcpy(one->head_bytes, frame->head_bytes, SGR_HEAD_LEN);
+	memcpy(one->link, frame->link, SUITE_HASH_LEN);
+	memcpy(one->body, frame->body, frame->head.len);
+	return scan->waiting_count == SGR_WAITING_MAX ||
+			       frame->head.type == SGR_CLOSE
+		       ? settle(scan)
+		       : SGB_OK;
+}
+
 static enum sgb_err check_signature(
 	struct sgr_scan *scan, const struct sgr_frame *frame)
 {
 	const uint8_t *key = scan->header.writer_key, *body = frame->body;
-	struct buf message;
 	enum sgb_err err;
 
+	/* Another's signature vouches for nothing of the writer's. */
 	if (frame->head.type == SGR_RECOVERED) {
+		err = settle(scan);
+		if (err)
+			return err;
 		key = body + SGR_RECOVERED_LEN - SUITE_SIG_LEN - SUITE_KEY_LEN;
 		memcpy(scan->recovery_key, key, SUITE_KEY_LEN);
+	} else if (scan->waiting) {
+		return put_off(scan, frame);
 	}
-	buf_init(&message, 1024);
-	err = sgr_signed_bytes(scan->header.rec_id, frame->head_bytes,
-		frame->link, body, frame->head.len, &message);
-	if (!err)
-		err = suite_verify(key, message.data, message.len,
-			body + frame->head.len - SUITE_SIG_LEN);
-	buf_done(&message);
-	if (!err) {
-		read_signed(scan, &frame->head, body);
-		return SGB_OK;
-	}
-	if (scan->last.frame == SGR_NO_FRAME)
-		return finish(scan, SGR_ALTERED, frame->head.index,
-			"the signature of frame %u is wrong: it or something "
-			"before it was changed",
-			frame->head.index);
-	return finish(scan, SGR_ALTERED, frame->head.index,
-		"the signature of frame %u is wrong: something after frame "
-		"%lld was changed",
-		frame->head.index, (long long)scan->last.frame);
+	if (verify_one(scan, &frame->head, frame->head_bytes, frame->link, body,
+		    key))
+		return wrong_signature(scan, frame->head.index);
+	read_signed(scan, &frame->head, body);
+	return SGB_OK;
 }
 
 static bool is_signed(unsigned int type)
@@ -355,7 +438,7 @@ static enum sgb_err check_end(
 	return SGB_OK;
 }
 
-enum sgb_err sgr_scan_next(struct sgr_scan *scan, struct sgr_frame *ret)
+static enum sgb_err next_frame(struct sgr_scan *scan, struct sgr_frame *ret)
 {
 	uint64_t left = sgr_source_size(scan->source) - scan->offset;
 	const uint8_t *bytes;
@@ -387,4 +470,15 @@ enum sgb_err sgr_scan_next(struct sgr_scan *scan, struct sgr_frame *ret)
 	if (ret->head.type == SGR_CLOSE || ret->head.type == SGR_RECOVERED)
 		return check_end(scan, ret);
 	return SGB_OK;
+}
+
+enum sgb_err sgr_scan_next(struct sgr_scan *scan, struct sgr_frame *ret)
+{
+	enum sgb_err err = next_frame(scan, ret), earlier;
+
+	if (!err || !scan->waiting_count)
+		return err;
+	/* A wrong signature before it comes first. */
+	earlier = settle(scan);
+	return earlier ? earlier : err;
 }

@@ -60,6 +60,16 @@ struct sgr_signed {
 	uint8_t boot_id[16];
 };
 
+/* A signature that waits for a later one, which vouches for it. */
+struct sgr_waiting {
+	struct sgr_head head;
+	uint8_t head_bytes[SGR_HEAD_LEN];
+	uint8_t link[SUITE_HASH_LEN];
+	uint8_t body[SGR_CLOSE_LEN]; /* the longest by the writer */
+	uint64_t offset;
+};
+#define SGR_WAITING_MAX 32
+
 struct sgr_scan {
 	struct sgr_source *source; /* borrowed */
 	uint8_t *raw;		   /* preamble and header, owned */
@@ -78,11 +88,21 @@ struct sgr_scan {
 	int64_t fault_frame;
 	uint64_t fault_offset;
 	char fault[240]; /* plain words: what is wrong, or how it ends */
+	struct sgr_waiting *waiting; /* with sgr_scan_lazy, owned */
+	size_t waiting_count;
 };
 
 /* SGB_OK: there is a header and its link fits. */
 enum sgb_err sgr_scan_begin(
 	struct sgr_scan *scan, struct sgr_source *source) SGB_MUST_CHECK;
+/*
+ * Checks the last of up to SGR_WAITING_MAX signatures only. It is over the
+ * chain, and the chain over all before it; if it is wrong, each is looked at,
+ * so that the verdict names the same place. For who reads to the end:
+ * scan->last lags behind, and an earlier frame was given out with its signature
+ * unseen.
+ */
+enum sgb_err sgr_scan_lazy(struct sgr_scan *scan) SGB_MUST_CHECK;
 /* SGB_OK with a frame that is good so far; anything else is the end of the
  * scan, and verdict and fault say what it was. */
 enum sgb_err sgr_scan_next(

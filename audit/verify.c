@@ -244,6 +244,8 @@ static void scan_all(struct audit *audit, struct sgr_source *source,
 
 	if (!err)
 		sgr_id_text(scan.header.rec_id, result->id);
+	/* Without memory for it: each signature, as they come. */
+	(void)!sgr_scan_lazy(&scan);
 	memcpy(follower.id, result->id, sizeof(follower.id));
 	while (!err) {
 		err = sgr_scan_next(&scan, &frame);

@@ -142,9 +142,8 @@ static int remove_bench(void **state)
 	return 0;
 }
 
-/* Level 0 over bytes in memory. */
-static enum sgr_verdict scan_bytes(
-	const void *data, size_t len, struct sgr_scan *scan)
+static void scan_once(
+	const void *data, size_t len, bool lazy, struct sgr_scan *scan)
 {
 	struct sgr_source *source;
 	struct sgr_frame frame;
@@ -152,10 +151,29 @@ static enum sgr_verdict scan_bytes(
 
 	assert_int_equal(sgr_source_memory(data, len, &source), SGB_OK);
 	err = sgr_scan_begin(scan, source);
+	if (lazy)
+		assert_int_equal(sgr_scan_lazy(scan), SGB_OK);
 	while (!err)
 		err = sgr_scan_next(scan, &frame);
 	sgr_scan_done(scan);
 	sgr_source_free(source);
+}
+
+/* Level 0 over bytes in memory. With signatures checked one by one or not, the
+ * verdict and its place are the same. */
+static enum sgr_verdict scan_bytes(
+	const void *data, size_t len, struct sgr_scan *scan)
+{
+	struct sgr_scan lazy;
+
+	scan_once(data, len, true, &lazy);
+	scan_once(data, len, false, scan);
+	assert_int_equal(lazy.verdict, scan->verdict);
+	assert_int_equal(lazy.fault_frame, scan->fault_frame);
+	assert_int_equal(lazy.fault_offset, scan->fault_offset);
+	assert_string_equal(lazy.fault, scan->fault);
+	assert_int_equal(lazy.last.frame, scan->last.frame);
+	assert_int_equal(lazy.last.items, scan->last.items);
 	return scan->verdict;
 }
 
