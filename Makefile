@@ -56,6 +56,9 @@ P11_CFLAGS := $(shell $(PKG_CONFIG) --cflags p11-kit-1 2>/dev/null || \
 	echo -I/usr/include/p11-kit-1)
 ZSTD_LIBS := $(shell $(PKG_CONFIG) --libs libzstd 2>/dev/null || echo -lzstd)
 SSH_LIBS := $(shell $(PKG_CONFIG) --libs libssh 2>/dev/null || echo -lssh)
+# Intel's, for x86 alone; without it AES-GCM is OpenSSL's.
+IPSEC_MB := $(shell echo '\#include <intel-ipsec-mb.h>' | \
+	$(CC) -E -x c - >/dev/null 2>&1 && echo -lIPSec_MB)
 SECCOMP_LIBS := $(shell $(PKG_CONFIG) --libs libseccomp 2>/dev/null || \
 	echo -lseccomp)
 
@@ -98,7 +101,7 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_spawn.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o bastion/keys_command.o \
 	bastion/cert.o bastion/cert_write.o $(KEY_OBJS) $(HOSTKEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
-	_cradle.o _hostcert.o _verify.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
+	_cradle.o _gcm.o _gcm_offer.o _hostcert.o _verify.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
 	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o _view.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o bastion/sgbridge_lock.o bastion/sgbridge_watch.o \
@@ -171,7 +174,7 @@ sgbridged_LIBS := $(CRYPTO_LIBS)
 sgbridge-monitor_OBJS := $(MONITOR_OBJS)
 sgbridge-monitor_LIBS := $(CRYPTO_LIBS) -lpam -laudit
 sgbridge-session_OBJS := $(SESSION_OBJS)
-sgbridge-session_LIBS := $(CRYPTO_LIBS) $(SSH_LIBS) $(SECCOMP_LIBS)
+sgbridge-session_LIBS := $(CRYPTO_LIBS) $(SSH_LIBS) $(SECCOMP_LIBS) $(IPSEC_MB)
 sgbridge_OBJS := $(SGBRIDGE_OBJS)
 sgbridge_LIBS := $(CRYPTO_LIBS) -ljansson
 sgbridge-setup_OBJS := $(SETUP_OBJS)
@@ -189,6 +192,9 @@ MODULES := pam_sgbridge.so
 BINARIES := $(addprefix $(BUILD)/,$(PROGRAMS) $(MODULES))
 all: $(BUILD)/libsgb.a $(BINARIES)
 
+$(addprefix $(BUILD)/,bastion/session_gcm.o bastion/session_gcm_offer.o \
+	tests/unit/session_gcm.o): private CFLAGS += \
+	$(if $(IPSEC_MB),-DSGB_IPSEC_MB)
 $(BUILD)/audit/identity_token.o: private CFLAGS += $(P11_CFLAGS)
 
 $(BUILD)/%.o: %.c
@@ -218,7 +224,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_sftp otp pam pam_faults pam_calls recorder container emulator topology
+UNIT := core hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls recorder container emulator topology
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o
@@ -227,6 +233,8 @@ UNIT_bastion_OBJS := bastion/cert.o bastion/monitor_name.o \
 UNIT_hostkey_OBJS := $(HOSTKEY_OBJS) $(KEY_OBJS) bastion/session_hostcert.o
 UNIT_proxy_header_OBJS := bastion/proxy_header.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
+UNIT_session_gcm_OBJS := bastion/session_gcm.o bastion/session_gcm_offer.o
+UNIT_session_gcm_LIBS := $(IPSEC_MB)
 UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
 UNIT_otp_OBJS := $(OTP_STORE_OBJS)
@@ -278,6 +286,7 @@ $(BUILD)/tests/fault/slow_sync.so: tests/fault/slow_sync.c
 # ---------------------------------------------------------------- targets
 # What building, testing and trying out need, by Debian's names.
 DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
+	$(if $(filter x86_64,$(shell uname -m)),libipsec-mb-dev) \
 	liboath-dev libaudit-dev libseccomp-dev libzstd-dev libqrencode-dev \
 	libtsm-dev libsqlite3-dev libjansson-dev libcmocka-dev \
 	libp11-kit-dev softhsm2 opensc \

@@ -96,6 +96,7 @@ static enum sgb_err send_start(struct monitor *m)
 	buf_put_u32(&msg.body, (uint32_t)m->conf->max_auth_tries);
 	buf_put_u32(&msg.body, (uint32_t)m->conf->max_channels);
 	buf_put_u32(&msg.body, (uint32_t)m->conf->keepalive);
+	buf_put_u32(&msg.body, m->conf->fast_ciphers);
 	buf_put_u64(&msg.body, m->conf->max_session_memory);
 	buf_put_u32(&msg.body, uid);
 	buf_put_u32(&msg.body, gid);

@@ -62,6 +62,7 @@ struct session_start {
 	enum session_mode mode;
 	char *conn_id, *client_address, *user, *banner, *empty_root;
 	uint32_t client_port, max_auth_tries, max_channels, keepalive;
+	bool fast_ciphers;
 	uint64_t max_memory;
 	uint32_t uid, gid;
 	ssh_key keys[SESSION_MAX_KEYS];

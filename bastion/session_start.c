@@ -4,6 +4,7 @@
  * anything yet. Host keys are wiped from the message once libssh has them.
  */
 #include "session.h"
+#include "session_gcm.h"
 #include "session_proof.h"
 
 #include <openssl/crypto.h>
@@ -53,6 +54,7 @@ static enum sgb_err parse(struct session_start *start, struct reader *rd)
 	start->max_auth_tries = reader_u32(rd);
 	start->max_channels = reader_u32(rd);
 	start->keepalive = reader_u32(rd);
+	start->fast_ciphers = reader_u32(rd) == 1;
 	start->max_memory = reader_u64(rd);
 	start->uid = reader_u32(rd);
 	start->gid = reader_u32(rd);
@@ -81,6 +83,8 @@ enum sgb_err session_start_receive(struct session *s)
 		err = SGB_ERR_PHASE;
 	if (!err)
 		err = parse(&s->start, &msg.reader);
+	if (!err && !s->start.fast_ciphers)
+		gcm_withdraw();
 	msg_done(&msg); /* wipes */
 	return err;
 }
@@ -206,6 +210,7 @@ enum sgb_err session_warm_up(void)
 		    NULL) ||
 		ssh_init() != SSH_OK)
 		return SGB_ERR_CRYPTO;
+	(void)gcm_offer();
 	ssh = ssh_new();
 	if (!ssh)
 		return SGB_ERR_NOMEM;

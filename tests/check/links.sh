@@ -40,7 +40,7 @@ check() {
 }
 check sgbridged
 check sgbridge-monitor libpam libaudit
-check sgbridge-session libssh libseccomp
+check sgbridge-session libssh libseccomp libIPSec_MB
 check sgbridge libjansson
 check sgbridge-setup
 check sgbridge-recorder libzstd libaudit libseccomp

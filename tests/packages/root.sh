@@ -17,7 +17,7 @@ root_source() {
 
 # root_make BUILD FOLDER: a root with apt's lists and our packages' libraries.
 root_make() {
-	local build=$1 root=$2 mirror suite archive log
+	local build=$1 root=$2 mirror suite archive log gcm=
 	read -r mirror suite < <(root_source)
 	[ -n "${mirror:-}" ] || return 1
 	archive=$build/root-$suite.tar
@@ -42,10 +42,12 @@ root_make() {
 	apt-config dump | grep -E '^Acquire::(http|https)::Proxy' \
 		>"$root/etc/apt/apt.conf.d/90proxy"
 	root_run "$root" apt-get update -q >>"$log" 2>&1 || return 1
+	[ "$(uname -m)" = x86_64 ] && gcm=libipsec-mb1
 	# The libraries, so that each test installs from its own files alone.
 	root_run "$root" apt-get install -qy --no-install-recommends \
 		libssh-4 libjansson4 liboath0 libqrencode4 libtsm4 \
-		libsqlite3-0 libaudit1 libseccomp2 >>"$log" 2>&1
+		libsqlite3-0 libaudit1 libseccomp2 ${gcm:+"$gcm"} \
+		>>"$log" 2>&1
 	tar -cf "$archive.new" -C "$root" . && mv "$archive.new" "$archive"
 }
 

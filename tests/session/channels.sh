@@ -130,6 +130,26 @@ test_rekey_deadline() {
 }
 
 # SGB_HUGE_MIB=5120 is more than 4 GiB each way; the suite takes less.
+# Each cipher, by whoever may do it: many keys, and the same bytes.
+test_ciphers() {
+	local cipher fast want
+
+	head -c 5242880 /dev/urandom >"$work/some"
+	want=$(sum <"$work/some")
+	for fast in 1 0; do
+		for cipher in aes128-gcm@openssh.com aes256-gcm@openssh.com \
+			chacha20-poly1305@openssh.com; do
+			conf "fast-ciphers=$fast"
+			gwi -c "$cipher" -o RekeyLimit=1M $through cat \
+				<"$work/some" >"$work/out"
+			is "ciphers: $cipher, fast $fast" \
+				"$(sum <"$work/out")" "$want"
+			like "ciphers: $cipher is what was used" "$(log)" \
+				"algorithms .*$cipher"
+		done
+	done
+}
+
 test_huge() {
 	local mib=${SGB_HUGE_MIB:-192} want got bytes
 

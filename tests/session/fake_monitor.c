@@ -161,6 +161,7 @@ static void send_start(struct fake *f)
 	buf_put_u32(&msg.body, 6);
 	buf_put_u32(&msg.body, number(f, "max-channels", 16));
 	buf_put_u32(&msg.body, number(f, "keepalive", 30));
+	buf_put_u32(&msg.body, number(f, "fast-ciphers", 1));
 	buf_put_u64(&msg.body, (uint64_t)number(f, "memory", 192) << 20);
 	buf_put_u32(&msg.body, UID);
 	buf_put_u32(&msg.body, UID);

@@ -136,6 +136,7 @@ setup() {
 		  IdentityAgent none
 		  LogLevel ERROR
 		  Port $monitor_port
+		  ${SGB_CIPHERS:+Ciphers $SGB_CIPHERS}
 		Host web1 jump1
 		  HostName 127.0.0.1
 	END
@@ -174,6 +175,8 @@ conf() { # further lines for this test
 		echo "login=$login"
 		echo "agent=$SSH_AUTH_SOCK"
 		echo "pin=$(fp "$work/target-key.pub")"
+		# By hand: all of this over the other way.
+		[ -z "${SGB_FAST:-}" ] || echo "fast-ciphers=$SGB_FAST"
 		[ $# -eq 0 ] || printf '%s\n' "$@"
 	} >"$work/conf"
 	rm -f "$work/log" "$work"/recorded.*
