@@ -16,7 +16,7 @@
 
 #define WORDS_MAX 64
 
-enum type { STRING, PATH, LIST, COUNT, SIZE, SECONDS, YESNO, AUDIT };
+enum type { STRING, PATH, LIST, LINES, COUNT, SIZE, SECONDS, YESNO, AUDIT };
 
 struct row {
 	const char *name;
@@ -149,6 +149,37 @@ static void list_done(struct conf_list *list)
 	memset(list, 0, sizeof(*list));
 }
 
+/* One more line, without words yet, for them to be added to. */
+static enum sgb_err lines_add(struct conf_lines *lines, unsigned int number)
+{
+	struct conf_line *items;
+
+	items = reallocarray(lines->items, lines->count + 1, sizeof(*items));
+	if (!items)
+		return SGB_ERR_NOMEM;
+	lines->items = items;
+	items[lines->count++] = (struct conf_line){.number = number};
+	return SGB_OK;
+}
+
+static void lines_done(struct conf_lines *lines)
+{
+	size_t i;
+
+	for (i = 0; i < lines->count; i++)
+		list_done(&lines->items[i].words);
+	free(lines->items);
+	memset(lines, 0, sizeof(*lines));
+}
+
+static enum sgb_err lines_put(struct conf_lines *lines, const char *text)
+{
+	/* A default has no line: such a setting is empty by default. */
+	return lines->count
+		       ? list_add(&lines->items[lines->count - 1].words, text)
+		       : SGB_OK;
+}
+
 static enum sgb_err set_string(char **field, const char *text)
 {
 	char *copy = strdup(text);
@@ -197,6 +228,7 @@ static enum sgb_err set_field(
 		return set_string(field, text);
 	case STRING: return set_string(field, text);
 	case LIST: return *text ? list_add(field, text) : SGB_OK;
+	case LINES: return lines_put(field, text);
 	case COUNT: return parse_count(text, false, field);
 	case SIZE: return parse_count(text, true, field);
 	case SECONDS: return conf_seconds(text, field);
@@ -211,7 +243,8 @@ static const char *expectation(enum type type)
 	switch (type) {
 	case STRING: return "one text";
 	case PATH: return "an absolute path";
-	case LIST: return "one or more values";
+	case LIST:
+	case LINES: return "one or more values";
 	case COUNT: return "a number";
 	case SIZE: return "a size such as 4096, 64K, 256M or 1G";
 	case SECONDS: return "a time such as 90s, 15m, 8h or 30d";
@@ -280,14 +313,15 @@ static enum sgb_err take_line(struct conf *conf, const struct line *line,
 	bool seen[ROWS], struct diag *diag)
 {
 	const struct row *row = find_row(line->words[0]);
-	enum sgb_err err;
+	bool many = row && (row->type == LIST || row->type == LINES);
+	enum sgb_err err = SGB_OK;
 	size_t i;
 
 	if (!row) {
 		unknown_setting(diag, line);
 		return SGB_OK;
 	}
-	if (line->count < 2 || (row->type != LIST && line->count > 2)) {
+	if (line->count < 2 || (!many && line->count > 2)) {
 		complain(diag, line, line->count > 2 ? 2 : 0, NULL,
 			"\"%s\" takes %s", row->name, expectation(row->type));
 		return SGB_OK;
@@ -295,18 +329,23 @@ static enum sgb_err take_line(struct conf *conf, const struct line *line,
 	if (row->type == LIST && !seen[row - rows])
 		list_done((struct conf_list *)(void *)((char *)conf +
 						       row->offset));
-	else if (row->type != LIST && seen[row - rows])
+	else if (!many && seen[row - rows])
 		complain(diag, line, 0, NULL, "\"%s\" is set twice", row->name);
 	seen[row - rows] = true;
-	for (i = 1; i < line->count; i++) {
+	if (row->type == LINES)
+		err = lines_add((struct conf_lines *)(void *)((char *)conf +
+							      row->offset),
+			line->number);
+	for (i = 1; !err && i < line->count; i++) {
 		err = set_field(conf, row, line->words[i]);
 		if (err == SGB_ERR_NOMEM)
 			return err;
 		if (err)
 			complain(diag, line, i, NULL, "\"%s\" takes %s",
 				row->name, expectation(row->type));
+		err = SGB_OK;
 	}
-	return SGB_OK;
+	return err;
 }
 
 static enum sgb_err parse_line(struct conf *conf, struct line *line,
@@ -441,6 +480,8 @@ void conf_free(struct conf *conf)
 
 		if (rows[i].type == LIST)
 			list_done(field);
+		else if (rows[i].type == LINES)
+			lines_done(field);
 		else if (rows[i].type == STRING || rows[i].type == PATH)
 			free(*(char **)field);
 	}

@@ -27,9 +27,22 @@ struct conf_list {
 	size_t count;
 };
 
+/* Lines of one setting, each with its words and its place in the file: what
+ * they mean is for the program whose setting it is. */
+struct conf_line {
+	unsigned int number;
+	struct conf_list words;
+};
+
+struct conf_lines {
+	struct conf_line *items;
+	size_t count;
+};
+
 #define CONF_TYPE_STRING  char *
 #define CONF_TYPE_PATH	  char *
 #define CONF_TYPE_LIST	  struct conf_list
+#define CONF_TYPE_LINES	  struct conf_lines
 #define CONF_TYPE_COUNT	  uint64_t
 #define CONF_TYPE_SIZE	  uint64_t
 #define CONF_TYPE_SECONDS uint64_t
