@@ -126,6 +126,19 @@ uint64_t journal_head(
 	return journal->seq;
 }
 
+/* Who may list the folder as its group may read what is in it: that is how
+ * the folder's owner says so, since the umask is the service's. */
+static int share(int dir_fd, int fd)
+{
+	struct stat dir, st;
+
+	if (fstat(dir_fd, &dir) || fstat(fd, &st))
+		return -1;
+	if (!(dir.st_mode & S_IRGRP) || dir.st_gid != st.st_gid)
+		return 0;
+	return fchmod(fd, 0640);
+}
+
 /* The file of this day or month. A clock that went back stays in the newest
  * file: names must not go backwards, or the order of lines would be lost. */
 static enum sgb_err right_file(struct journal *journal, uint64_t wall_ns)
@@ -149,7 +162,8 @@ static enum sgb_err right_file(struct journal *journal, uint64_t wall_ns)
 		O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return SGB_ERR_SYSTEM;
-	if (fsync(journal->params.dir_fd)) {
+	if (share(journal->params.dir_fd, fd) ||
+		fsync(journal->params.dir_fd)) {
 		close(fd);
 		return SGB_ERR_SYSTEM;
 	}

@@ -22,12 +22,12 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
-#include <sys/un.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/notify.h"
 #include "core/priv.h"
 
 #include "syncer.h"
@@ -62,30 +62,6 @@ uint64_t recorder_free_bytes(const struct recorder *recorder)
 	if (st.f_files && st.f_favail < 16)
 		return 0;
 	return (uint64_t)st.f_bavail * st.f_frsize;
-}
-
-/* sd_notify(3) by hand: one datagram to $NOTIFY_SOCKET. */
-static void notify(const char *state)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	socklen_t len;
-	int sock;
-
-	if (!path || (*path != '/' && *path != '@') ||
-		strlen(path) >= sizeof(un.sun_path))
-		return;
-	memcpy(un.sun_path, path, strlen(path));
-	if (*path == '@')
-		un.sun_path[0] = '\0';
-	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-			  strlen(path));
-	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sock < 0)
-		return;
-	(void)sendto(sock, state, strlen(state), MSG_NOSIGNAL,
-		(struct sockaddr *)&un, len);
-	close(sock);
 }
 
 static void watch(struct recorder *recorder, int fd, struct watch *what)
@@ -286,10 +262,12 @@ int main(int argc, char **argv)
 	own_event(&recorder, EVENT_SERVICE_START);
 	log_init("sgbridge-recorder", to_stderr);
 	log_put(LOG_NOTICE, "writer %s ready", recorder.writer_id);
-	notify("READY=1");
+	notify_send("READY=1");
 	run(&recorder);
-	notify("STOPPING=1");
+	notify_send("STOPPING=1");
 	recorder_stop(&recorder);
+	/* The index's head is an event, and comes before the last one. */
+	recorder_heads(&recorder, true);
 	own_event(&recorder, EVENT_SERVICE_STOP);
 	syncer_stop(recorder.syncer);
 	recorder_heads(&recorder, true);

@@ -1,9 +1,11 @@
 /*
- * Heads: the one place where what this host could rewrite is told to others.
- * They are hashes and ids; no user data is in them.
+ * Heads: the one place where what this host could rewrite is told to others:
+ * to the log, to the kernel audit log, and as events of the trail to whom the
+ * trail is forwarded. They are hashes and ids; no user data is in them.
  */
 #include <libaudit.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/kaudit.h"
 #include "core/log.h"
@@ -11,6 +13,23 @@
 #include "recorder.h"
 
 #define HEADS_SECONDS 60
+
+/* The trail's own head is in each of its lines: as an event it would make the
+ * trail longer, and so another head, for ever. */
+static void add_event(struct recorder *recorder, const char *what,
+	const char *id, const char *count, const char *hex)
+{
+	char text[200];
+	struct event event = {.kind = EVENT_HEAD, .ok = true, .what = text};
+
+	if (!strcmp(what, "trail"))
+		return;
+	(void)snprintf(
+		text, sizeof(text), "head %s %s %s %s", what, id, count, hex);
+	if (!strcmp(what, "rec"))
+		event.rec_id = id;
+	recorder_event(recorder, &event);
+}
 
 void recorder_head(struct recorder *recorder, const char *what, const char *id,
 	uint64_t number, const uint8_t hash[SUITE_HASH_LEN])
@@ -29,6 +48,7 @@ void recorder_head(struct recorder *recorder, const char *what, const char *id,
 		count, sizeof(count), "%llu", (unsigned long long)number);
 	suite_hex(hash, SUITE_HASH_LEN, hex);
 	log_put(LOG_NOTICE, "head %s %s %s %s", what, id, count, hex);
+	add_event(recorder, what, id, count, hex);
 	if (recorder->kernel_audit && kaudit_send(&record))
 		recorder->kernel_audit = false;
 }

@@ -58,4 +58,23 @@ ok "aureport counts the logons" eval \
 	'aureport -if "$LAB/audit/audit.log" -l 2>/dev/null | grep -q "203.0.113.7"'
 ok "the second factor of PAM is there under the same name" eval \
 	'search | grep "sgbridge:mfa\|sgbridge:policy" | grep -q "$conn"'
+head_of() {
+	search -m TRUSTED_APP | grep 'sgbridge:head' |
+		grep -q "what=\"$1\".*hash=\"[0-9a-f]\{64\}\""
+}
+# The kernel may have kept records of other recorders for an auditd.
+verified() {
+	search --raw | grep " pid=$LAB_RECORDER " >"$LAB/heads"
+	"$BUILD/sgbridge-audit" verify -c "$LAB/sgbridge.conf" \
+		--heads "$LAB/heads" >"$LAB/verify" 2>&1 || {
+		sed 's/^/# /' "$LAB/verify"
+		return 1
+	}
+}
+ok "the head of a recording that ended is there" wait_for head_of rec
+kill "$LAB_RECORDER"
+ok "the heads of index and trail are" eval \
+	'wait_for head_of index && wait_for head_of trail'
+wait_for test ! -e "/proc/$LAB_RECORDER"
+ok "and verify --heads takes them from there" verified
 lab_summary

@@ -456,10 +456,11 @@ static void test_session(void **state)
 	assert_memory_equal(text.data, "done", 4);
 	buf_done(&text);
 	stop(b);
-	/* start, recording start, logon, recording stop, service stop */
+	/* start, recording start, logon, recording stop, heads of recording
+	 * and index, service stop */
 	assert_int_equal(
 		check_chain(b, "events", JOURNAL_EVENTS, line, sizeof(line)),
-		5);
+		7);
 	assert_non_null(strstr(line, "\"event\":\"service-stop\""));
 	assert_non_null(strstr(line, ",\"sig\":\""));
 	assert_int_equal(check_chain(b, "rec/ordings/index", JOURNAL_PLAIN,
