@@ -149,6 +149,11 @@ RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 	recorder_recover.o \
 	recorder_disk.o recorder_session.o \
 	recorder_index.o recorder_stray.o recording.o recording_file.o viewers.o recorder_event.o syncer.o)
+FORWARD_OBJS := $(addprefix audit/,sgbridge-forward.o forward_conf.o \
+	forward_parent.o forward_child.o forward_source.o forward_files.o \
+	forward_place.o forward_line.o forward_syslog.o forward_journald.o \
+	forward_link.o forward_tls.o forward_msg.o forward_sandbox.o \
+	forward_status.o journal_form.o suite.o)
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	identity_command.o journal.o evidence.o decode.o \
 	disclosure.o sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
@@ -168,7 +173,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
-PROGRAMS := sgbridge-session sgbridge-recorder sgbridge-audit sgbridged sgbridge-monitor sgbridge-otp sgbridge sgbridge-setup
+PROGRAMS := sgbridge-session sgbridge-recorder sgbridge-audit sgbridged sgbridge-monitor sgbridge-otp sgbridge sgbridge-setup sgbridge-forward
 sgbridged_OBJS := $(SGBRIDGED_OBJS)
 sgbridged_LIBS := $(CRYPTO_LIBS)
 sgbridge-monitor_OBJS := $(MONITOR_OBJS)
@@ -184,6 +189,8 @@ sgbridge-recorder_LIBS := $(CRYPTO_LIBS) $(ZSTD_LIBS) -laudit $(SECCOMP_LIBS)
 sgbridge-audit_OBJS := $(AUDIT_OBJS)
 sgbridge-audit_LIBS := $(CRYPTO_LIBS) $(ZSTD_LIBS) -ltsm -lsqlite3 -ljansson \
 	$(SECCOMP_LIBS) $(P11_LIBS)
+sgbridge-forward_OBJS := $(FORWARD_OBJS)
+sgbridge-forward_LIBS := -lssl $(CRYPTO_LIBS) $(SECCOMP_LIBS)
 sgbridge-otp_OBJS := $(OTP_OBJS)
 sgbridge-otp_LIBS := $(CRYPTO_LIBS) -loath -lqrencode -laudit
 pam_LIBS := $(CRYPTO_LIBS) -lpam -loath -laudit
@@ -295,7 +302,7 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	util-linux procps expect tmux mandoc shellcheck python3 binutils git \
 	strace systemd dpkg-dev debootstrap lintian rpm rpmlint graphviz \
 	zstd python3-cryptography python3-paramiko rsync putty-tools \
-	asciinema ttyrec dropbear-bin xauth lftp sshfs ansible-core pamtester sudo jq faketime fish zsh libpam-google-authenticator libpam-oath libpam-pwquality \
+	rsyslog rsyslog-openssl asciinema ttyrec dropbear-bin xauth lftp sshfs ansible-core pamtester sudo jq faketime fish zsh libpam-google-authenticator libpam-oath libpam-pwquality \
 	$(EXTRA_DEPS)
 
 deps:
@@ -413,7 +420,7 @@ EXAMPLES = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
 # What sgbridge-setup writes: documentation may be left out of an image.
 SHARED = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
 	conf/nftables.conf conf/pam.d/* conf/sshd_config.d/*))
-COMPLETIONS := sgbridge sgbridge-otp sgbridge-audit
+COMPLETIONS := sgbridge sgbridge-otp sgbridge-audit sgbridge-forward
 ZSHDIR ?= $(PREFIX)/share/zsh/vendor-completions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
@@ -429,7 +436,8 @@ install: all
 		$(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR) \
 		$(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d
 	install -m 0755 $(BUILD)/sgbridged $(BUILD)/sgbridge \
-		$(BUILD)/sgbridge-otp $(DESTDIR)$(PREFIX)/sbin/
+		$(BUILD)/sgbridge-otp $(BUILD)/sgbridge-forward \
+		$(DESTDIR)$(PREFIX)/sbin/
 	install -m 0755 $(BUILD)/sgbridge-audit $(DESTDIR)$(PREFIX)/bin/
 	install -m 0755 $(BUILD)/sgbridge-monitor $(BUILD)/sgbridge-session \
 		$(BUILD)/sgbridge-recorder $(BUILD)/sgbridge-setup \
@@ -462,7 +470,8 @@ install: all
 # go by name, folders only if they are ours and empty.
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/,sgbridged sgbridge \
-		sgbridge-otp) $(DESTDIR)$(PREFIX)/bin/sgbridge-audit \
+		sgbridge-otp sgbridge-forward) \
+		$(DESTDIR)$(PREFIX)/bin/sgbridge-audit \
 		$(DESTDIR)$(PAMDIR)/pam_sgbridge.so \
 		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,sgbridge-monitor \
 		sgbridge-session sgbridge-recorder sgbridge-setup) \

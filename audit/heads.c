@@ -96,6 +96,31 @@ static enum sgb_err take_audit(struct heads *heads, const char *line)
 	return take(heads, what, id, number, hex);
 }
 
+/* What sgbridge-forward sent: "... sgbridge - SLUG [ID seq="7" writer="W"
+ * head="HASH"...] {...}". Each line is a head of the trail; that of a head
+ * event says one more. Strangers' texts come behind both. */
+static enum sgb_err take_forwarded(struct heads *heads, const char *line)
+{
+	static const char sent[] = " sgbridge - ", said[] = "\"what\":\"head ";
+	char what[8], id[40], number[24], hex[72];
+	const char *at = strstr(line, sent);
+	enum sgb_err err;
+
+	if (!at || !field(at, " seq=", number, sizeof(number)))
+		return SGB_ERR_NOTFOUND;
+	if (!field(at, " writer=", id, sizeof(id)) ||
+		!field(at, " head=", hex, sizeof(hex)))
+		return SGB_ERR_NOTFOUND;
+	err = take(heads, "trail", id, number, hex);
+	if (err || strncmp(at + sizeof(sent) - 1, "head [", 6) != 0)
+		return err;
+	at = strstr(at, said);
+	if (!at || sscanf(at + sizeof(said) - 1, "%7s %39s %23s %71[0-9a-f]",
+			   what, id, number, hex) != 4)
+		return SGB_ERR_FORMAT;
+	return take(heads, what, id, number, hex);
+}
+
 static int by_place(const void *a, const void *b)
 {
 	const struct head *left = a, *right = b;
@@ -114,11 +139,15 @@ static enum sgb_err take_line(struct heads *heads, const char *at, size_t len)
 	char line[LINE_MAX_LEN];
 	enum sgb_err err;
 
-	/* No line of ours is longer. */
+	/* What is forwarded has its head first; no other line of ours is
+	 * longer. */
 	if (len >= sizeof(line))
-		return SGB_OK;
+		len = sizeof(line) - 1;
 	memcpy(line, at, len);
 	line[len] = '\0';
+	err = take_forwarded(heads, line);
+	if (err != SGB_ERR_NOTFOUND || len == sizeof(line) - 1)
+		return err == SGB_ERR_NOTFOUND ? SGB_OK : err;
 	err = take_audit(heads, line);
 	if (err == SGB_ERR_NOTFOUND)
 		err = take_syslog(heads, line);

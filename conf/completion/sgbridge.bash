@@ -1,5 +1,5 @@
-# bash completion for sgbridge, sgbridge-otp and sgbridge-audit. What there is
-# to complete is asked of the programs themselves, so that it is never old.
+# bash completion for sgbridge, sgbridge-otp, sgbridge-audit and
+# sgbridge-forward. What there is to complete is asked of the programs themselves, so that it is never old.
 # shellcheck shell=bash
 
 _sgbridge_commands()
@@ -11,7 +11,7 @@ _sgbridge_options()
 {
 	{
 		"$1" --help
-		"$1" "$2" --help
+		[ -z "$2" ] || "$1" "$2" --help
 	} 2>&1 </dev/null | grep -oE -- '--[a-z][a-z-]+' | sort -u
 }
 
@@ -67,7 +67,9 @@ _sgbridge()
 		;;
 	--color | --colour) words="auto always never" ;;
 	*)
-		if [ -z "$command" ]; then
+		if [ "$program" = sgbridge-forward ]; then
+			words=$(_sgbridge_options "$program" "")
+		elif [ -z "$command" ]; then
 			words=$(_sgbridge_commands "$program")
 		elif [[ $current == -* ]]; then
 			words=$(_sgbridge_options "$program" "$command")
@@ -82,4 +84,4 @@ _sgbridge()
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 }
 
-complete -F _sgbridge sgbridge sgbridge-otp sgbridge-audit
+complete -F _sgbridge sgbridge sgbridge-otp sgbridge-audit sgbridge-forward

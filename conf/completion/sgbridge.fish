@@ -1,5 +1,5 @@
-# fish completion for sgbridge, sgbridge-otp and sgbridge-audit. What there is
-# to complete is asked of the programs themselves, so that it is never old.
+# fish completion for sgbridge, sgbridge-otp, sgbridge-audit and
+# sgbridge-forward. What there is to complete is asked of the programs themselves, so that it is never old.
 
 function __sgbridge_commands
     $argv[1] --help 2>&1 | string match -rg '^  ([a-z][a-z-]*)  +(.*)' |
@@ -42,3 +42,6 @@ for program in sgbridge sgbridge-otp sgbridge-audit
     complete -c $program -n 'not __sgbridge_first; and string match -q -- "-*" (commandline -ct)' -f -a '(__sgbridge_options)'
     complete -c $program -n 'not __sgbridge_first' -a '(__sgbridge_words)'
 end
+# This one has options and no commands.
+complete -c sgbridge-forward -f -a '(sgbridge-forward --help | string match -rga -- "(--[a-z][a-z-]+)" | sort -u)'
+complete -c sgbridge-forward -s c -r -F

@@ -1,10 +1,18 @@
-#compdef sgbridge sgbridge-otp sgbridge-audit
-# zsh completion for sgbridge, sgbridge-otp and sgbridge-audit. What there is
-# to complete is asked of the programs themselves, so that it is never old.
+#compdef sgbridge sgbridge-otp sgbridge-audit sgbridge-forward
+# zsh completion for sgbridge, sgbridge-otp, sgbridge-audit and
+# sgbridge-forward. What there is to complete is asked of the programs themselves, so that it is never old.
 
 _sgbridge() {
 	local program=${words[1]} command=${words[2]} line
 	local -a found
+	if [[ ${program:t} == sgbridge-forward ]]; then
+		# Options, and no commands.
+		found=(${(f)"$($program --help | grep -oE -- '--[a-z][a-z-]+' |
+			sort -u)"})
+		compadd -a found
+		_files
+		return
+	fi
 	if (( CURRENT == 2 )); then
 		for line in ${(f)"$($program --help 2>&1)"}; do
 			[[ $line == (#b)'  '([a-z][a-z-]#)'  '[[:space:]]#(*) ]] &&

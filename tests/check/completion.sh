@@ -41,6 +41,7 @@ offers verify keygen writer-keygen -- sgbridge-audit ''
 offers verify -- sgbridge-audit -c /etc/hosts ver
 offers conf/completion/sgbridge.bash -- sgbridge -c conf/completion/sg
 offers --identity -- sgbridge-audit play --ident
+offers --status --json -- sgbridge-forward --
 # The other shells: the same questions, asked of their own completion.
 same() {
 	local shell=$1 name="$1: \"$3\" completes to $2" got
@@ -69,6 +70,7 @@ if command -v fish >/dev/null; then
 	same fish rotate-key 'sgbridge-otp ro'
 	same fish verify 'sgbridge-audit ver'
 	same fish from 'sgbridge explain alice f'
+	same fish --status 'sgbridge-forward --st'
 fi
 if command -v zsh >/dev/null; then
 	same zsh explain 'sgbridge ex'
@@ -76,6 +78,7 @@ if command -v zsh >/dev/null; then
 	same zsh rotate-key 'sgbridge-otp ro'
 	same zsh verify 'sgbridge-audit ver'
 	same zsh from 'sgbridge explain alice f'
+	same zsh --status 'sgbridge-forward --st'
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

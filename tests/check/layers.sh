@@ -49,6 +49,12 @@ verdict "the monitor includes neither session nor daemon" \
 wrong=$(git grep -lE '#include <libssh/' -- '*.c' '*.h' |
 	grep -v -E '^(bastion/session|tests/)')
 verdict "libssh is included by the session alone" "$wrong"
+wrong=$(git grep -lE '#include <openssl/ssl' -- '*.c' '*.h' |
+	grep -v -E '^audit/forward_tls\.c')
+verdict "TLS is spoken by the forwarder's children alone" "$wrong"
+wrong=$(git grep -lE '#include "forward' -- 'audit/*' |
+	grep -v -E '^audit/(sgbridge-)?forward')
+verdict "nobody but the forwarder includes the forwarder" "$wrong"
 wrong=$(git grep -lE '#include <security/' -- '*.c' '*.h' |
 	grep -v -E '^(pam_module/|bastion/monitor_pam|tests/)')
 verdict "PAM is included by the module and the monitor's login alone" "$wrong"

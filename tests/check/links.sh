@@ -45,6 +45,7 @@ check sgbridge libjansson
 check sgbridge-setup
 check sgbridge-recorder libzstd libaudit libseccomp
 check sgbridge-audit libzstd libtsm libsqlite3 libjansson libseccomp libp11-kit
+check sgbridge-forward libssl libseccomp
 check sgbridge-otp liboath libqrencode libaudit
 check pam_sgbridge.so libpam liboath libaudit
 symbols=$(nm -D --defined-only "$build/pam_sgbridge.so" | awk '{print $3}' |

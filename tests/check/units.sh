@@ -31,7 +31,7 @@ parses() {
 	systemd-analyze verify --man=no --root="$root" \
 		sgbridged.service sgbridged.socket sgbridge-recorder.service \
 		sgbridge-nftables.service sgbridge-findings.service \
-		sgbridge-findings.timer \
+		sgbridge-findings.timer sgbridge-forward.service \
 		>"$work/verify" 2>&1
 	local status=$?
 	sed 's/^/# /' "$work/verify"
@@ -71,6 +71,12 @@ ok "and what remains is what it needs" weak sgbridge-recorder "${powers[@]}" \
 	'CapabilityBoundingSet=~CAP_(DAC_*|FOWNER|IPC_OWNER)' \
 	'CapabilityBoundingSet=~CAP_(CHOWN|FSETID|SETFCAP)' ProcSubset= \
 	ProtectClock= 'SystemCallFilter=~@clock'
+# A user of its own without a power: what is left is the network itself.
+ok "the forwarder's exposure is at most 2.0" exposure sgbridge-forward 20
+ok "and what remains is what it needs" weak sgbridge-forward \
+	RootDirectory=/RootImage= 'RestrictAddressFamilies=~AF_UNIX' \
+	'RestrictAddressFamilies=~AF_(INET|INET6)' PrivateNetwork= \
+	IPAddressDeny= DeviceAllow=
 # 2.0 is out of reach for what listens and connects (0.9 for the network
 # alone) as root (0.7); the allow list of addresses (0.2) is each site's own,
 # and a drop-in.
@@ -109,6 +115,11 @@ writable() {
 }
 ok "the recorder may write what it writes" writable sgbridge-recorder \
 	recordings events recorder-socket
+ok "the forwarder may write what it writes" writable sgbridge-forward \
+	forward-directory
+ok "the forwarder may write no evidence" eval \
+	'! writable sgbridge-forward events >/dev/null &&
+	! writable sgbridge-forward recordings >/dev/null'
 ok "sgbridged may write what it writes" writable sgbridged \
 	control-socket otp-directory
 ok "sgbridged may not write evidence" eval \
@@ -116,7 +127,7 @@ ok "sgbridged may not write evidence" eval \
 made() {
 	local name path good=1
 	for name in authorized-keys recordings events otp-directory \
-		empty-root; do
+		forward-directory empty-root; do
 		path=$(setting "$name")
 		grep -q "^d ${path}[[:space:]]" conf/tmpfiles.conf || {
 			echo "# tmpfiles.conf does not make $name $path"
@@ -129,6 +140,9 @@ ok "tmpfiles.conf makes the folders of the settings' defaults" made
 # It writes /etc and asks nft, in the host's network: 0.9 for these alone.
 ok "the setup guard's exposure is at most 2.1" exposure \
 	sgbridge-setup-guard 21
+id_of() {
+	sed -n "s/^$1:x:\([0-9]*\):.*/\1/p" "$work/tmp/etc/passwd"
+}
 tmpfiles() {
 	mkdir -p "$work/tmp/etc"
 	printf 'root:x:0:0:root:/root:/bin/sh\n' >"$work/tmp/etc/passwd"
@@ -144,7 +158,9 @@ tmpfiles() {
 		[ "$(stat -c %u "$work/tmp/var/lib/sgbridge/recordings")" = \
 			"$(sed -n 's/^_sgb-recorder:x:\([0-9]*\):.*/\1/p' \
 				"$work/tmp/etc/passwd")" ] &&
-		[ "$(stat -c %u:%a "$work/tmp/var/lib/sgbridge/otp")" = 0:700 ]
+		[ "$(stat -c %u:%a "$work/tmp/var/lib/sgbridge/otp")" = 0:700 ] &&
+		[ "$(stat -c %u:%g:%a "$work/tmp/var/lib/sgbridge/events")" = \
+			"$(id_of _sgb-recorder):$(id_of _sgb-forward):2750" ]
 }
 ok "sysusers.conf and tmpfiles.conf do what they say, twice" eval \
 	'tmpfiles && tmpfiles'

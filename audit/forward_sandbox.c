@@ -1,0 +1,175 @@
+/*
+ * What the two kinds of process may ask of the kernel; what is not listed kills
+ * them. The child: what it was handed, memory, time. The parent, besides: files
+ * below its folders, sockets to connect, children. Neither starts a program.
+ */
+#include <errno.h>
+#include <linux/sockios.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "forward.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANDBOX_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANDBOX_SANITIZER 1
+#endif
+#endif
+#ifndef SANDBOX_SANITIZER
+#define SANDBOX_SANITIZER 0
+#endif
+
+static const int both[] = {
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(pread64),
+	SCMP_SYS(close),
+	SCMP_SYS(lseek),
+	SCMP_SYS(fstat),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(sendto),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(time),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(brk),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(madvise),
+	SCMP_SYS(futex),
+	SCMP_SYS(getpid),
+	SCMP_SYS(gettid),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(sched_yield),
+};
+
+static const int parent[] = {
+	SCMP_SYS(open),
+	SCMP_SYS(openat),
+	SCMP_SYS(stat),
+	SCMP_SYS(statx),
+	SCMP_SYS(getdents64),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(fsync),
+	SCMP_SYS(fdatasync),
+	SCMP_SYS(fchmod),
+	SCMP_SYS(rename),
+	SCMP_SYS(renameat),
+	SCMP_SYS(renameat2),
+	SCMP_SYS(unlinkat),
+	SCMP_SYS(connect),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(shutdown),
+	/* children: forked, watched, ended, confined further */
+	SCMP_SYS(clone),
+	SCMP_SYS(clone3),
+	SCMP_SYS(fork),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(rseq),
+	SCMP_SYS(wait4),
+	SCMP_SYS(kill),
+	SCMP_SYS(prctl),
+	SCMP_SYS(seccomp),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(geteuid),
+	SCMP_SYS(getuid),
+	SCMP_SYS(umask),
+	SCMP_SYS(clock_nanosleep),
+};
+
+static int allow_memory(scmp_filter_ctx filter)
+{
+	static const int maps[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < sizeof(maps) / sizeof(maps[0]); i++)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, maps[i], 1,
+			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	return rc;
+}
+
+static int allow_list(scmp_filter_ctx filter, const int *calls, size_t count)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < count; i++)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	return rc;
+}
+
+/* Sockets to receivers, to the journal and to the log. */
+static int allow_sockets(scmp_filter_ctx filter)
+{
+	static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < sizeof(families) / sizeof(families[0]); i++)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket),
+			1, SCMP_A0(SCMP_CMP_EQ, (unsigned int)families[i], 0));
+	if (!rc)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
+			SCMP_SYS(socketpair), 1,
+			SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+	return rc;
+}
+
+static enum sgb_err confine(bool child)
+{
+	/* A sanitizer's run-time traces and forks when it looks for leaks, and
+	 * is no production build. */
+	scmp_filter_ctx filter = SANDBOX_SANITIZER
+					 ? NULL
+					 : seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int rc = filter ? 0 : -ENOMEM;
+
+	if (SANDBOX_SANITIZER)
+		return SGB_OK;
+	if (!rc)
+		rc = allow_list(filter, both, sizeof(both) / sizeof(both[0]));
+	if (!rc)
+		rc = allow_memory(filter);
+	if (!rc && !child)
+		rc = allow_list(
+			filter, parent, sizeof(parent) / sizeof(parent[0]));
+	if (!rc && !child)
+		rc = allow_sockets(filter);
+	/* How much of a stream the other side has. */
+	if (!rc)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl),
+			1, SCMP_A1(SCMP_CMP_EQ, SIOCOUTQ, 0));
+	if (!rc && !child)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY),
+			SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_NE, SIOCOUTQ, 0));
+	if (!rc)
+		rc = seccomp_load(filter);
+	seccomp_release(filter);
+	return rc ? SGB_ERR_SYSTEM : SGB_OK;
+}
+
+enum sgb_err forward_confine_parent(void)
+{
+	return confine(false);
+}
+
+enum sgb_err forward_confine_child(void)
+{
+	return confine(true);
+}
