@@ -822,10 +822,10 @@ static void test_many_at_once(void **state)
 	assert_int_equal(check_chain(b, "rec/ordings/index", JOURNAL_PLAIN,
 				 line, sizeof(line)),
 		2 * COUNT);
-	/* start; each logon, start and stop; stop */
+	/* start; each logon, start, stop and head; head of the index; stop */
 	assert_int_equal(
 		check_chain(b, "events", JOURNAL_EVENTS, line, sizeof(line)),
-		3 * COUNT + 2);
+		4 * COUNT + 3);
 	for (i = 0; i < COUNT; i++)
 		close(socks[i]);
 }
