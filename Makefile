@@ -112,7 +112,7 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_keys.o bastion/sgbridge_trail.o \
 	bastion/sgbridge_usage.o bastion/sgbridge_instance.o \
 	bastion/instance_script.o bastion/sgbridge_hostkeys.o \
-	bastion/sgbridge_run.o \
+	bastion/sgbridge_run.o bastion/sgbridge_tell.o \
 	bastion/sgbridge_rotate.o bastion/rotate_place.o bastion/rotate_pair.o \
 	bastion/rotate_recorder.o bastion/rotate_master.o \
 	bastion/cert.o bastion/cert_write.o $(HOSTKEY_OBJS) $(KEY_OBJS)
@@ -124,7 +124,7 @@ SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \
 	bastion.o apply.o state.o run.o) \
 	$(TOPOLOGY_READ_OBJS)
 SGBRIDGE_OBJS += $(addprefix bastion/doctor,.o _files.o _host.o _pam.o \
-	_sshd.o _targets.o)
+	_sshd.o _targets.o _process.o _instance.o _ssh.o _ruleset.o)
 
 SETUP_OBJS := $(addprefix bastion/setup,.o _main.o _answers.o _check.o \
 	_plan.o _content.o _steps.o _action.o _run.o _file.o _child.o \

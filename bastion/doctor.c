@@ -1,8 +1,8 @@
 /*
  * sgbridge doctor: looks at everything that a bastion depends on, and says
  * what is wrong, why it matters and which command mends it. Reads only; runs
- * nothing but `sshd -T`; connects to nothing but its own sockets unless told
- * to with --connect.
+ * nothing but `sshd -T` and nft; connects to nothing but its own sockets
+ * unless told to with --connect or an instance's name.
  */
 #include "doctor.h"
 
@@ -129,11 +129,28 @@ static void look(struct doctor *doctor)
 		doctor_disk(doctor);
 		doctor_users(doctor);
 		doctor_services(doctor);
+		doctor_processes(doctor);
 		doctor_pam(doctor);
 	}
 	doctor_sshd(doctor);
 	if (doctor->cli->policy)
 		doctor_targets(doctor);
+	if (doctor->cli->policy && doctor->conf)
+		doctor_ruleset(doctor);
+}
+
+/* Instances alone: this host is looked at when none is named. */
+static bool look_at_instances(struct doctor *doctor)
+{
+	struct cli *cli = doctor->cli;
+	bool good;
+	int i;
+
+	cli->connect = true;
+	good = cli_conf(cli, &doctor->conf) && cli_load(cli);
+	for (i = 0; good && i < cli->argc; i++)
+		good = doctor_instance(doctor, cli->argv[i]);
+	return good;
 }
 
 static void print_text(const struct doctor *doctor)
@@ -189,7 +206,13 @@ int cmd_doctor(struct cli *cli)
 		return cli_fail("doctor looks at keys and settings that only "
 				"root may read; run it as root");
 	table_init(&doctor.table, columns);
-	look(&doctor);
+	if (cli->argc && !look_at_instances(&doctor)) {
+		table_done(&doctor.table);
+		conf_free(doctor.conf);
+		return CLI_ERROR;
+	}
+	if (!cli->argc)
+		look(&doctor);
 	status = doctor.counts[DOCTOR_ERROR]	 ? 2
 		 : doctor.counts[DOCTOR_WARNING] ? 1
 						 : 0;

@@ -41,5 +41,14 @@ void doctor_clock(struct doctor *doctor);
 void doctor_sshd(struct doctor *doctor);
 void doctor_pam(struct doctor *doctor);
 void doctor_targets(struct doctor *doctor);
+void doctor_processes(struct doctor *doctor);
+void doctor_ruleset(struct doctor *doctor);
+
+struct policy_node;
+/* An instance's pin and port. True if it has the one and answers at the
+ * other. */
+bool doctor_node(struct doctor *doctor, const struct policy_node *node);
+/* "[LOGIN@]NAME", looked at over the network. False after a message. */
+bool doctor_instance(struct doctor *doctor, char *word);
 
 #endif

@@ -20,6 +20,7 @@
 
 #define WHY_MAX	   (PATH_MAX + 300)
 #define YEAR	   (366L * 24 * 3600)
+#define ROTATION   (30L * 24 * 3600)
 #define FIX_MAX	   (PATH_MAX + 200)
 #define INODES_MIN 1000
 
@@ -185,6 +186,30 @@ static void check_known_hosts(struct doctor *doctor)
 				"%s", why);
 }
 
+/* Beside a key that is replaced lies another, `sgbridge rotate`. */
+static void check_rotation(
+	struct doctor *doctor, const char *path, const char *name)
+{
+	static const struct {
+		const char *suffix, *step;
+	} others[] = {{"new", "--switch"}, {"old", "--finish"}};
+	char file[PATH_MAX], fix[FIX_MAX];
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if ((size_t)snprintf(file, sizeof(file), "%s.%s", path,
+			    others[i].suffix) >= sizeof(file) ||
+			lstat(file, &st) || time(NULL) - st.st_mtime < ROTATION)
+			continue;
+		snprintf(fix, sizeof(fix), "sgbridge rotate %s %s", name,
+			others[i].step);
+		doctor_find(doctor, DOCTOR_ROTATION_OPEN, fix,
+			"%s lies there for %ld days", file,
+			(long)((time(NULL) - st.st_mtime) / (24 * 3600)));
+	}
+}
+
 void doctor_files(struct doctor *doctor)
 {
 	const struct conf *conf = doctor->conf;
@@ -197,6 +222,10 @@ void doctor_files(struct doctor *doctor)
 	check_file(doctor, conf->signing_key, FILE_TRUST_SECRET,
 		make_recorder_key);
 	check_file(doctor, conf->master_key, FILE_TRUST_SECRET, make_otp_key);
+	if (conf->host_keys.count)
+		check_rotation(doctor, conf->host_keys.items[0], "host-key");
+	check_rotation(doctor, conf->user_ca, "user-ca");
+	check_rotation(doctor, conf->signing_key, "recorder");
 	check_folder(doctor, conf->authorized_keys, FILE_TRUST_ROOT, true);
 	check_folder(doctor, conf->otp_directory, FILE_TRUST_SECRET, false);
 	check_known_hosts(doctor);

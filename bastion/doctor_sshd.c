@@ -188,7 +188,7 @@ static void report(struct sshd_look *look, enum doctor_code code,
 		return;
 	snprintf(fix, sizeof(fix),
 		"put \"%s %s\" at the top of /etc/ssh/sshd_config.d/"
-		"sgbridge.conf (the first value counts), or mend the Match "
+		"00-sgbridge.conf (the first value counts), or mend the Match "
 		"block; then: sshd -t && systemctl reload ssh",
 		name, wanted);
 	doctor_find(look->doctor, code, fix,

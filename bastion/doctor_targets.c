@@ -83,18 +83,19 @@ static int try_connect(const struct addr *addr, uint16_t port)
 	return error;
 }
 
-static void check_node(struct doctor *doctor, const struct policy_node *node)
+bool doctor_node(struct doctor *doctor, const struct policy_node *node)
 {
 	const struct policy *policy = doctor->cli->policy;
 	const char *name = policy->symbols.at[node->sym].text;
 	uint16_t port = node->port ? node->port : 22;
 	char address[ADDR_TEXT_MAX], fix[400];
 	const struct addr *addr;
+	bool good = true;
 	int error;
 
 	if (node->subnet || node->local || !node->nets.count ||
 		is_bastion(policy, node))
-		return;
+		return false;
 	addr = &policy->nets.at[node->nets.first].base;
 	addr_text(addr, address);
 	if (speaks_ssh(node) && !is_known(doctor, node)) {
@@ -106,18 +107,20 @@ static void check_node(struct doctor *doctor, const struct policy_node *node)
 			port, address);
 		doctor_find(doctor, DOCTOR_PIN_MISSING, fix,
 			"%s (%s): no host key is known", name, address);
+		good = false;
 	}
 	if (!doctor->cli->connect)
-		return;
+		return good;
 	error = try_connect(addr, port);
 	if (!error)
-		return;
+		return good;
 	snprintf(fix, sizeof(fix),
 		"does its security group admit this host on %u, and does its "
 		"sshd run? ss -ltn on the instance",
 		port);
 	doctor_find(doctor, DOCTOR_UNREACHABLE, fix, "%s: %s port %u: %s", name,
 		address, port, strerror(error));
+	return false;
 }
 
 void doctor_targets(struct doctor *doctor)
@@ -126,5 +129,5 @@ void doctor_targets(struct doctor *doctor)
 	uint32_t i;
 
 	for (i = 0; i < policy->nodes.count; i++)
-		check_node(doctor, &policy->nodes.at[i]);
+		(void)doctor_node(doctor, &policy->nodes.at[i]);
 }

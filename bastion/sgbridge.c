@@ -70,14 +70,18 @@ static const struct command {
 		"Exit status: 0, or 2 for a file that is not a policy.\n\n"
 		"  sgbridge fmt draft.conf\n"
 		"  sgbridge fmt -w draft.conf\n"},
-	{"doctor", cmd_doctor, 0, 0, "[--connect] [--sshd-config FILE]",
-		"look for what is wrong or weak on this bastion",
+	{"doctor", cmd_doctor, 0, -1,
+		"[--connect] [--sshd-config FILE] | [LOGIN@]INSTANCE...",
+		"look for what is wrong or weak on this bastion, or an "
+		"instance",
 		"Says what it found, why it matters and which command mends "
 		"it; changes nothing.\nWith --connect it also tries the "
-		"instances' ports. Exit status: 0 clean,\n1 warnings, 2 "
+		"instances' ports; an instance's name: its key,\nwhat it "
+		"offers, a login. Exit status: 0 clean, 1 warnings, 2 "
 		"errors.\n\n"
 		"  sgbridge doctor\n"
-		"  sgbridge doctor --connect --json\n"},
+		"  sgbridge doctor --connect --json\n"
+		"  sgbridge doctor web1\n"},
 	{"nftables", cmd_nftables, 0, 1, "[INSTANCE] [--diff]",
 		"the same as topology nftables [--for INSTANCE]",
 		"Exit status: 0, or with --diff 1 for a difference; 2 "

@@ -97,6 +97,10 @@ int cmd_topology(struct cli *cli);
 int cmd_rotate(struct cli *cli);
 int cmd_host_keys(struct cli *cli);
 
+struct event;
+/* Has the recorder write an event of this command's; false if it did not. */
+bool cli_tell(const struct conf *conf, const struct event *event);
+
 /* ---- other programs (sgbridge_run.c) ---- */
 
 /* Runs argv[0], an absolute path, with /dev/null as its input; what it says on

@@ -21,6 +21,7 @@
 #define FILE_MAX    (1024 * 1024)
 #define KEYS_MAX    1000000
 #define DAY_SECONDS 86400
+#define DAYS_SOON   14
 
 struct key {
 	char fingerprint[SSHKEY_FP_MAX];
@@ -105,6 +106,36 @@ static void judge_option(
 	if (effect != AUTHKEYS_NARROWS)
 		tell(arg, DIAG_WARNING, says[effect].code,
 			"the option \"%s\"%s", option, says[effect].text);
+}
+
+/* The same question, asked of the day in two weeks. */
+static void judge_soon(
+	void *arg, enum authkeys_effect effect, const char *option)
+{
+	if (effect == AUTHKEYS_EXPIRED)
+		tell(arg, DIAG_WARNING, "key-expires-soon",
+			"the option \"%s\" ends this key within %d days",
+			option, DAYS_SOON);
+}
+
+static void note_expired(
+	void *arg, enum authkeys_effect effect, const char *option)
+{
+	bool *expired = arg;
+
+	(void)option;
+	*expired = *expired || effect == AUTHKEYS_EXPIRED;
+}
+
+static void judge_expiry(struct keys *keys, const char *line)
+{
+	bool expired = false;
+
+	authkeys_options_judge(line, keys->lint->now, note_expired, &expired);
+	if (!expired)
+		authkeys_options_judge(line,
+			keys->lint->now + (time_t)DAYS_SOON * DAY_SECONDS,
+			judge_soon, keys);
 }
 
 /* A comment or a date in a file is anybody's claim. What is known: a key is
@@ -214,9 +245,11 @@ static void judge_line(struct keys *keys, const char *line)
 		free(blob);
 		return;
 	}
-	if (type != line)
+	if (type != line) {
 		authkeys_options_judge(
 			line, keys->lint->now, judge_option, keys);
+		judge_expiry(keys, line);
+	}
 	judge_key(keys, &key);
 	free(blob);
 }

@@ -6,10 +6,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/event.h"
-#include "core/msg.h"
 
 #define LINES_MAX 8192
 #define OUT_MAX	  65536
@@ -145,32 +143,15 @@ static void tell_trail(
 		.user = cli_operator(),
 		.what = what,
 		.reason = why};
-	struct msg msg, answer;
-	struct buf json;
-	int sock = -1;
 
 	snprintf(what, sizeof(what), "rotate %s: %s", kind->name,
 		step_names[step]);
 	snprintf(why, sizeof(why), "%s; now %s, next %s, old %s",
 		states[r->state], r->now, *r->next ? r->next : "none",
 		*r->last ? r->last : "none");
-	buf_init(&json, EVENT_MAX_BYTES);
-	msg_init(&msg, MSG_REC_EVENT);
-	msg_init(&answer, MSG_NONE);
-	if (event_json(&event, &json) ||
-		msg_connect(r->conf->recorder_socket, &sock))
-		sock = -1;
-	else
-		buf_put_string(&msg.body, json.data, json.len);
-	if (sock < 0 || msg_send(sock, &msg) || msg_recv(sock, &answer) ||
-		answer.type != MSG_REC_EVENT_OK)
+	if (!cli_tell(r->conf, &event))
 		cli_fail("note: the event trail does not know of it: no "
 			 "recorder answers");
-	if (sock >= 0)
-		close(sock);
-	msg_done(&msg);
-	msg_done(&answer);
-	buf_done(&json);
 }
 
 static int run_one(struct cli *cli, const struct conf *conf,

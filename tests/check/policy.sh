@@ -126,6 +126,8 @@ option 'environment="A=b"' 1 'carol:1: .*"environment", or .* lets nobody in' \
 	"what is refused at a login is said to be"
 option 'tunnel="0"' 1 '"tunnel", or its value, is not supported' "tunnels too"
 option 'from="*.example.org"' 1 '"from", or its value' "and a value"
+option "expiry-time=\"$(date -d '+5 days' +%Y%m%d)\"" 1 'ends this key within 14 days' \
+	"a key that will have expired soon"
 option 'expiry-time="20200101"' 1 '"expiry-time" says .* has expired' \
 	"a key that has expired"
 option 'restrict,agent-forwarding' 1 'takes back a restriction' \
