@@ -343,6 +343,12 @@ $(BUILD)/tests/bench/policy: $(BUILD)/tests/bench/policy.o $(BUILD)/libsgb.a
 	$(say) LINK $@
 	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(CRYPTO_LIBS)
 
+$(BUILD)/tests/bench/index: $(BUILD)/tests/bench/index.o \
+		$(addprefix $(BUILD)/,$(filter-out audit/sgbridge-audit.o,$(AUDIT_OBJS))) \
+		$(BUILD)/libsgb.a
+	$(say) LINK $@
+	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(sgbridge-audit_LIBS)
+
 $(BUILD)/tests/bench/store: $(BUILD)/tests/bench/store.o \
 		$(addprefix $(BUILD)/,$(READER_OBJS) audit/writer.o) \
 		$(BUILD)/libsgb.a
@@ -357,7 +363,8 @@ $(BUILD)/tests/bench/load: $(BUILD)/tests/bench/load.o
 # Points at any bastion: build/tests/bench/load --help
 bench: deps
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/policy \
-		$(BUILD)/tests/bench/store $(BUILD)/tests/bench/load
+		$(BUILD)/tests/bench/store $(BUILD)/tests/bench/index \
+		$(BUILD)/tests/bench/load
 	@$(BUILD)/tests/bench/policy
 	@tests/bench/bench.sh $(BUILD)
 	@tests/bench/pam.sh $(BUILD)
