@@ -301,7 +301,7 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
 	util-linux procps expect tmux mandoc shellcheck python3 binutils git \
 	strace systemd dpkg-dev debootstrap lintian rpm rpmlint graphviz \
-	zstd python3-cryptography python3-paramiko rsync putty-tools \
+	zstd xfsprogs e2fsprogs python3-cryptography python3-paramiko rsync putty-tools \
 	rsyslog rsyslog-openssl asciinema ttyrec dropbear-bin xauth lftp sshfs ansible-core pamtester sudo jq faketime fish zsh libpam-google-authenticator libpam-oath libpam-pwquality \
 	$(EXTRA_DEPS)
 
