@@ -134,7 +134,7 @@ SETUP_OBJS := $(addprefix bastion/setup,.o _main.o _answers.o _check.o \
 OTP_STORE_OBJS := $(addprefix pam_module/,otp_token.o otp_state.o otp_check.o \
 	otp_throttle.o otp_store.o otp_login.o)
 PAM_OBJS := $(addprefix pam_module/,pam_sgbridge.o login.o login_pass.o \
-	login_talk.o login_keys.o login_enrol.o \
+	login_talk.o login_conn.o login_keys.o login_enrol.o \
 	authinfo.o) $(OTP_STORE_OBJS)
 OTP_OBJS := $(addprefix pam_module/,sgbridge-otp.o otp_enrol.o otp_admin.o \
 	otp_keys.o otp_unseal.o otp_transfer.o otp_import.o otp_uri.o otp_qr.o) \

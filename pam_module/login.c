@@ -267,6 +267,7 @@ enum reason login_begin(struct login *login, pam_handle_t *pamh,
 	reason = find_source(login);
 	if (find_person(login) != REASON_GRANTED)
 		return REASON_BAD_NAME;
+	login_conn(login);
 	if (reason == REASON_GRANTED)
 		reason = load_conf(login);
 	if (reason == REASON_GRANTED)

@@ -49,16 +49,18 @@ struct login {
 	const char *service;
 	const char *user; /* who must prove it: for su the invoking one */
 	const char *tty;
-	const char *conn;  /* proxy: connection id, or NULL */
-	bool local;	   /* no connection: sudo, su */
-	bool invoked;	   /* local, and PAM_RUSER says by whom */
-	bool root_already; /* local, and the invoking user is root */
+	const char *conn;   /* connection id, or NULL */
+	char conn_text[24]; /* one that login_conn made */
+	bool local;	    /* no connection: sudo, su */
+	bool invoked;	    /* local, and PAM_RUSER says by whom */
+	bool root_already;  /* local, and the invoking user is root */
 	struct addr source;
 	uint16_t port;
 	struct authinfo auth;
 	time_t now;
 	/* the outcome */
 	const char *method; /* "totp", ..., "exempt", "remembered", "none" */
+	char passed[16];    /* account: what the auth phase passed by */
 	bool lock_begins;
 	unsigned int scratch_left;
 	bool scratch_spent;
@@ -79,10 +81,14 @@ enum reason login_keys(struct login *login);
 /* What a remembered factor is bound to, as text. False: nothing to bind to. */
 bool login_subject(const struct login *login, char *out, size_t len);
 
+/* login_conn.c: the id that joins this login's lines and records. */
+void login_conn(struct login *login);
+
 /* Transaction data: the auth phase passed for this person and source. */
 enum reason login_pass_set(struct login *login);
 void login_pass_clear(pam_handle_t *pamh);
-bool login_pass_there(const struct login *login);
+/* Then login->passed is the method that it passed by. */
+bool login_pass_there(struct login *login);
 
 /* Logs and audits the decision and tells the person the reference number.
  * Returns the PAM code; audit that is required and fails denies. */

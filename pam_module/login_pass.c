@@ -5,6 +5,7 @@
  */
 #include "login.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ struct pass {
 	char service[80];
 	struct addr source;
 	bool local;
+	char method[16];
 };
 
 static void pass_cleanup(pam_handle_t *pamh, void *data, int status)
@@ -36,6 +38,7 @@ static bool pass_fill(const struct login *login, struct pass *pass)
 	strcpy(pass->service, service);
 	pass->source = login->source;
 	pass->local = login->local;
+	(void)snprintf(pass->method, sizeof(pass->method), "%s", login->method);
 	return true;
 }
 
@@ -62,7 +65,7 @@ void login_pass_clear(pam_handle_t *pamh)
 		(void)pam_set_data(pamh, DATA_NAME, NULL, NULL);
 }
 
-bool login_pass_there(const struct login *login)
+bool login_pass_there(struct login *login)
 {
 	const void *data = NULL;
 	const struct pass *pass;
@@ -72,6 +75,7 @@ bool login_pass_there(const struct login *login)
 		!data || !pass_fill(login, &now))
 		return false;
 	pass = data;
+	memcpy(login->passed, pass->method, sizeof(login->passed));
 	if (strcmp(pass->user, now.user) || strcmp(pass->service, now.service))
 		return false;
 	if (pass->local || now.local)

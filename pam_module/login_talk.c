@@ -177,7 +177,7 @@ static enum sgb_err write_audit(struct login *login, enum reason reason)
 	const char *fields[] = {"method", login->method, "reason",
 		reason_slug(reason), "rule", or_dash(login->decision.rule),
 		"fingerprint", fingerprint(login), "ref", login->ref, "conn",
-		or_dash(login->conn), NULL};
+		or_dash(login->conn), "service", or_dash(login->service), NULL};
 	struct kaudit_record record = {
 		.type = kinds[login->phase].type,
 		.op = kinds[login->phase].op,

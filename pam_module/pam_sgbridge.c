@@ -224,12 +224,14 @@ int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
  * own reasons not to ask (timestamps, NOPASSWD), which are theirs to judge. */
 static enum reason account_verdict(struct login *login)
 {
+	bool passed = login_pass_there(login);
+
 	if (login->local) {
-		login->method = "local";
+		login->method = passed ? login->passed : "local";
 		return REASON_GRANTED;
 	}
-	if (login_pass_there(login)) {
-		login->method = "asked";
+	if (passed) {
+		login->method = login->passed;
 		return REASON_GRANTED;
 	}
 	if (!login->args.proxy && login->decision.mfa == POLICY_MFA_NEVER) {

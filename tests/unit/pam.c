@@ -245,7 +245,7 @@ static void test_proxy(void **state)
 	flow = sshd_flow("alice", "nonsense");
 	flow.mfa = "never";
 	assert_int_equal(run(&flow), PAM_AUTH_ERR);
-	assert_logged("conn=-");
+	assert_logged("conn=host-");
 }
 
 static void test_remember(void **state)
