@@ -169,7 +169,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	index_list.o cmd_watch.o cmd_expire.o cmd_stats.o \
 	baseline.o findings.o findings_usual.o findings_runs.o findings_fact.o \
 	findings_facts.o findings_rules.o findings_run.o trail.o audit_tell.o \
-	cmd_findings.o)
+	cmd_findings.o kaudit_line.o cmd_collect.o cmd_who.o)
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
@@ -384,7 +384,7 @@ tidy:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology
+FUZZ := conf hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
@@ -401,6 +401,9 @@ FUZZ_import_LIBS := -ljansson
 FUZZ_container_OBJS := $(READER_OBJS) audit/writer.o
 FUZZ_container_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
 FUZZ_journal_OBJS := audit/journal_form.o audit/suite.o audit/utf8.o
+FUZZ_findings_OBJS := $(addprefix audit/,baseline.o findings.o findings_usual.o \
+	findings_runs.o findings_fact.o findings_facts.o kaudit_line.o suite.o)
+FUZZ_findings_LIBS := -ljansson -lsqlite3
 FUZZ_SECONDS ?= 10
 FUZZ_BUILD := build-fuzz
 fuzz: $(addprefix $(FUZZ_BUILD)/tests/fuzz/,$(FUZZ))

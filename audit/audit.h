@@ -94,6 +94,8 @@ int cmd_recover(struct audit *audit, int argc, char **argv);
 int cmd_watch(struct audit *audit, int argc, char **argv);
 int cmd_expire(struct audit *audit, int argc, char **argv);
 int cmd_stats(struct audit *audit, int argc, char **argv);
+int cmd_collect(struct audit *audit, int argc, char **argv);
+int cmd_who(struct audit *audit, int argc, char **argv);
 int cmd_findings(struct audit *audit, int argc, char **argv);
 int cmd_import(struct audit *audit, int argc, char **argv);
 int cmd_who_viewed(struct audit *audit, int argc, char **argv);

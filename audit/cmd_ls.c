@@ -286,6 +286,21 @@ static void print_header(const struct sgr_scan *scan)
 				     : "");
 }
 
+/* Then it may be the id of a connection, or a reference number. */
+static bool is_no_recording(struct audit *audit, const char *name)
+{
+	struct store_entry *entry;
+	struct store *store;
+	enum sgb_err err;
+
+	if (strchr(name, '/') || strchr(name, '.'))
+		return false;
+	store = select_store(audit);
+	err = store_find(store, name, &entry);
+	store_free(store);
+	return err == SGB_ERR_NOTFOUND;
+}
+
 int cmd_show(struct audit *audit, int argc, char **argv)
 {
 	struct evidence *evidence;
@@ -299,6 +314,8 @@ int cmd_show(struct audit *audit, int argc, char **argv)
 	if (argc != 1)
 		audit_fatal(EX_USAGE, "show takes one recording");
 	audit_places(audit);
+	if (audit->events && is_no_recording(audit, argv[0]))
+		return cmd_who(audit, argc, argv);
 	evidence = select_evidence(audit, argv[0], &chosen);
 	scan = evidence_scan(evidence);
 	print_header(scan);

@@ -187,6 +187,19 @@ static const struct command {
 		"exit: 0 some, 1 none, 65 lines of the trail are damaged\n"
 		"example: sgbridge-audit findings --events events --since 7d "
 		"--user 'a*'\n"},
+	{"who", cmd_who, "ID [LOG]...",
+		"One login by its id: events, recordings, and lines of logs.\n"
+		"ID is a connection's or a recording's, or a reference number; "
+		"a LOG is syslog\n"
+		"or kernel audit as text. No key is needed.\n"
+		"example: sgbridge-audit who --events events 7F3K2 auth.log\n"},
+	{"collect", cmd_collect, "[FILE]...",
+		"Logons through this host's own sshd, sudo and su, into the "
+		"trail.\n"
+		"On the bastion, as root: from the kernel's audit log, or "
+		"FILE, "
+		"or -. Each once.\n"
+		"example: ausearch --raw | sgbridge-audit collect -\n"},
 	{"who-viewed", cmd_who_viewed, "[RECORDING]",
 		"List who looked at recordings, from the trail and a "
 		"journal.\n"

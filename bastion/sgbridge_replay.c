@@ -61,6 +61,13 @@ static void judge(
 	list(replay, request, was, decision.reason);
 }
 
+/* Through sshd, sudo or su of the bastion itself: sgbridge-audit collect. */
+static bool is_host_logon(const json_t *event, const char *kind)
+{
+	return json_object_get(trail_own(event), "kernel_audit") &&
+	       (!strcmp(kind, "logon") || !strcmp(kind, "access"));
+}
+
 static void take_event(const json_t *event, void *arg)
 {
 	struct replay *replay = arg;
@@ -81,11 +88,20 @@ static void take_event(const json_t *event, void *arg)
 		.now = trail_time(event),
 	};
 
-	if (!kind || (strcmp(kind, "target-open") && !tunnel) ||
-		!trail_succeeded(event) || request.now < replay->since)
+	if (kind && is_host_logon(event, kind)) {
+		request.via = POLICY_VIA_PAM;
+		request.service = json_string_value(
+			json_object_get(ours, "what"));
+		request.local = !*trail_text(event, "src_endpoint", "ip");
+		request.login = "";
+	} else if (!kind || (strcmp(kind, "target-open") && !tunnel)) {
 		return;
-	if (addr_parse(
-		    trail_text(event, "src_endpoint", "ip"), &request.source) ||
+	}
+	if (!trail_succeeded(event) || request.now < replay->since)
+		return;
+	if ((!request.local &&
+		    addr_parse(trail_text(event, "src_endpoint", "ip"),
+			    &request.source)) ||
 		!*request.user || !*request.target || port < 0 ||
 		port > 65535) {
 		replay->unread++;
