@@ -360,11 +360,15 @@ $(BUILD)/tests/bench/load: $(BUILD)/tests/bench/load.o
 	$(say) LINK $@
 	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(SSH_LIBS) -lpthread
 
+$(BUILD)/tests/bench/plain: $(BUILD)/tests/bench/plain.o
+	$(say) LINK $@
+	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(SSH_LIBS)
+
 # Points at any bastion: build/tests/bench/load --help
 bench: deps
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/policy \
 		$(BUILD)/tests/bench/store $(BUILD)/tests/bench/index \
-		$(BUILD)/tests/bench/load
+		$(BUILD)/tests/bench/load $(BUILD)/tests/bench/plain
 	@$(BUILD)/tests/bench/policy
 	@tests/bench/bench.sh $(BUILD)
 	@tests/bench/pam.sh $(BUILD)

@@ -3,6 +3,7 @@
 #   direct         ssh straight to the instance (routed, no bastion process)
 #   jump           ssh -J through the machine's own sshd: not recorded
 #   force-command  sshd with ForceCommand ssh: not recorded
+#   plain          the simplest relay of libssh (plain.c): not recorded
 #   sgbridge       through the proxy, recorded, process separation on
 #   sgbridge -J    recorded ProxyJump
 # Each figure is the median of ROUNDS alternating rounds, the same cipher on
@@ -27,7 +28,8 @@ PARTS=${PARTS:-bulk connect memory keys logins many}
 . "$here/../e2e/lab.sh"
 # Read by lab.sh.
 export LAB_SSHD_KEYS=bench.pub LAB_CONF_EXTRA="max-startups 2000
-max-sessions 4000"
+max-sessions 4000
+max-sessions-per-user 4000"
 CIPHER=aes128-gcm@openssh.com
 
 # A descriptor or two a session, in the daemons and in the load generator.
@@ -138,6 +140,10 @@ bastion_sshd 2223 "Subsystem sftp /usr/lib/openssh/sftp-server
 SSHDS+=("$LAB_LAST")
 wait_for lab_port_open 203.0.113.1 2222
 wait_for lab_port_open 203.0.113.1 2223
+lab_start "$LAB/plain.log" ip netns exec "$lab_tag-bastion" \
+	"$BUILD/tests/bench/plain" 2224 "$LAB/host_key" ops "$LAB/bench" \
+	10.0.1.11
+wait_for lab_port_open 203.0.113.1 2224
 
 cat >"$LAB/bench.conf" <<-END
 	Host *
@@ -167,6 +173,10 @@ cat >"$LAB/bench.conf" <<-END
 	  HostName 203.0.113.1
 	  Port 2223
 	  User ops
+	Host plain
+	  HostName 203.0.113.1
+	  Port 2224
+	  User ops
 	Host sgbridge
 	  HostName 203.0.113.1
 	  Port 30022
@@ -184,7 +194,12 @@ run() {
 become() {
 	exec ip netns exec "$lab_tag-client" ssh -F "$LAB/bench.conf" "$@"
 }
-paths='direct jump force sgbridge sgjump'
+# In a namespace, so that it ends with the laboratory: its end of the pipe
+# never closes, as this shell holds the other one.
+read_on() {
+	exec ip netns exec "$lab_tag-client" cat
+}
+paths='direct jump force plain sgbridge sgjump'
 if [ -n "$bastion_group" ]; then
 	for pid in $(ip netns pids "$lab_tag-bastion"); do
 		echo "$pid" >"$bastion_group/cgroup.procs" 2>/dev/null
@@ -231,14 +246,16 @@ sftp_up() {
 connect() {
 	run "$1" true </dev/null
 }
+pss_of() {
+	local pid
+	for pid; do
+		echo "/proc/$pid/smaps_rollup"
+	done | xargs -r cat 2>/dev/null |
+		awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'
+}
 pss() {
-	local pid sum=0 kib
-	for pid in $(ip netns pids "$lab_tag-bastion"); do
-		kib=$(sed -n 's/^Pss: *\([0-9]*\).*/\1/p' \
-			"/proc/$pid/smaps_rollup" 2>/dev/null)
-		sum=$((sum + ${kib:-0}))
-	done
-	echo "$sum"
+	# shellcheck disable=SC2046 # numbers
+	pss_of $(ip netns pids "$lab_tag-bastion")
 }
 count() {
 	echo "count $*" >>"$LAB/results"
@@ -273,16 +290,16 @@ busy() {
 	# Long enough to fill whatever there is to fill.
 	read -rt 5 <> <(:)
 	count stalled_kib "$path" $(($(pss) - before))
-	cat <&8 >/dev/null &
+	read_on <&8 >/dev/null &
 	read -rt 1 <> <(:)
 	count busy_kib "$path" $(($(pss) - before))
 	kill "$pid" $! 2>/dev/null
 	wait "$pid" $! 2>/dev/null
 }
-# The load generator's figures: NAME PATH OPTIONS...
-load() {
-	local name=$1 path=$2
-	shift 2
+# generate PATH OPTIONS...: what the load generator says, as one line of JSON.
+generate() {
+	local path=$1
+	shift
 	case $path in
 	direct) set -- -l ops "$@" 10.0.1.11 ;;
 	sshd) set -- -l ops -p 2222 "$@" 203.0.113.1 ;;
@@ -299,8 +316,13 @@ load() {
 	*) set -- -i "$LAB/bench" \
 		-k "$(lab_fingerprint "$LAB/web1/hostkey.pub")" "$@" ;;
 	esac
-	echo "load $name $path $(in_ns client "$BUILD/tests/bench/load" -j "$@")" \
-		>>"$LAB/results"
+	in_ns client "$BUILD/tests/bench/load" -j "$@"
+}
+# load NAME PATH OPTIONS...: into the results.
+load() {
+	local name=$1
+	shift
+	echo "load $name $1 $(generate "$@")" >>"$LAB/results"
 }
 
 mkfifo "$LAB/hold" "$LAB/stall"
@@ -363,17 +385,24 @@ measure_logins() {
 		done
 	done
 }
+# All of them are there and rest when the generator has spoken.
 measure_many() {
-	local before many
+	local before recorder many tries=900
 	[ "$MANY" -gt 0 ] || return 0
-	before=$(pss)
-	load many sgbridge -n "$MANY" -c 20 -e "$KEYS" -t 30 &
+	before=$(pss) recorder=$(pss_of "$LAB_RECORDER")
+	generate sgbridge -n "$MANY" -c 20 -e "$KEYS" -t 600 >"$LAB/many" &
 	many=$!
-	while kill -0 "$many" 2>/dev/null; do
-		count many_kib sgbridge $((($(pss) - before) / MANY))
-		read -rt 3 <> <(:)
+	until [ -s "$LAB/many" ] || [ "$((tries--))" -eq 0 ]; do
+		kill -0 "$many" 2>/dev/null || break
+		read -rt 1 <> <(:)
 	done
-	wait "$many"
+	echo "load many sgbridge $(cat "$LAB/many")" >>"$LAB/results"
+	count many_kib sgbridge $((($(pss) - before) / MANY))
+	count many_recorder_kib sgbridge \
+		$((($(pss_of "$LAB_RECORDER") - recorder) / MANY))
+	# shellcheck disable=SC2046 # numbers
+	kill $(cat "/proc/$many/task/$many/children") 2>/dev/null
+	wait "$many" 2>/dev/null
 }
 if part bulk; then
 	measure_bulk || exit 1

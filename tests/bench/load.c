@@ -42,6 +42,7 @@ static struct options opt = {
 static ssh_key key;
 static struct connection *connections;
 static atomic_uint next_one, failures;
+static pthread_barrier_t logged_on;
 static atomic_flag told = ATOMIC_FLAG_INIT;
 
 static const char usage[] =
@@ -59,8 +60,8 @@ static const char usage[] =
 	"  -n, --sessions NUMBER   how many in all (default 10)\n"
 	"  -c, --parallel NUMBER   logins under way at once (default 10)\n"
 	"  -t, --hold SECONDS      keep all open for so long (default 0)\n"
-	"  -e, --echo NUMBER       then send so many keys through the first "
-	"one\n"
+	"  -e, --echo NUMBER       then send so many keys through one "
+	"more\n"
 	"  -x, --command COMMAND   what runs in each; must say " READY "\n"
 	"  -P, --proxy-command C   as in ssh_config(5); %h and %p are known\n"
 	"  -T, --timeout SECONDS   of one login (default 60)\n"
@@ -169,43 +170,64 @@ static const char *log_on(struct connection *c)
 	return await_ready(c->channel) ? NULL : "the command did not start";
 }
 
+static bool log_on_timed(struct connection *c)
+{
+	double start = now_ms();
+	const char *why = log_on(c);
+
+	if (!why) {
+		c->ms = now_ms() - start;
+		return true;
+	}
+	atomic_fetch_add(&failures, 1);
+	if (!atomic_flag_test_and_set(&told))
+		fprintf(stderr, "load: %s: %s\n", opt.host, why);
+	return false;
+}
+
+/* Answers what the other side asks meanwhile, as a client does: whoever leaves
+ * keepalives unanswered is disconnected. */
+static void serve(ssh_event event, int ms)
+{
+	if (ssh_event_dopoll(event, ms) == SSH_ERROR && ms)
+		usleep((useconds_t)ms * 1000);
+}
+
+/* Logs on until there is nobody left to log on, and then keeps those that it
+ * did until the program ends. With one session main types in it. */
 static void *work(void *arg)
 {
-	unsigned int i;
+	ssh_event event = ssh_event_new();
+	unsigned int i, mine = 0;
 
 	(void)arg;
-	while ((i = atomic_fetch_add(&next_one, 1)) < opt.sessions) {
-		struct connection *c = &connections[i];
-		double start = now_ms();
-		const char *why = log_on(c);
-
-		if (!why) {
-			c->ms = now_ms() - start;
-			continue;
-		}
-		atomic_fetch_add(&failures, 1);
-		if (!atomic_flag_test_and_set(&told))
-			fprintf(stderr, "load: %s: %s\n", opt.host, why);
+	while (event && (i = atomic_fetch_add(&next_one, 1)) < opt.sessions) {
+		if (log_on_timed(&connections[i]) && opt.sessions > 1 &&
+			!ssh_event_add_session(event, connections[i].ssh))
+			mine++;
+		serve(event, 0);
 	}
+	pthread_barrier_wait(&logged_on);
+	while (mine)
+		serve(event, 200);
 	return NULL;
 }
 
 static bool run_workers(void)
 {
-	unsigned int i, count = opt.parallel, started = 0;
-	pthread_t *threads = calloc(count, sizeof(*threads));
+	unsigned int i;
+	pthread_t thread;
 	pthread_attr_t attr;
 
+	pthread_barrier_init(&logged_on, NULL, opt.parallel + 1);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	for (i = 0; threads && i < count; i++)
-		if (!pthread_create(&threads[started], &attr, work, NULL))
-			started++;
-	for (i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
+	for (i = 0; i < opt.parallel; i++)
+		if (pthread_create(&thread, &attr, work, NULL))
+			return false;
 	pthread_attr_destroy(&attr);
-	free(threads);
-	return started;
+	pthread_barrier_wait(&logged_on);
+	return true;
 }
 
 static int by_size(const void *a, const void *b)
@@ -235,17 +257,18 @@ static unsigned int logins(double *ret_times)
 	return count;
 }
 
-/* A key at a time, as a person types, but without the thinking. Returns how
- * many came back. */
+/* A key at a time, as a person types, but without the thinking, in the only
+ * session or in one more. Returns how many came back. */
 static unsigned int echo(double *ret_us)
 {
+	static struct connection extra;
+	struct connection *c = opt.sessions > 1 ? &extra : connections;
 	ssh_channel channel = NULL;
 	unsigned int i;
 	char byte;
 
-	for (i = 0; i < opt.sessions && !channel; i++)
-		if (connections[i].ms > 0)
-			channel = connections[i].channel;
+	if (opt.echoes && (c->ms > 0 || log_on_timed(c)))
+		channel = c->channel;
 	for (i = 0; channel && i < opt.echoes; i++) {
 		double start = now_ms();
 
@@ -259,6 +282,17 @@ static unsigned int echo(double *ret_us)
 	return i;
 }
 
+/* That are still there. */
+static unsigned int alive(void)
+{
+	unsigned int i, count = 0;
+
+	for (i = 0; i < opt.sessions; i++)
+		count += connections[i].ms > 0 &&
+			 ssh_channel_is_open(connections[i].channel);
+	return count;
+}
+
 static void print(double all_ms, const double *ms, unsigned int count,
 	const double *us, unsigned int echoes)
 {
@@ -268,18 +302,20 @@ static void print(double all_ms, const double *ms, unsigned int count,
 	unsigned int failed = atomic_load(&failures);
 
 	if (opt.json)
-		printf("{\"sessions\":%u,\"failed\":%u,\"all_ms\":%.0f,"
+		printf("{\"sessions\":%u,\"failed\":%u,\"alive\":%u,"
+		       "\"all_ms\":%.0f,"
 		       "\"login_ms\":{\"p50\":%.1f,\"p99\":%.1f,"
 		       "\"max\":%.1f},\"echoes\":%u,\"echo_us\":"
 		       "{\"p50\":%.0f,\"p99\":%.0f,\"max\":%.0f}}\n",
-			count, failed, all_ms, p50, p99, ms_max, echoes, e50,
-			e99, us_max);
+			count, failed, alive(), all_ms, p50, p99, ms_max,
+			echoes, e50, e99, us_max);
 	else
-		printf("sessions  %u, %u failed, all there after %.0f ms\n"
+		printf("sessions  %u, %u failed, %u are open, all there after "
+		       "%.0f ms\n"
 		       "login     median %.1f ms, p99 %.1f, longest %.1f\n"
 		       "keys      %u, median %.0f us, p99 %.0f, longest %.0f\n",
-			count, failed, all_ms, p50, p99, ms_max, echoes, e50,
-			e99, us_max);
+			count, failed, alive(), all_ms, p50, p99, ms_max,
+			echoes, e50, e99, us_max);
 	fflush(stdout);
 }
 

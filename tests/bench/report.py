@@ -7,7 +7,8 @@ from collections import defaultdict
 from statistics import median
 
 PATHS = [("direct", "direct"), ("jump", "ssh -J (sshd)"),
-         ("force", "ForceCommand ssh"), ("sgbridge", "sgbridge"),
+         ("force", "ForceCommand ssh"), ("plain", "plain libssh"),
+         ("sgbridge", "sgbridge"),
          ("sgjump", "sgbridge, ssh -J")]
 WHATS = [("exec_down", "exec down"), ("exec_up", "exec up"),
          ("sftp_down", "sftp get"), ("sftp_up", "sftp put")]
@@ -120,13 +121,15 @@ def main():
     bulk(timed, report["bulk"])
     single(timed, counts, loads, report["other"])
     for run in loads["many sgbridge"]:
-        print("\n%d sessions at once: %d failed, all there after %.1f s, "
-              "login p50 %.0f ms p99 %.0f, key p50 %.0f us p99 %.0f, "
-              "%d KiB each" % (
-                  run["sessions"], run["failed"], run["all_ms"] / 1e3,
+        print("\n%d sessions at once: %d failed, %d open in the end, all "
+              "there after %.1f s, login p50 %.0f ms p99 %.0f, key p50 %.0f us p99 %.0f, "
+              "%d KiB each, of them %d of the recorder" % (
+                  run["sessions"], run["failed"], run["alive"],
+                  run["all_ms"] / 1e3,
                   run["login_ms"]["p50"], run["login_ms"]["p99"],
                   run["echo_us"]["p50"], run["echo_us"]["p99"],
-                  counts["many_kib"]["sgbridge"]))
+                  counts["many_kib"]["sgbridge"],
+                  counts["many_recorder_kib"]["sgbridge"]))
     loadshare = [r["foreign_cpu"] / r["seconds"] / os.cpu_count()
                  for r in timed if r["mib"]]
     if loadshare:
