@@ -30,6 +30,7 @@
 #define UNANSWERED_MAX	 3
 #define REKEY_MS	 90000 /* without keepalives */
 #define POLL_MAX	 256
+#define KEPT_MEMORY	 (4 * 1024 * 1024)
 
 static uint64_t milliseconds(void)
 {
@@ -198,6 +199,7 @@ static void rest(struct session *s)
 	} else if (!s->rested && s->target_leg.state == LEG_READY) {
 		s->rested = true;
 		io_rest();
+		channels_rest(s);
 		malloc_trim(0);
 	}
 }
@@ -448,11 +450,21 @@ static void serve(struct session *s)
 	flush(s);
 }
 
+/* Packets are allocated and freed, some at once. What malloc gives back to the
+ * kernel in between comes again as a page fault and a page to clear, a tenth
+ * of what a byte costs; rest() gives it back when there is time. */
+static void keep_memory(void)
+{
+	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+	mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY);
+}
+
 /* What needs no connection: once a process, or once a cradle. */
 static enum sgb_err prepare_program(void)
 {
 	enum sgb_err err = priv_harden();
 
+	keep_memory();
 	return err ? err : session_warm_up();
 }
 

@@ -371,6 +371,17 @@ void channel_recorded(struct session *s)
 	s->busy = true;
 }
 
+void channels_rest(struct session *s)
+{
+	struct channel *ch;
+
+	TAILQ_FOREACH (ch, &s->channels, entry) {
+		flow_rest(&ch->in);
+		flow_rest(&ch->out);
+		flow_rest(&ch->err);
+	}
+}
+
 void channel_tell(struct channel *ch, const char *text)
 {
 	const char *restore;

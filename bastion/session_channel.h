@@ -162,6 +162,8 @@ struct channel *channel_find(struct session *s, uint32_t id);
 bool channels_pump(struct session *s);
 void channel_drop(struct channel *ch);
 void channels_drop(struct session *s);
+/* Nothing moves: gives back what only moving bytes need. */
+void channels_rest(struct session *s);
 /* Shows text on a session channel that is open, as standard error. */
 void channel_tell(struct channel *ch, const char *text);
 /* Ends a local channel: output, status, close. */

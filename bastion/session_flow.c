@@ -145,15 +145,17 @@ void flow_sent(struct flow *flow, size_t len)
 	flow->head += len;
 	flow->len -= len;
 	flow->sent += len;
+	if (!flow->len)
+		flow->head = 0;
+}
+
+void flow_rest(struct flow *flow)
+{
 	if (flow->len)
 		return;
-	flow->head = 0;
-	/* A queue that was once full need not keep its memory. */
-	if (flow->cap > 65536) {
-		free(flow->data);
-		flow->data = NULL;
-		flow->cap = 0;
-	}
+	free(flow->data);
+	flow->data = NULL;
+	flow->cap = 0;
 }
 
 bool flow_empty(const struct flow *flow)

@@ -48,6 +48,9 @@ bool flow_ack(struct flow *flow, uint64_t seq);
 /* The bytes that may be sent now; borrowed until the next call. */
 const uint8_t *flow_ready(const struct flow *flow, size_t *ret_len);
 void flow_sent(struct flow *flow, size_t len);
+/* Gives back the memory of a queue that holds nothing: when no more is to be
+ * expected soon, for growing it again costs as much as a copy. */
+void flow_rest(struct flow *flow);
 /* Nothing waits. */
 bool flow_empty(const struct flow *flow);
 

@@ -150,6 +150,44 @@ test_ciphers() {
 	done
 }
 
+# As much as has been written when nothing more is for a second.
+settled_bytes() { # pid
+	local now before=-1 still=0
+
+	while [ "$still" -lt 10 ]; do
+		now=$(sed -n 's/^wchar: //p' "/proc/$1/io") || return 1
+		[ "$now" = "$before" ] && still=$((still + 1)) || still=0
+		before=$now
+		read -rt 0.1 <> <(:)
+	done
+	echo "$now"
+}
+
+# A target that sends without end to a client that does not read: how far it
+# gets, and what is held for it, does not depend on how much it would send.
+test_stalled() {
+	local pid kib bytes reader mib=${STALL_MIB:-128}
+
+	conf
+	mkfifo "$work/go"
+	gw $through "echo \$\$ >$work/sender; exec head -c ${mib}M /dev/zero" |
+		{ read -r _ <"$work/go"; wc -c; } >"$work/out" &
+	reader=$!
+	wait_for test -s "$work/sender"
+	pid=$(cat "$work/sender")
+	bytes=$(settled_bytes "$pid")
+	# Four kernels' buffers are between, beside what we hold.
+	is "stalled: the target cannot go on" \
+		"$((bytes > 0 && bytes < 48 * 1048576))" 1
+	kib=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\) kB/\1/p' \
+		"/proc/$(pgrep -nf "^sgbridge-session|$work/session")/status")
+	[ -n "${SANITIZE:-}" ] || is "stalled: less than 12 MiB are held" \
+		"$((${kib:-0} > 0 && kib < 12288))" 1
+	echo go >"$work/go"
+	wait "$reader"
+	is "stalled: all of it comes" "$(cat "$work/out")" "$((mib * 1048576))"
+}
+
 test_huge() {
 	local mib=${SGB_HUGE_MIB:-192} want got bytes
 

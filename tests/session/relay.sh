@@ -663,7 +663,7 @@ setup
 	sftp_watch sftp_rights disguise many_files prefetch \
 	vanish multi jump local auth hostkey gate recorder forward direct \
 	agent agent_leaves remote_forward x11 unsupported rekey_deadline \
-	ciphers huge hostile target putty dropbear dropbear_target tools
+	ciphers stalled huge hostile target putty dropbear dropbear_target tools
 for name; do
 	"test_$name"
 done

@@ -117,6 +117,28 @@ static void has_a_limit(void **state)
 	flow_done(&flow);
 }
 
+static void keeps_its_memory_until_rest(void **state)
+{
+	static uint8_t big[100000];
+	struct flow flow;
+	uint8_t *data;
+
+	(void)state;
+	flow_init(&flow);
+	assert_int_equal(flow_put(&flow, big, sizeof(big), 0), SGB_OK);
+	data = flow.data;
+	flow_rest(&flow);
+	assert_ptr_equal(flow.data, data);
+	flow_sent(&flow, sizeof(big));
+	assert_ptr_equal(flow.data, data);
+	flow_rest(&flow);
+	assert_null(flow.data);
+	assert_int_equal(flow_put(&flow, big, 10, 0), SGB_OK);
+	assert_int_equal(ready(&flow), 10);
+	assert_int_equal(flow.taken, sizeof(big) + 10);
+	flow_done(&flow);
+}
+
 struct pair {
 	struct record_stream rs;
 	int peer;
@@ -251,6 +273,7 @@ int main(void)
 		cmocka_unit_test(unrecorded_keeps_its_place),
 		cmocka_unit_test(many_pieces_keep_order),
 		cmocka_unit_test(has_a_limit),
+		cmocka_unit_test(keeps_its_memory_until_rest),
 		cmocka_unit_test_setup_teardown(
 			items_share_a_message, stream_setup, stream_teardown),
 		cmocka_unit_test_setup_teardown(nobody_acknowledges_the_unsent,
