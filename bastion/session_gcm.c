@@ -166,23 +166,34 @@ static int take_tag(struct gcm *gcm, const OSSL_PARAM *p)
 	return 1;
 }
 
-static int gcm_set_ctx_params(void *ctx, const OSSL_PARAM params[])
+static int check_iv_len(struct gcm *gcm, const OSSL_PARAM *p)
 {
-	static const char iv_len[] = OSSL_CIPHER_PARAM_IVLEN;
-	const OSSL_PARAM *p;
 	size_t len;
 
-	if (!params)
-		return 1;
-	p = OSSL_PARAM_locate_const(params, iv_len);
-	if (p && (!OSSL_PARAM_get_size_t(p, &len) || len != GCM_IV_LEN))
-		return 0;
-	p = OSSL_PARAM_locate_const(
-		params, OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED);
-	if (p && !fix_iv(ctx, p))
-		return 0;
-	p = OSSL_PARAM_locate_const(params, OSSL_CIPHER_PARAM_AEAD_TAG);
-	return !p || take_tag(ctx, p);
+	(void)gcm;
+	return OSSL_PARAM_get_size_t(p, &len) && len == GCM_IV_LEN;
+}
+
+static int gcm_set_ctx_params(void *ctx, const OSSL_PARAM params[])
+{
+	static const struct {
+		const char *name;
+		int (*take)(struct gcm *gcm, const OSSL_PARAM *p);
+	} known[] = {{OSSL_CIPHER_PARAM_AEAD_TAG, take_tag},
+		{OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED, fix_iv},
+		{OSSL_CIPHER_PARAM_IVLEN, check_iv_len}};
+	const OSSL_PARAM *p;
+	size_t i;
+
+	for (p = params; p && p->key; p++)
+		for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			if (strcmp(p->key, known[i].name) != 0)
+				continue;
+			if (!known[i].take(ctx, p))
+				return 0;
+			break;
+		}
+	return 1;
 }
 
 /* RFC 5647 section 7.1: the invocation counter, the last eight bytes. */
@@ -207,28 +218,54 @@ static int step_iv(struct gcm *gcm, OSSL_PARAM *p)
 	return 1;
 }
 
-static int gcm_get_ctx_params(void *ctx, OSSL_PARAM params[])
+static int tell_key_len(struct gcm *gcm, OSSL_PARAM *p)
 {
-	struct gcm *gcm = ctx;
-	OSSL_PARAM *p = OSSL_PARAM_locate(params, OSSL_CIPHER_PARAM_KEYLEN);
+	return OSSL_PARAM_set_size_t(p, gcm->engine->key_len);
+}
 
-	if (p && !OSSL_PARAM_set_size_t(p, gcm->engine->key_len))
-		return 0;
-	p = OSSL_PARAM_locate(params, OSSL_CIPHER_PARAM_IVLEN);
-	if (p && !OSSL_PARAM_set_size_t(p, GCM_IV_LEN))
-		return 0;
-	p = OSSL_PARAM_locate(params, OSSL_CIPHER_PARAM_AEAD_TAGLEN);
-	if (p && !OSSL_PARAM_set_size_t(p, GCM_TAG_LEN))
-		return 0;
-	p = OSSL_PARAM_locate(params, OSSL_CIPHER_PARAM_AEAD_TLS1_GET_IV_GEN);
-	if (p && !step_iv(gcm, p))
-		return 0;
-	p = OSSL_PARAM_locate(params, OSSL_CIPHER_PARAM_AEAD_TAG);
-	if (!p)
-		return 1;
+static int tell_iv_len(struct gcm *gcm, OSSL_PARAM *p)
+{
+	(void)gcm;
+	return OSSL_PARAM_set_size_t(p, GCM_IV_LEN);
+}
+
+static int tell_tag_len(struct gcm *gcm, OSSL_PARAM *p)
+{
+	(void)gcm;
+	return OSSL_PARAM_set_size_t(p, GCM_TAG_LEN);
+}
+
+static int tell_tag(struct gcm *gcm, OSSL_PARAM *p)
+{
 	return gcm->sealing && gcm->step == STEP_DONE &&
 	       p->data_size == GCM_TAG_LEN &&
 	       OSSL_PARAM_set_octet_string(p, gcm->tag, GCM_TAG_LEN);
+}
+
+/* Those that each packet has come first: this is asked a few times for every
+ * one. What is not known is left alone, as providers do. */
+static int gcm_get_ctx_params(void *ctx, OSSL_PARAM params[])
+{
+	static const struct {
+		const char *name;
+		int (*tell)(struct gcm *gcm, OSSL_PARAM *p);
+	} known[] = {{OSSL_CIPHER_PARAM_AEAD_TLS1_GET_IV_GEN, step_iv},
+		{OSSL_CIPHER_PARAM_AEAD_TAG, tell_tag},
+		{OSSL_CIPHER_PARAM_IVLEN, tell_iv_len},
+		{OSSL_CIPHER_PARAM_KEYLEN, tell_key_len},
+		{OSSL_CIPHER_PARAM_AEAD_TAGLEN, tell_tag_len}};
+	OSSL_PARAM *p;
+	size_t i;
+
+	for (p = params; p && p->key; p++)
+		for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			if (strcmp(p->key, known[i].name) != 0)
+				continue;
+			if (!known[i].tell(ctx, p))
+				return 0;
+			break;
+		}
+	return 1;
 }
 
 static int take_aad(struct gcm *gcm, const unsigned char *in, size_t len)

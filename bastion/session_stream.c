@@ -166,6 +166,9 @@ static bool read_fd(struct channel *ch)
 		ch->target_eof = true;
 		return true;
 	}
+	/* That was all, or poll() tells at once: no call to hear "nothing". */
+	if ((size_t)got < sizeof(bytes))
+		ch->fd_readable = false;
 	if (speaks_ssh(ch, &ch->greets_out, ch->out.taken, bytes, (size_t)got))
 		return true;
 	if (flow_put(&ch->out, bytes, (size_t)got, 0))
