@@ -231,7 +231,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls recorder container emulator topology
+UNIT := core hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls recorder container emulator topology forward
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o
@@ -259,6 +259,12 @@ $(addprefix $(BUILD)/tests/unit/,pam pam_faults pam_calls): | \
 UNIT_kaudit_LIBS := -laudit -Wl,--wrap=audit_open,--wrap=audit_close \
 	-Wl,--wrap=audit_log_user_message
 UNIT_event_LIBS := -ljansson
+FORWARD_PARTS := $(addprefix audit/,forward_conf.o forward_source.o \
+	forward_files.o forward_place.o forward_line.o forward_syslog.o \
+	forward_journald.o forward_link.o forward_tls.o forward_msg.o \
+	journal_form.o suite.o)
+UNIT_forward_OBJS := $(FORWARD_PARTS) audit/journal.o
+UNIT_forward_LIBS := -lssl
 UNIT_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 UNIT_topology_LIBS := -ljansson
 
@@ -388,7 +394,7 @@ tidy:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings
+FUZZ := conf hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings forward
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
@@ -404,6 +410,8 @@ FUZZ_import_OBJS := audit/import.o audit/import_asciicast.o
 FUZZ_import_LIBS := -ljansson
 FUZZ_container_OBJS := $(READER_OBJS) audit/writer.o
 FUZZ_container_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
+FUZZ_forward_OBJS := $(addprefix audit/,forward_source.o forward_place.o \
+	forward_line.o forward_syslog.o forward_journald.o journal_form.o suite.o)
 FUZZ_journal_OBJS := audit/journal_form.o audit/suite.o audit/utf8.o
 FUZZ_findings_OBJS := $(addprefix audit/,baseline.o findings.o findings_usual.o \
 	findings_runs.o findings_fact.o findings_facts.o kaudit_line.o suite.o)

@@ -283,7 +283,8 @@ static void tick(struct child *child)
 {
 	uint64_t now = forward_now_ms();
 
-	(void)link_delivered(&child->link, &child->report.final);
+	if (link_delivered(&child->link, &child->report.final))
+		source_anchor(&child->source, &child->report.final);
 	follow_link(child);
 	if (!child->active && !child->asked_link && now >= child->retry_ms &&
 		!child->quit_ms)

@@ -19,7 +19,13 @@ void source_init(struct source *source, const struct forward_place *from)
 	memset(source, 0, sizeof(*source));
 	source->fd = -1;
 	buf_init(&source->chunk, FORWARD_CHUNK);
+	source->anchor = *from;
 	source_resume(source, from);
+}
+
+void source_anchor(struct source *source, const struct forward_place *place)
+{
+	source->anchor = *place;
 }
 
 static void drop_file(struct source *source)
@@ -265,14 +271,17 @@ static bool follows(
 	       !memcmp(line->prev, source->at.hash, SUITE_HASH_LEN);
 }
 
+/* What was sent is not there. A disk that fails takes back a moment: so from
+ * what is older, and from the first line only if that is gone, too. */
 static enum source_item restart(
 	struct source *source, struct forward_line *ret, const char *why)
 {
 	static const struct forward_place none = {.seq = 0};
 	uint64_t last = source->at.seq;
+	bool older = source->anchor.seq && source->anchor.seq < last;
 
-	source_resume(source, &none);
-	return gap(source, ret, 0, last, why);
+	source_resume(source, older ? &source->anchor : &none);
+	return gap(source, ret, older ? source->at.seq + 1 : 0, last, why);
 }
 
 /* What does not follow is stated before it is handed out. */
@@ -307,8 +316,8 @@ static bool sought(struct source *source, const struct journal_line *line,
 	if (line->seq == source->at.seq) {
 		if (memcmp(line->hash, source->at.hash, SUITE_HASH_LEN) != 0) {
 			*ret_item = restart(source, ret,
-				"another trail is in its place: it is sent "
-				"from its first line");
+				"another line has this number now: what "
+				"follows is sent again");
 			return true;
 		}
 		hand_out(source, line, len);
@@ -336,7 +345,7 @@ static enum source_item at_end(struct source *source, struct forward_line *ret)
 	if (source->mode == SOURCE_SEEK && source->seen_any)
 		return restart(source, ret,
 			"the trail is shorter than what was sent: it is sent "
-			"again from its first line");
+			"again from there, or from its first line");
 	if (source->fd >= 0 && was_cut(source))
 		seek(source);
 	return SOURCE_NOTHING;

@@ -27,7 +27,8 @@ struct source {
 		SOURCE_SEEK,	   /* which line follows it? from the start */
 		SOURCE_READ,
 	} mode;
-	struct forward_place at; /* of the line handed out last */
+	struct forward_place at;     /* of the line handed out last */
+	struct forward_place anchor; /* older: if that is not there any more */
 	/* The open file. */
 	int fd; /* or -1 */
 	char name[JOURNAL_NAME_MAX];
@@ -52,6 +53,8 @@ void source_init(struct source *source, const struct forward_place *from);
 void source_done(struct source *source);
 /* Goes back to a place that was handed out before. */
 void source_resume(struct source *source, const struct forward_place *from);
+/* A place that will hardly be taken back any more. */
+void source_anchor(struct source *source, const struct forward_place *place);
 /* What was asked for: fd is taken; -1: there is none. */
 void source_file(struct source *source, int fd, const char *name);
 /* Something was written, made or taken away. The newest file and its inode;
