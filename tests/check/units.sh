@@ -198,6 +198,31 @@ lab_daemons() {
 	confined sgbridged "$BUILD/sgbridged" -e -c "$LAB/sgbridge.conf"
 	wait_for test -S "$LAB/control"
 }
+# As its unit starts it: never root. It is its own user from the first call.
+start_forward() {
+	local ids=64303
+	cat >"$LAB/forward.conf" <<-END
+		events $LAB/events
+		forward-directory $LAB/forward
+		syslog tcp 203.0.113.9 5514 hold 1s
+		syslog udp 203.0.113.9 5514 hold 1s
+	END
+	install -d -o $ids -g $ids -m 0700 "$LAB/forward"
+	chgrp -R $ids "$LAB/events"
+	chmod 2750 "$LAB/events"
+	chmod 640 "$LAB"/events/*
+	install -o $ids /dev/null "$LAB/sgbridge-forward.calls"
+	lab_start "$LAB/listener.log" ip netns exec "$lab_tag-client" \
+		python3 tests/e2e/trail.py stall 203.0.113.9 5514
+	lab_start "$LAB/forward.log" ip netns exec "$lab_tag-bastion" \
+		setpriv --reuid $ids --regid $ids --clear-groups \
+		--bounding-set -all --inh-caps -all --no-new-privs \
+		strace -f -qq -s 0 -o "$LAB/sgbridge-forward.calls" \
+		"$BUILD/sgbridge-forward" -e -c "$LAB/forward.conf"
+	wait_for grep -q '^sgbridge-forward.*tcp 203.0.113.9 5514: connected' \
+		"$LAB/forward.log" &&
+		wait_for grep -q renameat "$LAB/sgbridge-forward.calls"
+}
 # expand: names of system calls and groups on stdin become names of calls.
 expand() {
 	local name
@@ -303,7 +328,8 @@ ok "the firewall drops a source outside its set" elsewhere
 ok "the daemon reloads and answers under its unit" eval \
 	'"$BUILD/sgbridge" reload -c "$LAB/sgbridge.conf" >/dev/null &&
 	"$BUILD/sgbridge" status -c "$LAB/sgbridge.conf" >/dev/null'
-for unit in sgbridge-recorder sgbridged; do
+ok "the forwarder sends as its unit starts it, never root" start_forward
+for unit in sgbridge-recorder sgbridged sgbridge-forward; do
 	ok "$unit: the filter admits every system call it makes" \
 		filter "$unit"
 	ok "$unit: the filter forbids what it never makes" eval \
