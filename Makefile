@@ -73,7 +73,7 @@ CORE_OBJS := err.o buf.o addr.o msg.o record.o diag.o event.o file.o secret.o lo
 POLICY_OBJS := policy.o policy_sealed.o policy_names.o policy_lex.o policy_source.o \
 	policy_zone.o policy_hours.o policy_parse.o policy_value.o \
 	policy_parse_names.o policy_parse_group.o policy_parse_rule.o \
-	policy_resolve.o policy_resolve_rules.o policy_index.o \
+	policy_resolve.o policy_resolve_rules.o policy_via.o policy_index.o \
 	policy_sg.o policy_compile.o policy_match.o policy_decide.o \
 	policy_query.o policy_allow.o policy_reduce.o policy_mark.o
 CORE := $(addprefix $(BUILD)/bastion/core/,$(CORE_OBJS) $(POLICY_OBJS))

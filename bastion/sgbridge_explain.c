@@ -224,6 +224,21 @@ static void put_rule(struct cli *cli, const char *label, const char *name,
 	buf_put_u8(out, '\n');
 }
 
+static void put_path(const struct policy *policy,
+	const struct policy_decision *decision, struct buf *out)
+{
+	struct policy_decision hops[POLICY_HOPS_MAX];
+	unsigned int count = policy_hops(policy, decision, hops), i;
+	char text[ADDR_TEXT_MAX];
+
+	for (i = 0; i < count; i++)
+		buf_printf(out, "%s%s%s%s (%s, port %u)%s",
+			i ? ", " : "  via           ", hops[i].login,
+			hops[i].login[0] ? "@" : "", hops[i].instance,
+			addr_text(&hops[i].target_addr, text),
+			hops[i].target_port, i + 1 == count ? "\n" : "");
+}
+
 static void put_conditions(
 	const struct policy_decision *decision, bool self, struct buf *out)
 {
@@ -314,6 +329,8 @@ static void print_human(struct cli *cli, const struct question *question,
 	put_rule(cli, "group rule", decision->group_rule,
 		group_rule_place(cli->policy, decision->group_rule), &out);
 	if (permit)
+		put_path(cli->policy, decision, &out);
+	if (permit)
 		put_conditions(decision,
 			question->request.via == POLICY_VIA_PAM, &out);
 	printf("%s%s%s",
@@ -323,6 +340,22 @@ static void print_human(struct cli *cli, const struct question *question,
 		permit ? "permit" : "deny", cli->colour ? "\033[0m" : "");
 	cli_print(&out);
 	buf_done(&out);
+}
+
+/* "via": the jump hosts, in the order of connecting. */
+static void put_hops(const struct policy *policy,
+	const struct policy_decision *decision, struct buf *out)
+{
+	struct policy_decision hops[POLICY_HOPS_MAX];
+	unsigned int count = policy_hops(policy, decision, hops), i;
+
+	buf_printf(out, ",\"via\":[");
+	for (i = 0; i < count; i++) {
+		buf_printf(out, "%s", i ? "," : "");
+		json_put_string(
+			out, hops[i].instance, strlen(hops[i].instance));
+	}
+	buf_put_u8(out, ']');
 }
 
 static void put_words(struct buf *out, const char *name,
@@ -355,8 +388,8 @@ static void put_member(struct buf *out, const char *name, const char *value)
 	text_json_member(out, name, value);
 }
 
-static void print_json(
-	const struct question *question, const struct policy_decision *decision)
+static void print_json(struct cli *cli, const struct question *question,
+	const struct policy_decision *decision)
 {
 	bool permit = decision->verdict == POLICY_PERMIT;
 	char text[ADDR_TEXT_MAX];
@@ -382,6 +415,7 @@ static void print_json(
 			addr_text(&decision->target_addr, text));
 	buf_printf(&out, ",\"port\":%u,\"time\":%lld", decision->target_port,
 		(long long)question->request.now);
+	put_hops(cli->policy, decision, &out);
 	if (permit) {
 		put_words(&out, "mfa", words_mfa, decision);
 		put_words(&out, "allow", words_allow, decision);
@@ -414,7 +448,7 @@ int cmd_explain(struct cli *cli)
 	question.request.groups = (const char *const *)question.groups;
 	policy_decide(cli->policy, &question.request, &decision);
 	if (cli->json)
-		print_json(&question, &decision);
+		print_json(cli, &question, &decision);
 	else
 		print_human(cli, &question, &decision);
 	policy_unix_groups_free(question.groups);

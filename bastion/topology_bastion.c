@@ -346,20 +346,66 @@ static bool has_family(
 	return false;
 }
 
+/* May anything of this node be reached? */
+static bool any_open(
+	const struct policy *policy, const struct policy_node *node, time_t now)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	uint8_t *ports = calloc(PORTS_MAX, 1);
+	char *match = NULL;
+	bool open;
+	size_t j;
+
+	if (ports)
+		mark_permitted(policy, node, now, ports);
+	for (j = 0; ports && j < 2 && !match; j++)
+		if (has_family(policy, node, families[j]))
+			match = open_match(policy, node, families[j], ports);
+	open = match;
+	free(match);
+	free(ports);
+	return open;
+}
+
+/* What is behind a jump host the bastion itself never speaks to; the way
+ * leads to SSH on the first of the jump hosts, for those alone that a permit
+ * names something behind. */
+static void mark_ways(const struct policy *policy, time_t now, uint8_t *ways)
+{
+	uint32_t i, at;
+
+	for (i = 0; i < policy->nodes.count; i++) {
+		at = policy->nodes.at[i].via;
+		if (at == POLICY_NONE ||
+			!any_open(policy, &policy->nodes.at[i], now))
+			continue;
+		while (policy->nodes.at[at].via != POLICY_NONE)
+			at = policy->nodes.at[at].via;
+		ways[at] = 1;
+	}
+}
+
 static void find_open(struct ruleset *set, struct opens *opens)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 	struct policy *policy = set->policy;
 	uint8_t *ports = malloc(PORTS_MAX);
+	uint8_t *ways = calloc(policy->nodes.count + 1, 1);
 	time_t now = time(NULL);
 	uint32_t i;
 	size_t j;
 
-	for (i = 0; ports && i < policy->nodes.count; i++) {
+	if (ways)
+		mark_ways(policy, now, ways);
+	for (i = 0; ports && ways && i < policy->nodes.count; i++) {
 		const struct policy_node *node = &policy->nodes.at[i];
 
+		if (node->via != POLICY_NONE)
+			continue;
 		memset(ports, 0, PORTS_MAX);
 		mark_permitted(policy, node, now, ports);
+		if (ways[i])
+			ports[node->port ? node->port : POLICY_SSH_PORT] = 1;
 		for (j = 0; j < 2; j++) {
 			char *text = has_family(policy, node, families[j])
 					     ? open_match(policy, node,
@@ -371,8 +417,9 @@ static void find_open(struct ruleset *set, struct opens *opens)
 					text, node, families[j]};
 		}
 	}
-	policy->failed = policy->failed || !ports;
+	policy->failed = policy->failed || !ports || !ways;
 	free(ports);
+	free(ways);
 }
 
 static int open_order(const void *a, const void *b)

@@ -119,6 +119,9 @@ enum policy_reason {
 	POLICY_REASON_COUNT
 };
 
+/* Jump hosts in front of one target, at most. */
+#define POLICY_HOPS_MAX 4
+
 struct policy_request {
 	enum policy_via via;
 	const char *service; /* PAM: "sshd", "sudo", ...; else NULL */
@@ -148,6 +151,7 @@ struct policy_decision {
 	const char *instance;	/* canonical name; "self" for PAM */
 	const char *security_group;
 	struct addr target_addr;
+	const struct policy_node *via; /* its jump host: policy_hops; or NULL */
 	/* For policy_next_address; NULL: an address was asked for. */
 	const struct policy_node *node;
 	uint32_t address;
@@ -180,6 +184,17 @@ void policy_decide(const struct policy *policy,
  * there is no other. */
 bool policy_next_address(
 	const struct policy *policy, struct policy_decision *decision);
+/*
+ * The jump hosts on the way to what was permitted, in the order of
+ * connecting: the bastion connects to the first, each opens the way to the
+ * next, and the last to the target. Each is a decision of its own (instance,
+ * address, port, login or "", pins; it allows forwards alone), for which
+ * policy_next_address works. Returns how many: zero where the bastion connects
+ * itself.
+ */
+unsigned int policy_hops(const struct policy *policy,
+	const struct policy_decision *decision,
+	struct policy_decision ret[POLICY_HOPS_MAX]);
 /* May a permitted connection do this? command is the exact exec request or
  * subsystem name, NULL where there is none. For POLICY_EXEC both the bit and
  * the patterns count; scp and rsync server commands are told by their shape

@@ -280,6 +280,8 @@ static void fill_target(
 			policy->sgs.at[policy->ids.at[node->sgs.first]].sym);
 	ret->target_addr = query->addr;
 	ret->node = query->by_name ? node : NULL;
+	if (node->via != POLICY_NONE)
+		ret->via = &policy->nodes.at[node->via];
 	ret->target_port = query->port;
 	ret->host_keys = (const char *const *)policy->texts.at +
 			 node->pins.first;

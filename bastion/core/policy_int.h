@@ -182,8 +182,14 @@ struct policy_node {
 	struct policy_place place;
 	bool subnet;
 	bool local;
-	uint16_t port;	/* 0: 22 */
-	uint32_t login; /* symbol or POLICY_NONE */
+	uint16_t port;	  /* 0: 22 */
+	uint32_t login;	  /* symbol or POLICY_NONE */
+	uint32_t via_sym; /* the jump host in front of it, or POLICY_NONE */
+	uint32_t via;	  /* its node */
+	bool via_inside;  /* shares a group with it that is not isolated */
+	struct policy_place via_place;
+	struct policy_range via_table[2]; /* policy.sg_ports: what its groups
+					   * say to the jump host */
 	struct policy_place local_place;
 	struct policy_range nets;    /* policy.nets; of an instance: /32s */
 	struct policy_range pins;    /* policy.texts, ends with NULL */
@@ -421,6 +427,8 @@ void policy_resolve_rules(struct policy_parser *parser);
 /* The declared name of these kinds (bits of 1 << kind) nearest to text. */
 const char *policy_nearest(
 	const struct policy *policy, const char *text, unsigned int kinds);
+/* Finds jump hosts, circles of them, and chains that are too long. */
+void policy_resolve_via(struct policy_parser *parser);
 /* All CIDRs of a network and of those it consists of, labelled id. */
 void policy_network_nets(struct policy *policy, uint32_t network, uint32_t id,
 	struct policy_nets *nets);
@@ -450,8 +458,9 @@ static inline const struct policy_prefix *policy_prefix_at(
 }
 
 enum sgb_err policy_sg_compile(struct policy *policy) SGB_MUST_CHECK;
-/* The security-group rule that decides about TCP from the bastion to this
- * port; NULL and false: the default is closed. */
+/* The security-group rule that decides about TCP to this port, from the
+ * bastion or from the node's jump host, which the bastion must reach in turn;
+ * POLICY_NONE and false: the default is closed. */
 bool policy_sg_accepts(const struct policy *policy,
 	const struct policy_node *node, int family, uint16_t port,
 	uint32_t *ret_rule);

@@ -81,11 +81,20 @@ static void node_local(struct policy_parser *parser, void *subject)
 	node->local = true;
 }
 
+static void node_via(struct policy_parser *parser, void *subject)
+{
+	struct policy_node *node = subject;
+
+	node->via_place = parse_place(parser);
+	(void)parse_new_name(parser, "jump host", &node->via_sym);
+}
+
 static const struct parse_word node_items[] = {
 	{"host-key", node_host_key, true},
 	{"login", node_login, false},
 	{"port", node_port, false},
 	{"local", node_local, false},
+	{"via", node_via, false},
 	{NULL, NULL, false},
 };
 
@@ -93,6 +102,7 @@ static void node_init(struct policy_parser *parser, struct policy_node *node)
 {
 	memset(node, 0, sizeof(*node));
 	node->login = POLICY_NONE;
+	node->via_sym = node->via = POLICY_NONE;
 	node->place = parse_place(parser);
 	node->nets.first = parser->policy->nets.count;
 }
@@ -268,6 +278,8 @@ static void group_subnet(struct policy_parser *parser, void *subject)
 		policy->nodes.at[i].login = settings.login;
 		policy->nodes.at[i].port = settings.port;
 		policy->nodes.at[i].local = settings.local;
+		policy->nodes.at[i].via_sym = settings.via_sym;
+		policy->nodes.at[i].via_place = settings.via_place;
 	}
 }
 

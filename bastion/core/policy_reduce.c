@@ -52,6 +52,7 @@ struct reduction {
 	struct piece *pieces;
 	uint32_t count, cap;
 	struct words groups, used;
+	bool hops; /* some instance kept may be behind a jump host */
 	bool failed;
 };
 
@@ -412,6 +413,10 @@ static bool rule_stays(const struct reduction *r, const struct piece *piece)
 static void keep(struct reduction *r, struct piece *piece)
 {
 	piece->keep = true;
+	/* A jump host is an instance of whichever group. */
+	if (piece->kind == PIECE_NAMED &&
+		memmem(piece->text, piece->len, "via", 3))
+		r->hops = true;
 	words_add_all(&r->used, piece);
 }
 
@@ -433,8 +438,9 @@ static void choose(struct reduction *r)
 			struct piece *piece = &r->pieces[i];
 
 			if (piece->kind != PIECE_NAMED || piece->keep ||
-				!words_have(&r->used, piece->text + piece->name,
-					piece->name_len))
+				(!r->hops && !words_have(&r->used,
+						     piece->text + piece->name,
+						     piece->name_len)))
 				continue;
 			keep(r, piece);
 			more = true;

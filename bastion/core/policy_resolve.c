@@ -440,5 +440,6 @@ void policy_resolve(struct policy_parser *parser)
 		judge_address(parser, &policy->nodes.at[i]);
 	find_twins(parser);
 	resolve_bastion(parser);
+	policy_resolve_via(parser);
 	policy_resolve_rules(parser);
 }

@@ -3,7 +3,8 @@
  * is highest, at equal priority drop beats accept, an instance in several
  * groups has their rules merged, and what no rule speaks of is closed, except
  * between members of one group that is not isolated. Each group becomes a
- * sorted table of TCP port ranges for either address family.
+ * sorted table of TCP port ranges for either address family; so do the groups
+ * of an instance behind a jump host together, as that host sees them.
  */
 #include "core/policy_int.h"
 
@@ -12,6 +13,7 @@
 
 struct sweep {
 	struct policy *policy;
+	const struct policy_node *from; /* who connects; NULL: the bastion */
 	uint64_t *rules; /* keys of those that speak of us, best first */
 	uint32_t rule_count;
 	uint64_t *bounds; /* first ports of the elementary ranges */
@@ -26,6 +28,20 @@ static bool sg_is_bastion(const struct policy *policy, uint32_t sg)
 
 	for (i = 0; i < policy->bastion_sgs.count; i++)
 		if (policy->ids.at[policy->bastion_sgs.first + i] == sg)
+			return true;
+	return false;
+}
+
+/* Is who connects in this group? */
+static bool sg_has(const struct policy *policy, const struct policy_node *from,
+	uint32_t sg)
+{
+	uint32_t i;
+
+	if (!from)
+		return sg_is_bastion(policy, sg);
+	for (i = 0; i < from->sgs.count; i++)
+		if (policy->ids.at[from->sgs.first + i] == sg)
 			return true;
 	return false;
 }
@@ -52,19 +68,21 @@ static bool every_address(const struct policy_nets *nets, int family)
 	return false;
 }
 
-/* An accept must hold for every address the bastion may come from, a drop
- * counts as soon as it holds for one: the doubtful case is closed. */
-static bool network_is_bastion(
-	struct policy *policy, uint32_t network, int family, bool drop)
+/* An accept must hold for every address that may connect, a drop counts as
+ * soon as it holds for one: the doubtful case is closed. */
+static bool network_has(struct policy *policy, const struct policy_node *from,
+	uint32_t network, int family, bool drop)
 {
+	const struct policy_range *ours = from ? &from->nets
+					       : &policy->bastion_nets;
 	struct policy_nets nets = {0};
 	uint32_t i, all = 0, within = 0;
 	bool answer;
 
 	policy_network_nets(policy, network, 0, &nets);
-	for (i = 0; i < policy->bastion_nets.count; i++) {
+	for (i = 0; i < ours->count; i++) {
 		const struct addr *addr =
-			&policy->nets.at[policy->bastion_nets.first + i].base;
+			&policy->nets.at[ours->first + i].base;
 
 		if (addr->family != family)
 			continue;
@@ -77,8 +95,9 @@ static bool network_is_bastion(
 	return answer;
 }
 
-static bool rule_speaks_of_us(
-	struct policy *policy, const struct policy_sg_rule *rule, int family)
+static bool rule_speaks_of(struct policy *policy,
+	const struct policy_node *connecting, const struct policy_sg_rule *rule,
+	int family)
 {
 	uint32_t i;
 
@@ -93,10 +112,11 @@ static bool rule_speaks_of_us(
 			return true;
 		sg = policy_named(policy, elem.sym, NAME_SG);
 		network = policy_named(policy, elem.sym, NAME_NETWORK);
-		if (sg != POLICY_NONE && sg_is_bastion(policy, sg))
+		if (sg != POLICY_NONE && sg_has(policy, connecting, sg))
 			return true;
 		if (sg == POLICY_NONE && network != POLICY_NONE &&
-			network_is_bastion(policy, network, family, rule->drop))
+			network_has(policy, connecting, network, family,
+				rule->drop))
 			return true;
 	}
 	return false;
@@ -225,19 +245,25 @@ static void sweep_store(struct sweep *sweep, struct policy_range *table)
 	}
 }
 
-static enum sgb_err sweep_init(
-	struct sweep *sweep, struct policy *policy, const struct policy_sg *sg)
+/* Room for the rules of these groups. */
+static enum sgb_err sweep_init(struct sweep *sweep, struct policy *policy,
+	const uint32_t *sgs, uint32_t sg_count)
 {
-	size_t ranges = 2;
-	uint32_t i, count;
+	size_t ranges = 2, rules = 1;
+	uint32_t i, j, count;
 
 	memset(sweep, 0, sizeof(*sweep));
 	sweep->policy = policy;
-	for (i = 0; i < sg->rules.count; i++) {
-		(void)rule_ports(policy, sg->rules.first + i, &count);
-		ranges += 2 * (size_t)count;
+	for (i = 0; i < sg_count; i++) {
+		const struct policy_sg *sg = &policy->sgs.at[sgs[i]];
+
+		rules += sg->rules.count;
+		for (j = 0; j < sg->rules.count; j++) {
+			(void)rule_ports(policy, sg->rules.first + j, &count);
+			ranges += 2 * (size_t)count;
+		}
 	}
-	sweep->rules = calloc(sg->rules.count + 1, sizeof(*sweep->rules));
+	sweep->rules = calloc(rules, sizeof(*sweep->rules));
 	sweep->bounds = calloc(ranges, sizeof(*sweep->bounds));
 	sweep->winner = calloc(ranges, sizeof(*sweep->winner));
 	sweep->next = calloc(ranges, sizeof(*sweep->next));
@@ -254,43 +280,102 @@ static void sweep_done(struct sweep *sweep)
 	free(sweep->next);
 }
 
-static enum sgb_err sg_compile(
-	struct policy *policy, uint32_t index, unsigned int v6)
+static void sweep_add(
+	struct sweep *sweep, const struct policy_sg *sg, int family)
 {
-	struct policy_sg *sg = &policy->sgs.at[index];
-	struct sweep sweep;
-	enum sgb_err err = sweep_init(&sweep, policy, sg);
+	struct policy *policy = sweep->policy;
 	uint32_t i;
 
-	for (i = 0; i < sg->rules.count && !err; i++) {
+	for (i = 0; i < sg->rules.count; i++) {
 		uint32_t rule = sg->rules.first + i;
 
-		if (rule_speaks_of_us(policy, &policy->sg_rules.at[rule],
-			    v6 ? AF_INET6 : AF_INET))
-			sweep.rules[sweep.rule_count++] = rule_key(
+		if (rule_speaks_of(policy, sweep->from,
+			    &policy->sg_rules.at[rule], family))
+			sweep->rules[sweep->rule_count++] = rule_key(
 				policy, rule);
 	}
+}
+
+/* What these groups together say to from, as a table. */
+static enum sgb_err sgs_compile(struct policy *policy, const uint32_t *sgs,
+	uint32_t sg_count, const struct policy_node *from, unsigned int v6,
+	struct policy_range *table)
+{
+	struct sweep sweep;
+	enum sgb_err err = sweep_init(&sweep, policy, sgs, sg_count);
+	uint32_t i;
+
+	sweep.from = from;
+	for (i = 0; i < sg_count && !err; i++)
+		sweep_add(&sweep, &policy->sgs.at[sgs[i]],
+			v6 ? AF_INET6 : AF_INET);
 	if (!err) {
 		qsort(sweep.rules, sweep.rule_count, sizeof(*sweep.rules),
 			key_order);
 		sweep_bounds(&sweep);
 		sweep_paint(&sweep);
-		sweep_store(&sweep, &sg->table[v6]);
+		sweep_store(&sweep, table);
 	}
 	sweep_done(&sweep);
 	return err;
 }
 
+static bool same_way(const struct policy *policy, const struct policy_node *a,
+	const struct policy_node *b)
+{
+	uint32_t i;
+
+	if (a->via != b->via || a->sgs.count != b->sgs.count)
+		return false;
+	for (i = 0; i < a->sgs.count; i++)
+		if (policy->ids.at[a->sgs.first + i] !=
+			policy->ids.at[b->sgs.first + i])
+			return false;
+	return true;
+}
+
+/* Those behind one jump host mostly stand together, and share a table. */
+static enum sgb_err via_compile(struct policy *policy, struct policy_node *node,
+	const struct policy_node **last)
+{
+	const struct policy_node *hop = &policy->nodes.at[node->via];
+	const uint32_t *sgs = &policy->ids.at[node->sgs.first];
+	enum sgb_err err = SGB_OK;
+	uint32_t i;
+
+	if (*last && same_way(policy, node, *last)) {
+		memcpy(node->via_table, (*last)->via_table,
+			sizeof(node->via_table));
+		node->via_inside = (*last)->via_inside;
+		return SGB_OK;
+	}
+	for (i = 0; i < node->sgs.count; i++)
+		node->via_inside = node->via_inside ||
+				   (!policy->sgs.at[sgs[i]].isolated &&
+					   sg_has(policy, hop, sgs[i]));
+	for (i = 0; i < 2 && !err; i++)
+		err = sgs_compile(policy, sgs, node->sgs.count, hop, i,
+			&node->via_table[i]);
+	*last = node;
+	return err;
+}
+
 enum sgb_err policy_sg_compile(struct policy *policy)
 {
+	const struct policy_node *last = NULL;
 	enum sgb_err err = SGB_OK;
 	uint32_t i;
 
 	for (i = 0; i < policy->sgs.count && !err; i++) {
-		err = sg_compile(policy, i, 0);
+		struct policy_range *tables = policy->sgs.at[i].table;
+
+		err = sgs_compile(policy, &i, 1, NULL, 0, &tables[0]);
 		if (!err)
-			err = sg_compile(policy, i, 1);
+			err = sgs_compile(policy, &i, 1, NULL, 1, &tables[1]);
 	}
+	for (i = 0; i < policy->nodes.count && !err; i++)
+		if (policy->nodes.at[i].via != POLICY_NONE)
+			err = via_compile(policy, &policy->nodes.at[i], &last);
 	return policy->failed ? SGB_ERR_NOMEM : err;
 }
 
@@ -312,6 +397,29 @@ static uint32_t table_find(const struct policy *policy,
 	return low ? rows[low - 1].rule : POLICY_NONE;
 }
 
+/* Through a jump host: it must be open to whoever is in front of it, on any
+ * of its addresses, and the target's groups to it. */
+static bool via_accepts(const struct policy *policy,
+	const struct policy_node *node, int family, uint16_t port,
+	uint32_t *ret_rule)
+{
+	const struct policy_node *hop = &policy->nodes.at[node->via];
+	uint16_t hop_port = hop->port ? hop->port : POLICY_SSH_PORT;
+	bool open = false;
+	uint32_t i;
+
+	for (i = 0; i < hop->nets.count && !open; i++)
+		open = policy_sg_accepts(policy, hop,
+			policy->nets.at[hop->nets.first + i].base.family,
+			hop_port, ret_rule);
+	if (!open)
+		return false;
+	*ret_rule = table_find(
+		policy, &node->via_table[family == AF_INET6], port);
+	return *ret_rule == POLICY_NONE ? node->via_inside
+					: !policy->sg_rules.at[*ret_rule].drop;
+}
+
 bool policy_sg_accepts(const struct policy *policy,
 	const struct policy_node *node, int family, uint16_t port,
 	uint32_t *ret_rule)
@@ -320,6 +428,8 @@ bool policy_sg_accepts(const struct policy *policy,
 	bool inside = false;
 	uint32_t i;
 
+	if (node->via != POLICY_NONE)
+		return via_accepts(policy, node, family, port, ret_rule);
 	for (i = 0; i < node->sgs.count; i++) {
 		uint32_t index = policy->ids.at[node->sgs.first + i];
 		const struct policy_sg *sg = &policy->sgs.at[index];

@@ -194,6 +194,28 @@ ok "its group rule" 0 'group rule +policy.conf:9: accept' \
 	explain alice from 203.0.113.9 to ops@web1:22 at "$day"
 ok "a denial by a rule" 1 '^deny alice' \
 	explain alice from 203.0.113.9 to web1 at "$night"
+cat >"$work/via.conf" <<'END'
+security-group SG_Bridge { instance jump1 10.0.0.5 }
+security-group Near { instance near1 10.1.0.1 { port 2222; login hop }
+	accept tcp 2222 from SG_Bridge }
+security-group Idle { instance near2 10.1.0.2; accept tcp 22 from SG_Bridge
+	instance far2 10.3.0.2 { via near2 } }
+security-group Far { instance far1 10.3.0.1 { via near1; login ops }
+	accept tcp 22 from Near }
+permit alice from 203.0.113.9 to Far { allow shell }
+END
+via() {
+	sgb explain -p "$work/via.conf" alice from 203.0.113.9 to far1 "$@"
+}
+ok "a way through a jump host" 0 'via +hop@near1 \(10.1.0.1, port 2222\)' via
+ok "it is JSON as well" 0 '"via":\["near1"\]' via --json
+ok "the ruleset admits the jump host" 0 'daddr 10.1.0.1 .*dport \{ 2222 \}' \
+	sgb topology nftables -p "$work/via.conf"
+hidden() {
+	! sgb topology nftables -p "$work/via.conf" | grep -E '10.3.0|10.1.0.2'
+}
+ok "not what is behind it, nor one that leads nowhere" 0 '' hidden
+ok "fmt keeps it" 0 'via +near1' sgb fmt "$work/via.conf"
 ok "what differs" 1 'differs +192.0.2.1 is not in office, home' \
 	explain alice from 192.0.2.1 to web1 at "$day"
 ok "the other login" 1 'differs +login root is not ops' \

@@ -58,7 +58,7 @@ struct node {
 	struct addr_net addrs[2];
 	int addr_count;
 	bool subnet;
-	int port, login; /* 0, -1: none */
+	int port, login, via; /* 0, -1, -1: none */
 	unsigned int sgs;
 };
 
@@ -374,10 +374,38 @@ static void random_nodes(struct model *model)
 			node->addrs[node->addr_count++] = net_of(
 				behind6((unsigned int)i + 1), 128);
 		node->port = chance(3) ? 0 : chance(2) ? 2222 : 3389;
+		node->via = -1;
 		node->login = chance(2) ? -1 : (int)chance(LOGINS);
 		node->sgs = 1u << chance(SGS);
 		if (!chance(3))
 			node->sgs |= 1u << chance(SGS);
+	}
+}
+
+static bool is_bastion(const struct model *model, int node)
+{
+	return model->bastion_node >= 0
+		       ? node == model->bastion_node
+		       : (model->nodes[node].sgs >> model->bastion_sg & 1);
+}
+
+static int depth(const struct model *model, int node)
+{
+	return model->nodes[node].via < 0
+		       ? 0
+		       : 1 + depth(model, model->nodes[node].via);
+}
+
+/* Behind an instance of a lower number, so that there are no circles. */
+static void random_hops(struct model *model)
+{
+	int i, hop;
+
+	for (i = 1; i < NODES + SUBNETS; i++) {
+		hop = (int)chance(i < NODES ? (uint32_t)i : NODES);
+		if (!chance(3) && !is_bastion(model, hop) &&
+			depth(model, hop) < POLICY_HOPS_MAX)
+			model->nodes[i].via = hop;
 	}
 }
 
@@ -458,6 +486,7 @@ static void random_model(struct model *model)
 		model->bastion_sg = (int)chance(SGS);
 	else
 		model->bastion_node = (int)chance(NODES);
+	random_hops(model);
 	model->root_login = chance(2);
 }
 
@@ -549,8 +578,10 @@ static void put_node(
 		if (node->port)
 			fprintf(text->out, " port %d;", node->port);
 		if (node->login >= 0)
-			fprintf(text->out, " login %s",
+			fprintf(text->out, " login %s;",
 				login_names[node->login]);
+		if (node->via >= 0)
+			fprintf(text->out, " via i%d", node->via);
 		fprintf(text->out, " }");
 	}
 	end_line(text);
@@ -941,8 +972,28 @@ static bool zero_net(
 	return false;
 }
 
-static bool one_is_us(const struct naive *n, const struct item *one, bool drop,
-	unsigned int ours)
+/* Which groups who connects is in: we, or the jump host in front. */
+static unsigned int node_sgs(
+	const struct model *model, const struct node *node);
+
+static unsigned int from_sgs(const struct naive *n, const struct node *node)
+{
+	const struct model *model = n->model;
+
+	if (node->via >= 0)
+		return node_sgs(model, &model->nodes[node->via]);
+	return model->bastion_node >= 0 ? model->nodes[model->bastion_node].sgs
+					: 1u << model->bastion_sg;
+}
+
+static bool is_from(
+	const struct model *model, const struct node *node, int index)
+{
+	return node->via >= 0 ? index == node->via : is_bastion(model, index);
+}
+
+static bool one_is_from(const struct naive *n, const struct item *one,
+	bool drop, const struct node *target, int family)
 {
 	struct list list = {.count = 1, .items = {*one}};
 	int i, j, all = 0, within = 0;
@@ -950,46 +1001,39 @@ static bool one_is_us(const struct naive *n, const struct item *one, bool drop,
 	if (one->kind == ANY)
 		return true;
 	if (one->kind == SG)
-		return ours >> one->index & 1;
+		return from_sgs(n, target) >> one->index & 1;
 	for (i = 0; i < NODES; i++) {
 		const struct node *node = &n->model->nodes[i];
 
-		if (n->model->bastion_node >= 0
-				? i != n->model->bastion_node
-				: !(node->sgs >> n->model->bastion_sg & 1))
+		if (!is_from(n->model, target, i))
 			continue;
 		for (j = 0; j < node->addr_count; j++) {
-			if (node->addrs[j].base.family != n->addr.family)
+			if (node->addrs[j].base.family != family)
 				continue;
 			all++;
 			within += list_contains(
 				n->model, &list, &node->addrs[j].base);
 		}
 	}
-	if (zero_net(n->model, &list, n->addr.family))
+	if (zero_net(n->model, &list, family))
 		return true;
 	return drop ? within > 0 : all > 0 && all == within;
 }
 
-static unsigned int our_sgs(const struct model *model)
-{
-	return model->bastion_node >= 0 ? model->nodes[model->bastion_node].sgs
-					: 1u << model->bastion_sg;
-}
-
-static bool sg_rule_has(const struct naive *n, const struct sg_rule *rule)
+static bool sg_rule_has(const struct naive *n, const struct sg_rule *rule,
+	const struct node *node, int family, int number)
 {
 	bool port = rule->port_count == 0;
 	int i;
 
-	if (rule->proto == 2 || !(n->sgs >> rule->sg & 1))
+	if (rule->proto == 2 || !(node_sgs(n->model, node) >> rule->sg & 1))
 		return false;
 	for (i = 0; i < rule->port_count; i++)
-		port = port || (n->port >= rule->ports[i][0] &&
-				       n->port <= rule->ports[i][1]);
+		port = port || (number >= rule->ports[i][0] &&
+				       number <= rule->ports[i][1]);
 	for (i = 0; i < rule->from.count && port; i++)
-		if (one_is_us(n, &rule->from.items[i], rule->drop,
-			    our_sgs(n->model)))
+		if (one_is_from(
+			    n, &rule->from.items[i], rule->drop, node, family))
 			return true;
 	return false;
 }
@@ -1004,15 +1048,27 @@ static bool sg_rule_before(const struct sg_rule *a, const struct sg_rule *b)
 	return a->line < b->line;
 }
 
-static bool sg_accepts(const struct naive *n, const struct sg_rule **ret)
+static bool sg_accepts(const struct naive *n, const struct node *node,
+	int family, int port, const struct sg_rule **ret)
 {
 	const struct sg_rule *best = NULL;
+	bool open = node->via < 0;
 	int i;
 
+	/* First the way to the jump host, on one of its addresses. */
+	if (!open) {
+		const struct node *hop = &n->model->nodes[node->via];
+
+		for (i = 0; i < hop->addr_count && !open; i++)
+			open = sg_accepts(n, hop, hop->addrs[i].base.family,
+				hop->port ? hop->port : 22, ret);
+	}
+	if (!open)
+		return false;
 	for (i = 0; i < n->model->sg_rule_count; i++) {
 		const struct sg_rule *rule = &n->model->sg_rules[i];
 
-		if (!sg_rule_has(n, rule))
+		if (!sg_rule_has(n, rule, node, family, port))
 			continue;
 		if (!best || sg_rule_before(rule, best))
 			best = rule;
@@ -1021,7 +1077,7 @@ static bool sg_accepts(const struct naive *n, const struct sg_rule **ret)
 	if (best)
 		return !best->drop;
 	for (i = 0; i < SGS; i++)
-		if ((n->sgs & our_sgs(n->model)) >> i & 1 &&
+		if ((node_sgs(n->model, node) & from_sgs(n, node)) >> i & 1 &&
 			!n->model->sg_isolated[i])
 			return true;
 	return false;
@@ -1097,7 +1153,8 @@ static void naive_decide(struct naive *n, struct answer *ret)
 		ret->reason = POLICY_DENY_RULE;
 	else if (!permit)
 		ret->reason = POLICY_NO_PERMIT;
-	else if (n->node && !sg_accepts(n, &ret->sg_rule))
+	else if (n->node && !sg_accepts(n, n->node, n->addr.family, n->port,
+				    &ret->sg_rule))
 		ret->reason = POLICY_GROUP_CLOSED;
 	else
 		ret->reason = POLICY_GRANTED;

@@ -119,6 +119,11 @@ static void test_forms(void **state)
 		     "\"a } # { ;\" }\npermit bob from any to self\n"
 		     "deny mallory from any to any\n"
 		     "deny carol from vpn to self via sudo\n",
+		/* a jump host of a group that no rule names */
+		NETS "security-group bob {\n\tinstance far1 10.3.0.1 { via "
+		     "hop1 }\n\taccept tcp 22 from Near\n}\n"
+		     "security-group Near {\n\tinstance hop1 10.2.0.1\n}\n"
+		     "permit bob from any to self\n",
 		/* several statements on a line */
 		NETS "permit alice from office to self; permit bob from vpn to "
 		     "self; deny carol from any to self\n",

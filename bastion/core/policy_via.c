@@ -1,0 +1,194 @@
+/*
+ * Jump hosts: instances that the bastion reaches through another one. Found
+ * and judged when a policy is compiled, so that deciding only follows numbers
+ * that end.
+ */
+#include "core/policy_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/policy_parse.h"
+
+static bool is_bastion_itself(const struct policy *policy, uint32_t index)
+{
+	const struct policy_node *node = &policy->nodes.at[index];
+	uint32_t i, j;
+
+	for (i = 0; i < node->nets.count; i++)
+		for (j = 0; j < policy->bastion_nets.count; j++)
+			if (addr_equal(
+				    &policy->nets.at[node->nets.first + i].base,
+				    &policy->nets
+					     .at[policy->bastion_nets.first + j]
+					     .base))
+				return true;
+	return false;
+}
+
+static void unknown_hop(
+	struct policy_parser *parser, const struct policy_node *node)
+{
+	const char *text = policy_symbol_text(parser->policy, node->via_sym);
+	const char *near = policy_nearest(
+		parser->policy, text, 1u << NAME_NODE);
+	char hint[120];
+
+	snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
+	ERROR_HINT(parser, node->via_place, "unknown-name", near ? hint : NULL,
+		"unknown instance \"%s\"", text);
+}
+
+/* Groups of a jump host are in use: the way leads through them. */
+static void mark_used(struct policy *policy, uint32_t hop)
+{
+	uint32_t i;
+
+	for (i = 0; i < policy->memberships.count; i++)
+		if (policy->memberships.at[i].key == hop)
+			policy->sgs.at[policy->memberships.at[i].value].used =
+				true;
+}
+
+static void find_hop(struct policy_parser *parser, struct policy_node *node)
+{
+	struct policy *policy = parser->policy;
+	uint32_t hop = policy_named(policy, node->via_sym, NAME_NODE);
+	const char *name = policy_symbol_text(policy, node->via_sym);
+
+	if (hop == POLICY_NONE) {
+		unknown_hop(parser, node);
+		return;
+	}
+	if (node->local || policy->nodes.at[hop].local) {
+		ERROR(parser, node->via_place, "conflict",
+			"what is \"local\" is neither a jump host nor behind "
+			"one");
+		return;
+	}
+	if (is_bastion_itself(policy, hop)) {
+		ERROR_HINT(parser, node->via_place, "conflict",
+			"leave \"via\" out", "\"%s\" is the bastion itself",
+			name);
+		return;
+	}
+	node->via = hop;
+	mark_used(policy, hop);
+}
+
+/* Writes "a via b via a" as far as it fits. */
+static void chain_text(const struct policy *policy, uint32_t start,
+	unsigned int steps, char *out, size_t len)
+{
+	uint32_t at = start;
+	size_t used = 0;
+
+	while (used < len) {
+		used += (size_t)snprintf(out + used, len - used, "%s%s",
+			at == start && !used ? "" : " via ",
+			policy_symbol_text(policy, policy->nodes.at[at].sym));
+		if (!steps--)
+			break;
+		at = policy->nodes.at[at].via;
+	}
+}
+
+/* Follows a chain to its end. A circle is reported by its first member; what
+ * only leads into one says nothing. */
+static void follow(struct policy_parser *parser, uint32_t start)
+{
+	const struct policy *policy = parser->policy;
+	const struct policy_node *node = &policy->nodes.at[start];
+	uint32_t at = node->via, lowest = start;
+	unsigned int steps = 1;
+	char text[300];
+
+	while (at != POLICY_NONE && at != start &&
+		steps <= policy->nodes.count) {
+		lowest = at < lowest ? at : lowest;
+		at = policy->nodes.at[at].via;
+		steps += at != POLICY_NONE;
+	}
+	if (at == start && lowest == start) {
+		chain_text(policy, start, steps, text, sizeof(text));
+		ERROR(parser, node->via_place, "circle",
+			"jump hosts in a circle: %s", text);
+	} else if (at == POLICY_NONE && steps > POLICY_HOPS_MAX) {
+		ERROR(parser, node->via_place, "too-deep",
+			"%u jump hosts in front of \"%s\": expected at most "
+			"%d",
+			steps, policy_symbol_text(policy, node->sym),
+			POLICY_HOPS_MAX);
+	}
+}
+
+void policy_resolve_via(struct policy_parser *parser)
+{
+	struct policy *policy = parser->policy;
+	uint32_t i;
+
+	for (i = 0; i < policy->nodes.count; i++)
+		if (policy->nodes.at[i].via_sym != POLICY_NONE)
+			find_hop(parser, &policy->nodes.at[i]);
+	for (i = 0; i < policy->nodes.count; i++)
+		if (policy->nodes.at[i].via != POLICY_NONE)
+			follow(parser, i);
+}
+
+static void fill_hop(const struct policy *policy,
+	const struct policy_node *node, struct policy_decision *ret)
+{
+	uint32_t i, rule;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->verdict = POLICY_PERMIT;
+	ret->reason = POLICY_GRANTED;
+	ret->allow = POLICY_FORWARD;
+	ret->instance = policy_symbol_text(policy, node->sym);
+	if (node->sgs.count)
+		ret->security_group = policy_symbol_text(policy,
+			policy->sgs.at[policy->ids.at[node->sgs.first]].sym);
+	ret->node = node;
+	if (node->via != POLICY_NONE)
+		ret->via = &policy->nodes.at[node->via];
+	ret->target_port = node->port ? node->port : POLICY_SSH_PORT;
+	ret->login = node->login == POLICY_NONE
+			     ? ""
+			     : policy_symbol_text(policy, node->login);
+	ret->host_keys = (const char *const *)policy->texts.at +
+			 node->pins.first;
+	/* The permit saw that one of them is open. */
+	for (i = 0; i < node->nets.count; i++) {
+		const struct addr *addr =
+			&policy->nets.at[node->nets.first + i].base;
+
+		if (!policy_sg_accepts(policy, node, addr->family,
+			    ret->target_port, &rule))
+			continue;
+		ret->address = i;
+		ret->target_addr = *addr;
+		if (rule != POLICY_NONE)
+			ret->group_rule = policy->sg_rules.at[rule].name;
+		return;
+	}
+	ret->verdict = POLICY_DENY;
+	ret->reason = POLICY_GROUP_CLOSED;
+}
+
+unsigned int policy_hops(const struct policy *policy,
+	const struct policy_decision *decision,
+	struct policy_decision ret[POLICY_HOPS_MAX])
+{
+	const struct policy_node *nodes[POLICY_HOPS_MAX];
+	const struct policy_node *node = decision->via;
+	unsigned int count = 0, i;
+
+	while (node && count < POLICY_HOPS_MAX) {
+		nodes[count++] = node;
+		node = node->via == POLICY_NONE ? NULL
+						: &policy->nodes.at[node->via];
+	}
+	for (i = 0; i < count; i++)
+		fill_hop(policy, nodes[count - 1 - i], &ret[i]);
+	return count;
+}
