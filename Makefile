@@ -93,14 +93,14 @@ SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_proof.o bastion/monitor_auth.o bastion/monitor_account.o bastion/monitor_pam.o \
-	bastion/monitor_target.o bastion/monitor_connect.o bastion/monitor_jump.o bastion/monitor_forward.o \
+	bastion/monitor_target.o bastion/monitor_connect.o bastion/monitor_jump.o bastion/monitor_hop.o bastion/monitor_forward.o \
 	bastion/monitor_hostkey.o \
 	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o bastion/monitor_watch.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o bastion/keys_command.o \
 	bastion/cert.o bastion/cert_write.o $(KEY_OBJS) $(HOSTKEY_OBJS)
-SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o \
+SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o _hop.o \
 	_cradle.o _gcm.o _gcm_offer.o _hostcert.o _verify.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
 	_server.o _sftp.o _sftp_filter.o _sftp_report.o _start.o _stream.o _target.o _view.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \

@@ -364,6 +364,7 @@ static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
 	if (!err && m->control < 0)
 		reattach(m);
 	reap(m);
+	monitor_hops_reap(m);
 	return err;
 }
 
@@ -440,6 +441,7 @@ void monitor_done(struct monitor *m)
 
 	monitor_pam_done(m);
 	monitor_forwards_done(m);
+	monitor_hops_done(m);
 	while ((child = LIST_FIRST(&m->children))) {
 		LIST_REMOVE(child, link);
 		free(child);

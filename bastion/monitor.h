@@ -50,6 +50,12 @@ LIST_HEAD(monitor_children, monitor_child);
 
 struct monitor_forward; /* monitor_forward.c */
 LIST_HEAD(monitor_forwards, monitor_forward);
+struct monitor_hop; /* monitor_hop.c */
+LIST_HEAD(monitor_hops, monitor_hop);
+/* "near1 (10.1.0.1:22), mid1 (...)": the jump hosts of a connection. */
+#define MONITOR_VIA_MAX (POLICY_HOPS_MAX * (ADDR_TEXT_MAX + 80))
+/* What went wrong on the way, for the user. */
+#define MONITOR_LOST_MAX 400
 
 /* A place that forwards may go to. */
 struct monitor_approved {
@@ -86,6 +92,9 @@ struct monitor {
 	char *client_banner;
 	struct monitor_children children;
 	struct monitor_forwards forwards;
+	struct monitor_hops hops;
+	char via[MONITOR_VIA_MAX];   /* of the target, "": none */
+	char lost[MONITOR_LOST_MAX]; /* the last way that led nowhere */
 	uint32_t forward_ids;
 	struct {
 		struct addr addr;
@@ -359,7 +368,7 @@ enum sgb_err monitor_forward_judged(
  * says why else. */
 enum sgb_err monitor_connect(struct monitor *m,
 	struct policy_decision *decision, int *ret_fd,
-	char source[ADDR_TEXT_MAX]) SGB_MUST_CHECK;
+	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX]) SGB_MUST_CHECK;
 /* One more to the same address, within the time of the whole. */
 enum sgb_err monitor_connect_again(
 	struct monitor *m, int *ret_fd) SGB_MUST_CHECK;
@@ -376,6 +385,20 @@ void monitor_hostkey_node(const struct monitor *m,
 	const struct policy_decision *decision, char name[ADDR_TEXT_MAX],
 	struct hostkey_node *ret);
 
+/* monitor_hop.c: the same through the jump hosts in front of it, each with a
+ * session process of its own. source is then every address: which of its own
+ * a jump host goes on from is not known. On failure m->lost says which and
+ * why. */
+enum sgb_err monitor_connect_via(struct monitor *m,
+	struct policy_decision *decision, int *ret_fd,
+	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX]) SGB_MUST_CHECK;
+/* Does the policy's way lead where via says? */
+bool monitor_same_way(const struct monitor *m,
+	const struct policy_decision *decision, const char *via);
+/* Buries those that ended. */
+void monitor_hops_reap(struct monitor *m);
+/* Lets go of them all, which ends them. */
+void monitor_hops_done(struct monitor *m);
 /* Opens a recording for m->decision. */
 enum sgb_err monitor_start_recording(struct monitor *m, int *ret_stream,
 	char *why, size_t why_len) SGB_MUST_CHECK;
@@ -433,6 +456,8 @@ void monitor_reference(char ref[MONITOR_REF_MAX]);
 
 /* No more signatures. */
 void monitor_agent_close(struct monitor *m);
+/* Nor anything of what they were for: another login may be prepared. */
+void monitor_agent_forget(struct monitor *m);
 /* monitor_agent.c: the agent protocol (draft-ietf-sshm-ssh-agent) for the one
  * certificate of this login. */
 enum sgb_err monitor_agent_prepare(struct monitor *m, const char *source,

@@ -221,6 +221,17 @@ void monitor_agent_close(struct monitor *m)
 	buf_done(&m->agent_in);
 }
 
+void monitor_agent_forget(struct monitor *m)
+{
+	monitor_agent_close(m);
+	EVP_PKEY_free(m->leaf);
+	free(m->cert);
+	free(m->signed_id);
+	m->leaf = NULL;
+	m->cert = m->signed_id = NULL;
+	m->cert_len = m->signed_id_len = 0;
+}
+
 /* One whole request at the front of what came, if there is one. False for a
  * peer that is not to be listened to any longer. */
 static bool serve_request(struct monitor *m, bool *ret_more)

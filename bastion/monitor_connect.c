@@ -156,13 +156,16 @@ static uint64_t connect_until(const struct monitor *m)
 
 enum sgb_err monitor_connect(struct monitor *m,
 	struct policy_decision *decision, int *ret_fd,
-	char source[ADDR_TEXT_MAX])
+	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX])
 {
 	uint64_t end = connect_until(m);
 	struct policy_decision at = *decision;
 	struct addr local;
 	enum sgb_err err;
 
+	m->lost[0] = via[0] = '\0';
+	if (decision->via)
+		return monitor_connect_via(m, decision, ret_fd, source, via);
 	for (;;) {
 		uint64_t now = monitor_now_ms();
 		uint64_t left = end > now ? end - now : 0;
@@ -192,8 +195,12 @@ enum sgb_err monitor_connect(struct monitor *m,
 enum sgb_err monitor_connect_again(struct monitor *m, int *ret_fd)
 {
 	uint64_t until = connect_until(m);
+	struct policy_decision again = m->decision;
+	char source[ADDR_TEXT_MAX], via[MONITOR_VIA_MAX];
 	struct addr local;
 
+	if (m->decision.via)
+		return monitor_connect_via(m, &again, ret_fd, source, via);
 	if (until > m->target_until_ms)
 		until = m->target_until_ms;
 	return connect_one(&m->decision, until, ret_fd, &local);

@@ -97,6 +97,8 @@ static void fill_in(const struct monitor *m, struct event *event)
 		event->rule = m->decision.rule;
 	if (!event->security_group)
 		event->security_group = m->decision.security_group;
+	if (!event->via)
+		event->via = m->via;
 	if (!event->target_port) {
 		event->target_addr = m->decision.target_addr;
 		event->target_port = m->decision.target_port;

@@ -20,6 +20,7 @@ struct monitor_forward {
 	int recorder; /* its recording ends when this closes */
 	char rec_id[CONN_ID_MAX];
 	char where[320];
+	char via[MONITOR_VIA_MAX];
 	struct policy_decision decision;
 	const struct monitor_approved *approved; /* NULL: by nobody */
 };
@@ -31,6 +32,7 @@ struct borrowed {
 	bool recording;
 	char rec_id[CONN_ID_MAX];
 	char *approver;
+	char via[MONITOR_VIA_MAX];
 	struct policy_decision decision;
 };
 
@@ -40,6 +42,7 @@ static void borrow(struct monitor *m, struct borrowed *kept)
 	kept->recording = m->recording;
 	kept->approver = m->approver;
 	kept->decision = m->decision;
+	memcpy(kept->via, m->via, sizeof(kept->via));
 	memcpy(kept->rec_id, m->rec_id, sizeof(kept->rec_id));
 	m->recorder = -1;
 	m->recording = false;
@@ -52,6 +55,7 @@ static void give_back(struct monitor *m, const struct borrowed *kept)
 	m->recording = kept->recording;
 	m->approver = kept->approver;
 	m->decision = kept->decision;
+	memcpy(m->via, kept->via, sizeof(m->via));
 	memcpy(m->rec_id, kept->rec_id, sizeof(m->rec_id));
 }
 
@@ -63,6 +67,7 @@ static enum sgb_err record(struct monitor *m, struct monitor_forward *forward,
 
 	borrow(m, &kept);
 	m->decision = forward->decision;
+	memcpy(m->via, forward->via, sizeof(m->via));
 	m->approver = forward->approved ? forward->approved->approver : NULL;
 	err = monitor_start_recording(m, ret_stream, why, why_len);
 	forward->recorder = m->recorder;
@@ -85,6 +90,7 @@ static enum sgb_err tell(struct monitor *m,
 		.rule = forward->decision.rule,
 		.rec_id = forward->rec_id,
 		.what = forward->where,
+		.via = forward->via,
 		.bytes_in = bytes_in,
 		.bytes_out = bytes_out,
 	};
@@ -134,7 +140,10 @@ enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
 	snprintf(forward->where, sizeof(forward->where), "forward to %s:%u",
 		host, decision->target_port);
 	*ret_why = "the target of the forward cannot be reached";
-	err = monitor_connect(m, &forward->decision, &target, source);
+	err = monitor_connect(
+		m, &forward->decision, &target, source, forward->via);
+	if (err && *m->lost)
+		*ret_why = m->lost;
 	if (!err) {
 		*ret_why = "the forward cannot be recorded";
 		err = record(m, forward, &stream, why, sizeof(why));
@@ -221,6 +230,7 @@ bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason)
 			(now.approval &&
 				!monitor_approval_holds(forward->approved)) ||
 			!policy_allows(&now, POLICY_FORWARD, NULL) ||
+			!monitor_same_way(m, &now, forward->via) ||
 			!monitor_mfa_suffices(m, &now)) {
 			*ret_reason = "a forward is no longer permitted";
 			return false;

@@ -190,6 +190,7 @@ int main(int argc, char **argv)
 	(void)fcntl(NURSERY_FD, F_SETFD, FD_CLOEXEC);
 	LIST_INIT(&m.children);
 	LIST_INIT(&m.forwards);
+	LIST_INIT(&m.hops);
 	m.mode = SESSION_MODE_DOOR;
 	err = warm_up();
 	if (!err)

@@ -101,7 +101,10 @@ static enum sgb_err send_start(struct monitor *m)
 	buf_put_u32(&msg.body, uid);
 	buf_put_u32(&msg.body, gid);
 	buf_put_cstring(&msg.body, m->conf->empty_root);
-	err = put_host_keys(m, &msg.body);
+	if (m->mode == SESSION_MODE_HOP)
+		buf_put_u32(&msg.body, 0);
+	else
+		err = put_host_keys(m, &msg.body);
 	if (!err)
 		err = msg_send(m->session, &msg);
 	msg_done(&msg);
@@ -174,6 +177,7 @@ static enum sgb_err become_inner(struct monitor *m, const char *id, int control,
 	m->pam_session = false;
 	LIST_INIT(&m->children);
 	LIST_INIT(&m->forwards);
+	monitor_hops_done(m);
 	m->child_count = 0;
 	m->mode = SESSION_MODE_INNER;
 	m->phase = MONITOR_PHASE_START;

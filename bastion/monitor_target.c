@@ -122,6 +122,7 @@ static enum sgb_err make_meta(const struct monitor *m, struct buf *out)
 	meta_field(out, "approved_by", m->approver);
 	meta_field(out, "target", d->instance);
 	meta_field(out, "target_address", target);
+	meta_field(out, "via", m->via);
 	meta_field(out, "security_group", d->security_group);
 	meta_field(out, "login", d->login);
 	meta_field(out, "rule", d->rule);
@@ -268,6 +269,26 @@ static enum sgb_err refuse_target(struct monitor *m, enum event_kind kind,
 	return monitor_refuse(m, kind, &decision, text, why);
 }
 
+/* Right after monitor_connect failed: why, for the log; returned: for the
+ * user, good until the next one. */
+static const char *why_unconnected(struct monitor *m, char *why, size_t len)
+{
+	static char text[MONITOR_LOST_MAX + 40];
+
+	if (*m->lost) {
+		snprintf(why, len, "%s", m->lost);
+		snprintf(text, sizeof(text),
+			"The target cannot be reached: %s.", m->lost);
+		return text;
+	}
+	snprintf(why, len, "connect: %s",
+		errno == EACCES ? "an address of the bastion itself"
+				: strerror(errno));
+	return errno == ETIMEDOUT ? "The target did not answer in time "
+				    "(connecting)."
+				  : "The target cannot be reached.";
+}
+
 /* Everything from the permit to the open connection. */
 static enum sgb_err open_target(struct monitor *m)
 {
@@ -278,13 +299,8 @@ static enum sgb_err open_target(struct monitor *m)
 	enum sgb_err err;
 
 	m->target_until_ms = monitor_now_ms() + m->conf->target_timeout * 1000;
-	if (monitor_connect(m, &m->decision, &hand.target, source)) {
-		snprintf(why, sizeof(why), "connect: %s",
-			errno == EACCES ? "an address of the bastion itself"
-					: strerror(errno));
-		text = errno == ETIMEDOUT ? "The target did not answer in time "
-					    "(connecting)."
-					  : "The target cannot be reached.";
+	if (monitor_connect(m, &m->decision, &hand.target, source, m->via)) {
+		text = why_unconnected(m, why, sizeof(why));
 	} else if (monitor_start_recording(m, &hand.stream, why, sizeof(why))) {
 		text = "This session cannot be recorded, so it is refused.";
 	} else {
@@ -374,7 +390,8 @@ static const char *decide_open(
 		;
 	if (strcmp(decision->login, m->login) ||
 		!addr_equal(&decision->target_addr, &m->decision.target_addr) ||
-		decision->target_port != m->decision.target_port)
+		decision->target_port != m->decision.target_port ||
+		!monitor_same_way(m, decision, m->via))
 		return "the target has another login or address now";
 	decision->login = m->login;
 	return NULL;

@@ -20,6 +20,7 @@
 #include "core/priv.h"
 #include "session_channel.h"
 #include "session_cradle.h"
+#include "session_hop.h"
 #include "session_io.h"
 
 #define IDLE_TICK_MS	 3000
@@ -506,6 +507,10 @@ int main(int argc, char **argv)
 	if (err)
 		log_fatal(EX_OSERR, "sandbox: %s (%s)", sgb_err_text(err),
 			strerror(errno));
+	if (s.start.mode == SESSION_MODE_HOP) {
+		session_hop(&s);
+		return EX_OK;
+	}
 	err = server_open(&s);
 	if (err)
 		log_fatal(EX_SOFTWARE, "ssh: %s", sgb_err_text(err));

@@ -218,6 +218,8 @@ void target_verified(struct session *s);
 /* There will be no target; every channel says why. */
 void target_refuse(struct session *s, const char *text);
 void target_close(struct session *s);
+/* Gives libssh what s->target says, and no files. */
+enum sgb_err target_options(struct session *s) SGB_MUST_CHECK;
 
 /* session_verify.c: its host key. False if there is none to be judged. */
 bool verify_begin(struct session *s) SGB_MUST_CHECK;

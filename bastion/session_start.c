@@ -65,9 +65,11 @@ static enum sgb_err parse(struct session_start *start, struct reader *rd)
 	if (!err)
 		err = reader_end(rd);
 	if (!err && start->mode != SESSION_MODE_DOOR &&
-		start->mode != SESSION_MODE_INNER)
+		start->mode != SESSION_MODE_INNER &&
+		start->mode != SESSION_MODE_HOP)
 		err = SGB_ERR_FORMAT;
-	if (!err && !start->key_count)
+	/* A jump host's is nobody's server. */
+	if (!err && !start->key_count != (start->mode == SESSION_MODE_HOP))
 		err = SGB_ERR_NOTFOUND;
 	return err;
 }

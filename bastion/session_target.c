@@ -61,7 +61,7 @@ static enum sgb_err parse(struct session_target *target, struct reader *rd)
 	return reader_end(rd);
 }
 
-static enum sgb_err set_options(struct session *s)
+enum sgb_err target_options(struct session *s)
 {
 	ssh_session ssh = s->target_leg.ssh;
 	const struct session_target *target = &s->target;
@@ -112,7 +112,7 @@ static enum sgb_err open_leg(struct session *s)
 	s->target_leg.ssh = ssh_new();
 	if (!s->target_leg.ssh)
 		return SGB_ERR_NOMEM;
-	err = set_options(s);
+	err = target_options(s);
 	if (!err)
 		err = io_add(s->target_leg.fd);
 	if (err)

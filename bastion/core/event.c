@@ -25,6 +25,7 @@
 	X(security_group, 150) \
 	X(login, 150) \
 	X(rule, 300) \
+	X(via, 400) \
 	X(rec_id, 64) \
 	X(what, 3000) \
 	X(reason, 800) \
@@ -420,6 +421,7 @@ static void put_unmapped(struct buf *out, const struct event *event,
 		put_text(out, "mfa", "none", 8);
 	PUT(out, "security_group", event, security_group);
 	PUT(out, "login", event, login);
+	PUT(out, "via", event, via);
 	PUT(out, "rule", event, rule);
 	PUT(out, "rec_id", event, rec_id);
 	if (event->kind != EVENT_COMMAND)

@@ -45,6 +45,7 @@ struct event {
 	const char *security_group;
 	struct addr target_addr;
 	uint16_t target_port;
+	const char *via; /* the jump hosts on the way */
 	const char *login;
 	const char *rule;
 	const char *rec_id;

@@ -26,6 +26,7 @@ enum session_mode {
 	SESSION_MODE_NONE = 0,
 	SESSION_MODE_DOOR,  /* from the network: key, then PAM */
 	SESSION_MODE_INNER, /* inside a proved connection (ProxyJump) */
+	SESSION_MODE_HOP,   /* the way through a jump host: no server */
 };
 
 enum session_auth {

@@ -527,8 +527,6 @@ static inline uint32_t policy_object_count(const struct policy *policy)
 	return policy_object_set(policy, policy->target_sets.count);
 }
 
-/* ---- hours and time zones ---- */
-
 bool policy_hours_contain(
 	const struct policy *policy, uint32_t hours, time_t now);
 

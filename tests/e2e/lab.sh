@@ -322,7 +322,8 @@ lab_down() {
 		kill "$pid" 2>/dev/null
 	done
 	# Sessions outlive their daemon by design; here they end with the lab.
-	for ns in client bastion web1 db1; do
+	# shellcheck disable=SC2086
+	for ns in client bastion web1 db1 ${LAB_MORE_NS:-}; do
 		for pid in $(ip netns pids "$lab_tag-$ns" 2>/dev/null); do
 			kill -KILL "$pid" 2>/dev/null
 		done
