@@ -77,8 +77,8 @@ refused() {
 		sed 's/^/# /' "$LAB/err"
 		return 1
 	}
-	events | tail -n 4 | grep -q "$3" || {
-		events | tail -n 4 | sed 's/^/# /'
+	events | tail -n 8 | grep -q "$3" || {
+		events | tail -n 8 | sed 's/^/# /'
 		return 1
 	}
 }
@@ -111,7 +111,7 @@ known "web1 $web" "10.0.2.21 $db"
 ok "another node at its address: refused" \
 	refused web1 'is not the one that is known' "$LAB/known:1"
 ok "and what to do is in the event" eval \
-	'events | tail -n 4 | grep -q "on its console"'
+	'events | tail -n 8 | grep -q "on its console"'
 swap
 known "web1 $web" "@revoked * $web"
 ok "revoked: refused" refused web1 'is revoked' "$LAB/known:2"
