@@ -304,7 +304,7 @@ DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	libtsm-dev libsqlite3-dev libjansson-dev libcmocka-dev \
 	libp11-kit-dev softhsm2 opensc \
 	libclang-rt-14-dev clang-format clang-tidy openssh-server \
-	openssh-client openssh-sftp-server oathtool auditd nftables iproute2 \
+	openssh-client openssh-sftp-server openssl oathtool auditd nftables iproute2 \
 	util-linux procps expect tmux mandoc shellcheck python3 binutils git \
 	strace systemd dpkg-dev debootstrap lintian rpm rpmlint graphviz \
 	zstd xfsprogs e2fsprogs python3-cryptography python3-paramiko rsync putty-tools \

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define SSHD_PID "/run/sshd.pid"
+#define TOPOLOGY "/var/lib/sgbridge/nftables/current.nft"
 
 /* Runs a command; what it said is shown when it failed. */
 static bool quiet(const char *const argv[])
@@ -142,6 +143,11 @@ static bool do_firewall(struct setup *s)
 {
 	const char *file = "/etc/nftables.d/sgbridge.nft";
 
+	if (!*s->root && !access(TOPOLOGY, F_OK)) {
+		printf("  note  the ruleset of `sgbridge topology apply` is "
+		       "loaded and says all of it\n");
+		return true;
+	}
 	return *s->root || (QUIET(child_find(s, "nft"), "-c", "-f", file) &&
 				   QUIET(child_find(s, "nft"), "-f", file));
 }
@@ -150,7 +156,7 @@ static void undo_firewall(struct setup *s)
 {
 	const char *file = "/etc/nftables.d/sgbridge.nft";
 
-	if (*s->root)
+	if (*s->root || !access(TOPOLOGY, F_OK))
 		return;
 	if (!access(file, F_OK))
 		(void)QUIET(child_find(s, "nft"), "-f", file);
@@ -159,17 +165,21 @@ static void undo_firewall(struct setup *s)
 			"sgbridge_host");
 }
 
+static const char *sshd_unit(void)
+{
+	return access("/lib/systemd/system/ssh.service", F_OK) ? "sshd.service"
+							       : "ssh.service";
+}
+
 /* Connections that are open stay open; new ones see the new settings. */
-static bool reload_sshd(struct setup *s)
+static bool reload_sshd(struct setup *s, bool *ret_runs)
 {
 	struct buf text;
 	long pid = 0;
 
+	*ret_runs = true;
 	if (child_systemd(s))
-		return QUIET("/bin/systemctl", "reload",
-			access("/lib/systemd/system/ssh.service", F_OK)
-				? "sshd.service"
-				: "ssh.service");
+		return QUIET("/bin/systemctl", "reload", sshd_unit());
 	buf_init(&text, 64);
 	if (!setup_read(SSHD_PID, &text)) {
 		buf_put_u8(&text, 0);
@@ -177,22 +187,49 @@ static bool reload_sshd(struct setup *s)
 				       : strtol((char *)text.data, NULL, 10);
 	}
 	buf_done(&text);
-	if (pid <= 1 || kill((pid_t)pid, SIGHUP))
-		printf("  note  no sshd runs here\n");
+	*ret_runs = pid > 1 && !kill((pid_t)pid, SIGHUP);
 	return true;
+}
+
+/* An sshd that was told to read broken settings has ended itself: once they
+ * are put back it has to be started, or nobody gets in. One that systemd
+ * starts for each connection is none of that kind: its unit has not failed. */
+static bool revive_sshd(struct setup *s)
+{
+	static const char script[] = "/etc/init.d/ssh";
+
+	if (!child_systemd(s))
+		return !access(script, X_OK) && QUIET(script, "start");
+	if (child_run((const char *const[]){"/bin/systemctl", "is-failed",
+			      "--quiet", sshd_unit(), NULL},
+		    NULL, NULL))
+		return false;
+	return QUIET("/bin/systemctl", "restart", sshd_unit());
 }
 
 static bool do_sshd(struct setup *s)
 {
+	bool runs;
+
 	if (*s->root)
 		return true;
-	return QUIET("/usr/sbin/sshd", "-t") && reload_sshd(s);
+	if (!QUIET("/usr/sbin/sshd", "-t") || !reload_sshd(s, &runs))
+		return false;
+	if (!runs)
+		printf("  note  no sshd runs here\n");
+	return true;
 }
 
 static void undo_sshd(struct setup *s)
 {
-	if (!*s->root)
-		(void)reload_sshd(s);
+	bool runs;
+
+	if (*s->root || (reload_sshd(s, &runs) && runs))
+		return;
+	if (revive_sshd(s))
+		printf("  back  sshd runs again\n");
+	else
+		printf("  note  no sshd runs here\n");
 }
 
 static const struct action actions[] = {

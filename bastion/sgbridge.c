@@ -76,8 +76,7 @@ static const struct command {
 		"instance",
 		"Says what it found, why it matters and which command mends "
 		"it; changes nothing.\nWith --connect it also tries the "
-		"instances' ports; an instance's name: its key,\nwhat it "
-		"offers, a login. Exit status: 0 clean, 1 warnings, 2 "
+		"instances' ports. Exit status: 0 clean, 1 warnings,\n2 "
 		"errors.\n\n"
 		"  sgbridge doctor\n"
 		"  sgbridge doctor --connect --json\n"

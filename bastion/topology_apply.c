@@ -19,7 +19,8 @@
 #include "topology_run.h"
 
 #define EMPTY \
-	"table inet " RULESET_TABLE "\ndelete table inet " RULESET_TABLE "\n"
+	"table inet " RULESET_TABLE "\ndelete table inet " RULESET_TABLE "\n" \
+	"table inet " RULESET_BEFORE "\ndelete table inet " RULESET_BEFORE "\n"
 
 /* ---- what a command needs ---- */
 

@@ -573,6 +573,9 @@ bool ruleset_bastion(struct ruleset *set, const struct conf *conf)
 	buf_init(&ports, 1024);
 	good = ssh_ports(conf, &ports);
 	if (good) {
+		buf_printf(&set->out,
+			"table inet " RULESET_BEFORE "\ndelete table "
+			"inet " RULESET_BEFORE "\n");
 		ruleset_begin(set);
 		put_input(set, (const char *)ports.data);
 		good = put_output(set, conf, (const char *)ports.data);

@@ -10,8 +10,11 @@
 #include "core/conf.h"
 #include "sgbridge.h"
 
-/* Our own, and the only one that is ever touched. */
+/* Our own; no other but the next one is ever touched. */
 #define RULESET_TABLE "sgbridge"
+/* What sgbridge setup loads before there is a topology: the bastion's own
+ * ruleset says all of it and more, and takes its place. */
+#define RULESET_BEFORE "sgbridge_host"
 #define RULESET_MAX   (64u * 1024 * 1024)
 
 struct ruleset {

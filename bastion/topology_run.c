@@ -119,28 +119,31 @@ static bool run_into(const char *const *argv, struct buf *out)
 }
 
 /* A table that is not there is no error, so look for it first. */
-static bool has_table(bool *ret)
+static bool list_table(
+	const char *name, const struct buf *tables, struct buf *out)
 {
-	static const char *const argv[] = {NFT, "list", "tables", "inet", NULL};
-	static const char line[] = "table inet " RULESET_TABLE "\n";
-	struct buf out;
-	bool good;
+	const char *const argv[] = {
+		NFT, "-s", "list", "table", "inet", name, NULL};
+	char line[64];
+	int len = snprintf(line, sizeof(line), "table inet %s\n", name);
 
-	buf_init(&out, RULESET_MAX);
-	good = run_into(argv, &out);
-	*ret = good && out.len &&
-	       memmem(out.data, out.len, line, sizeof(line) - 1);
-	buf_done(&out);
-	return good;
+	return !tables->len ||
+	       !memmem(tables->data, tables->len, line, (size_t)len) ||
+	       run_into(argv, out);
 }
 
 bool run_list(struct buf *out)
 {
-	static const char *const argv[] = {
-		NFT, "-s", "list", "table", "inet", RULESET_TABLE, NULL};
-	bool there;
+	static const char *const argv[] = {NFT, "list", "tables", "inet", NULL};
+	struct buf tables;
+	bool good;
 
-	return has_table(&there) && (!there || run_into(argv, out));
+	buf_init(&tables, RULESET_MAX);
+	good = run_into(argv, &tables) &&
+	       list_table(RULESET_BEFORE, &tables, out) &&
+	       list_table(RULESET_TABLE, &tables, out);
+	buf_done(&tables);
+	return good;
 }
 
 bool run_normal(const void *text, size_t len, struct buf *out)

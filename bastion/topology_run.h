@@ -17,7 +17,7 @@
 bool run_load(const void *text, size_t len);
 /* What nft and the kernel would say to it; changes nothing. */
 bool run_try(const void *text, size_t len);
-/* Our table as nft lists it, appended to out; nothing if there is none. */
+/* Our tables as nft lists them, appended to out; nothing if there is none. */
 bool run_list(struct buf *out);
 /* The same of a ruleset that is loaded into a network namespace of its own,
  * so that two rulesets can be compared however they were written. */

@@ -79,6 +79,9 @@ prepare() {
 	cp -L /etc/resolv.conf "$current/etc/resolv.conf" 2>/dev/null
 	apt-config dump | grep -E '^Acquire::(http|https)::Proxy' \
 		>"$current/etc/apt/apt.conf.d/90proxy"
+	# A mirror may be a picture of some weeks ago; it is signed all the same.
+	echo 'Acquire::Check-Valid-Until "false";' \
+		>"$current/etc/apt/apt.conf.d/90mirror"
 	mount -t proc proc "$current/proc" &&
 		mount -t sysfs sysfs "$current/sys" &&
 		mount --rbind /dev "$current/dev" &&
@@ -98,13 +101,20 @@ $(pkg-config --modversion libcrypto), $(ssh -V 2>&1 | cut -d, -f1)"' |
 		tr -s ' '
 }
 # Away from this host's network, processes and mounts.
+# The root becomes a mount of its own and then "/", as tests want to change how
+# it is shared; a chroot would not be one.
 alone() {
-	unshare -mnpf --propagation private sh -c '
-		root=$1
+	unshare -mnpf --propagation private sh -ec '
+		mount --rbind "$1" "$1"
+		cd "$1"
 		shift
-		mount -t proc proc "$root/proc" && mount -t sysfs sysfs "$root/sys" &&
-		mount -t tmpfs tmpfs "$root/run" && mkdir -p "$root/run/sshd" &&
-		exec chroot "$root" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 \
+		mount -t proc proc proc
+		mount -t sysfs sysfs sys
+		mount -t tmpfs tmpfs run
+		mkdir -p run/sshd run/old
+		pivot_root . run/old
+		umount -l /run/old
+		exec /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 \
 			PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' - "$current" "$@"
 }
 compile() {

@@ -21,7 +21,9 @@ trap 'rm -rf "$work"' EXIT
 # A root with the units and the programs that they name, and nothing else.
 parses() {
 	local root=$work/root program
-	mkdir -p "$root/lib/systemd" "$root/bin"
+	# /lib as it is everywhere now; newer systemd looks nowhere else.
+	mkdir -p "$root/usr/lib/systemd" "$root/bin"
+	ln -s usr/lib "$root/lib"
 	cp -r /lib/systemd/system "$root/lib/systemd/"
 	cp "$units"/*.service "$units"/*.socket "$units"/*.timer "$root/lib/systemd/system/"
 	for program in $(sed -n 's/^Exec[A-Za-z]*=\(\/[^ ]*\).*/\1/p' \

@@ -304,6 +304,28 @@ ok "the folder is root's alone" \
 	status 0 '^700 600 600$' sh -c "stat -c %a '$work/nftables' \
 	'$work/nftables/current.nft' '$work/nftables/previous.nft' |
 	xargs echo"
+# --- on the bastion it takes the place of what setup loaded
+sed "s,^nftables-directory.*,nftables-directory $work/nft-bastion," \
+	"$work/sgbridge.conf" >"$work/bastion.conf"
+grep -q "$work/nft-bastion" "$work/bastion.conf" ||
+	echo "nftables-directory $work/nft-bastion" >>"$work/bastion.conf"
+mkdir -m 0700 "$work/nft-bastion"
+on_bastion() {
+	in_ns jump1 "$build/sgbridge" topology "$@" -p "$work/policy.conf" \
+		-c "$work/bastion.conf" --color never
+}
+tables() { in_ns jump1 nft list tables inet | sort | tr '\n' ' '; }
+in_ns jump1 nft add table inet sgbridge_host
+in_ns jump1 nft add chain inet sgbridge_host keep
+before=$(tables)
+ok "the bastion's: applied" status 0 'applied|loaded|confirmed' \
+	on_bastion apply
+ok "setup's table is gone" [ "$(tables)" = "table inet sgbridge " ]
+ok "restore" status 0 '^restored$' on_bastion restore
+ok "brings setup's back, with what was in it" eval \
+	'[ "$(tables)" = "$before" ] && in_ns jump1 nft list chain inet \
+	sgbridge_host keep'
+in_ns jump1 nft delete table inet sgbridge_host
 chmod 0755 "$work/nftables"
 ok "or is not used" status 2 'nftables: ' apply restore
 chmod 0700 "$work/nftables"

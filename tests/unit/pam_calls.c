@@ -335,11 +335,11 @@ static const char *const sure[] = {"CRYPTO_memcmp", "EVP_CIPHER_CTX_free",
 	"EVP_EncodeBlock", "EVP_MD_CTX_free", "EVP_aes_256_gcm", "EVP_sha256",
 	"OPENSSL_cleanse", "_ITM_*", "__ctype_b_loc", "__cxa_finalize",
 	"__errno_location", "__gmon_start__", "__*_chk", "__stack_chk_fail",
-	"__isoc99_sscanf", "alphasort", "audit_close", "clock_nanosleep",
-	"closedir", "exit", "fputc", "fputs", "fwrite", "free", "geteuid",
-	"getpid", "getuid", "globfree", "mem*", "nanosleep", "openlog",
-	"pam_syslog", "qsort", "readdir", "sigdelset", "sigfillset", "snprintf",
-	"stderr", "str*", "time", "vsnprintf"};
+	"__isoc99_sscanf", "__isoc23_sscanf", "alphasort", "audit_close",
+	"clock_nanosleep", "closedir", "exit", "fputc", "fputs", "fwrite",
+	"free", "geteuid", "getpid", "getuid", "globfree", "mem*", "nanosleep",
+	"openlog", "pam_syslog", "qsort", "readdir", "sigdelset", "sigfillset",
+	"snprintf", "stderr", "str*", "time", "vsnprintf"};
 
 static bool listed(const char *const *list, size_t count, const char *name)
 {
@@ -430,8 +430,9 @@ static void try_call(
 		good.answer = fresh_code("alice");
 		(void)run(&good);
 		if (!admitted(&good) || good.session != PAM_SUCCESS)
-			fail_msg("%s:%u: the next login fails: %d %d %d %s", call, nth, good.auth, good.account, good.session,
-				log_text);
+			fail_msg("%s:%u: the next login fails: %d %d %d %s",
+				call, nth, good.auth, good.account,
+				good.session, log_text);
 	}
 }
 
