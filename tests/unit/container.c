@@ -634,6 +634,42 @@ static void test_memory(void **state)
 	buf_done(&file);
 }
 
+/* However many send much at once, few have a large window: and who comes
+ * after them, too. */
+static void test_memory_of_many(void **state)
+{
+	enum { COUNT = 60, FEW = 32, BULK = 60000 };
+	struct bench *b = *state;
+	struct sgr_recipient to = {0};
+	struct writer_scratch scratch;
+	struct writer *writers[COUNT];
+	char *bulk = calloc(1, BULK);
+	size_t large, i, turn;
+	struct buf file;
+
+	assert_non_null(bulk);
+	to.kind = SGR_KIND_X25519;
+	to.key_len = SUITE_KEY_LEN;
+	memcpy(to.key, b->reader->public_half.key, 32);
+	buf_init(&file, 8 << 20);
+	writer_scratch_init(&scratch);
+	for (turn = 0; turn < 2; turn++) {
+		for (i = large = 0; i < COUNT; i++) {
+			buf_reset(&file);
+			writers[i] = begin(b, &file, &to, 1);
+			add(writers[i], &scratch, &file, RECORD_OUT, 1, bulk,
+				BULK);
+			large += writer_memory(writers[i]) > 400 * 1024;
+		}
+		assert_int_equal(large, FEW);
+		for (i = 0; i < COUNT; i++)
+			writer_free(writers[i]);
+	}
+	writer_scratch_done(&scratch);
+	buf_done(&file);
+	free(bulk);
+}
+
 static void test_varint(void **state)
 {
 	static const uint64_t values[] = {0, 1, 127, 128, 16383, 16384,
@@ -704,6 +740,7 @@ int main(void)
 		cmocka_unit_test(test_ratchet_forgets),
 		TEST(test_rewind_allows_only_the_end),
 		TEST(test_memory),
+		TEST(test_memory_of_many),
 		cmocka_unit_test(test_varint),
 		cmocka_unit_test(test_ids),
 	};
