@@ -33,10 +33,12 @@ static bool answered(int sock)
 	struct msg msg;
 	bool yes = false;
 
-	if (poll(&answer, 1, PATIENCE_MS) != 1)
-		return false;
 	msg_init(&msg, MSG_NONE);
-	yes = !msg_recv(sock, &msg) && msg.type == MSG_REC_EVENT_OK;
+	do {
+		yes = poll(&answer, 1, PATIENCE_MS) == 1 &&
+		      !msg_recv(sock, &msg);
+	} while (yes && msg.type == MSG_REC_BUSY);
+	yes = yes && msg.type == MSG_REC_EVENT_OK;
 	msg_done(&msg);
 	return yes;
 }

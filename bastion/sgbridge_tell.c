@@ -24,7 +24,8 @@ bool cli_tell(const struct conf *conf, const struct event *event)
 	       !msg_connect(conf->recorder_socket, &sock);
 	if (good) {
 		buf_put_string(&msg.body, json.data, json.len);
-		good = !msg_send(sock, &msg) && !msg_recv(sock, &answer) &&
+		good = !msg_send(sock, &msg) &&
+		       !msg_recv_answer(sock, &answer) &&
 		       answer.type == MSG_REC_EVENT_OK;
 		close(sock);
 	}

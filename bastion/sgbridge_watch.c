@@ -73,10 +73,8 @@ static enum sgb_err exchange(
 	enum sgb_err err = msg_send(sock, question);
 
 	msg_done(question);
-	do {
-		if (!err)
-			err = msg_recv(sock, answer);
-	} while (!err && answer->type == MSG_REC_BUSY);
+	if (!err)
+		err = msg_recv_answer(sock, answer);
 	if (!err && answer->type != type)
 		err = SGB_ERR_DENIED;
 	return err;

@@ -258,6 +258,16 @@ enum sgb_err msg_recv(int sock, struct msg *msg)
 	return err;
 }
 
+enum sgb_err msg_recv_answer(int sock, struct msg *msg)
+{
+	enum sgb_err err;
+
+	do {
+		err = msg_recv(sock, msg);
+	} while (!err && msg->type == MSG_REC_BUSY);
+	return err;
+}
+
 enum sgb_err msg_pair(int fds[2])
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))

@@ -142,6 +142,9 @@ enum sgb_err msg_send(int sock, struct msg *msg) SGB_MUST_CHECK;
  * SGB_ERR_CLOSED at the end; SGB_ERR_AGAIN if there is none now. Received
  * descriptors are close-on-exec. */
 enum sgb_err msg_recv(int sock, struct msg *msg) SGB_MUST_CHECK;
+/* The same for an answer of the recorder: what it says while it is at work
+ * (REC_BUSY) is passed over. For blocking sockets. */
+enum sgb_err msg_recv_answer(int sock, struct msg *msg) SGB_MUST_CHECK;
 /* "SES_START", or "?" */
 const char *msg_name(unsigned int type);
 /* A close-on-exec SOCK_SEQPACKET pair. */

@@ -457,7 +457,7 @@ static void test_conf_user(void **state)
 static void test_messages(void **state)
 {
 	struct msg msg;
-	int pair[2], fd;
+	int pair[2], fd, i;
 	char *text;
 
 	(void)state;
@@ -483,8 +483,21 @@ static void test_messages(void **state)
 	assert_int_equal(msg_recv(pair[1], &msg), SGB_ERR_FORMAT);
 	assert_int_equal(send(pair[0], "x", 1, 0), 1);
 	assert_int_equal(msg_recv(pair[1], &msg), SGB_ERR_FORMAT);
+	msg_done(&msg);
+	/* Signs of work are no answer. */
+	for (i = 0; i < 3; i++) {
+		msg_init(&msg, i < 2 ? MSG_REC_BUSY : MSG_REC_EVENT_OK);
+		if (i == 2)
+			buf_put_u64(&msg.body, 7);
+		assert_int_equal(msg_send(pair[0], &msg), SGB_OK);
+		msg_done(&msg);
+	}
+	msg_init(&msg, MSG_NONE);
+	assert_int_equal(msg_recv_answer(pair[1], &msg), SGB_OK);
+	assert_int_equal(msg.type, MSG_REC_EVENT_OK);
+	assert_int_equal(reader_u64(&msg.reader), 7);
 	close(pair[0]);
-	assert_int_equal(msg_recv(pair[1], &msg), SGB_ERR_CLOSED);
+	assert_int_equal(msg_recv_answer(pair[1], &msg), SGB_ERR_CLOSED);
 	msg_done(&msg);
 	close(pair[1]);
 }
