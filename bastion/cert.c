@@ -10,9 +10,9 @@
 
 #include <openssl/evp.h>
 
-#include "core/file.h"
 #include "core/secret.h"
 #include "core/sshkey.h"
+#include "private_key.h"
 
 #define CERT_TYPE "ssh-ed25519-cert-v01@openssh.com"
 #define KEY_TYPE  "ssh-ed25519"
@@ -21,117 +21,25 @@
 #define USER_CERT 1
 #define NONCE_LEN 32
 
-static const char pem_begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----";
-static const char pem_end[] = "-----END OPENSSH PRIVATE KEY-----";
-static const char key_magic[] = "openssh-key-v1"; /* with its NUL */
-
-static bool string_is(struct reader *rd, const char *expected)
-{
-	size_t len;
-	const uint8_t *at = reader_string(rd, &len);
-
-	return !rd->err && len == strlen(expected) &&
-	       (!len || !memcmp(at, expected, len));
-}
-
-/* The private part: two equal check numbers, type, public, private. */
-static enum sgb_err parse_private(
-	const uint8_t *data, size_t len, EVP_PKEY **ret)
-{
-	struct reader rd;
-	const uint8_t *key;
-	uint32_t check;
-	size_t key_len;
-
-	reader_init(&rd, data, len);
-	check = reader_u32(&rd);
-	if (check != reader_u32(&rd) || !string_is(&rd, KEY_TYPE))
-		return SGB_ERR_FORMAT;
-	(void)reader_string(&rd, &key_len);
-	key = reader_string(&rd, &key_len);
-	if (rd.err || key_len != 2 * KEY_LEN)
-		return SGB_ERR_FORMAT;
-	*ret = EVP_PKEY_new_raw_private_key(
-		EVP_PKEY_ED25519, NULL, key, KEY_LEN);
-	return *ret ? SGB_OK : SGB_ERR_CRYPTO;
-}
-
-/* PROTOCOL.key: magic, cipher, kdf, kdf options, count, public, private. */
-static enum sgb_err parse_container(
-	const uint8_t *data, size_t len, EVP_PKEY **ret)
-{
-	const uint8_t *magic, *private;
-	struct reader rd;
-	size_t n;
-
-	reader_init(&rd, data, len);
-	magic = reader_bytes(&rd, sizeof(key_magic));
-	if (!magic || memcmp(magic, key_magic, sizeof(key_magic)))
-		return SGB_ERR_FORMAT;
-	if (!string_is(&rd, "none") || !string_is(&rd, "none"))
-		return SGB_ERR_UNSUPPORTED;
-	(void)reader_string(&rd, &n);
-	if (reader_u32(&rd) != 1)
-		return SGB_ERR_UNSUPPORTED;
-	(void)reader_string(&rd, &n);
-	private = reader_string(&rd, &n);
-	if (rd.err)
-		return SGB_ERR_FORMAT;
-	return parse_private(private, n, ret);
-}
-
-/* Takes the base64 between the PEM lines; wipes what it held of it. */
-static enum sgb_err parse_pem(const struct buf *text, EVP_PKEY **ret)
-{
-	const char *at = (const char *)text->data;
-	size_t left = text->len;
-	uint8_t *bytes = NULL;
-	size_t len = 0;
-	struct buf base64;
-	enum sgb_err err = SGB_ERR_FORMAT;
-	const char *end;
-
-	if (left < sizeof(pem_begin) ||
-		memcmp(at, pem_begin, sizeof(pem_begin) - 1))
-		return SGB_ERR_FORMAT;
-	at += sizeof(pem_begin) - 1;
-	left -= sizeof(pem_begin) - 1;
-	end = memmem(at, left, pem_end, sizeof(pem_end) - 1);
-	if (!end)
-		return SGB_ERR_FORMAT;
-	buf_init(&base64, text->max);
-	for (; at < end; at++)
-		if (*at != '\n' && *at != '\r')
-			buf_put_u8(&base64, (uint8_t)*at);
-	if (!buf_error(&base64))
-		err = sshkey_base64_decode(
-			(const char *)base64.data, base64.len, &bytes, &len);
-	if (!err)
-		err = parse_container(bytes, len, ret);
-	secret_wipe(bytes, len);
-	free(bytes);
-	buf_done(&base64);
-	return err;
-}
-
 enum sgb_err cert_ca_load(
 	const char *path, EVP_PKEY **ret, char *why, size_t why_len)
 {
-	struct buf text;
+	struct private_key key;
 	enum sgb_err err;
 
-	buf_init(&text, 16384);
-	err = file_read(path, FILE_TRUST_SECRET, &text, why, why_len);
-	if (!err) {
-		err = parse_pem(&text, ret);
-		if (err)
-			snprintf(why, why_len,
-				"%s: expected an Ed25519 private key without a "
-				"passphrase; make one with: ssh-keygen -t "
-				"ed25519 -N '' -f %s",
-				path, path);
+	err = private_key_load(path, &key, why, why_len);
+	if (!err && key.public.type != SSHKEY_ED25519) {
+		err = SGB_ERR_UNSUPPORTED;
+		snprintf(why, why_len,
+			"%s: expected an Ed25519 key, this is %s; make one "
+			"with: ssh-keygen -t ed25519 -N '' -f %s",
+			path, key.public.name, path);
 	}
-	buf_done(&text);
+	if (!err) {
+		*ret = key.key;
+		key.key = NULL;
+	}
+	private_key_done(&key);
 	return err;
 }
 

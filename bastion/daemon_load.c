@@ -18,6 +18,7 @@
 #include "cert.h"
 #include "hostkey.h"
 #include "keys_command.h"
+#include "private_key.h"
 
 #include <openssl/evp.h>
 
@@ -234,17 +235,17 @@ enum sgb_err daemon_reload(struct daemon *d, char *text, size_t text_len)
 	return err;
 }
 
-static enum sgb_err check_secret(const char *path)
+/* The monitor of each connection will read it. */
+static enum sgb_err check_host_key(const char *path)
 {
 	char why[PATH_MAX + 200];
-	int fd;
+	struct private_key key;
+	enum sgb_err err = private_key_load(path, &key, why, sizeof(why));
 
-	if (file_open(path, FILE_TRUST_SECRET, &fd, why, sizeof(why))) {
+	if (err)
 		fprintf(stderr, "sgbridged: %s\n", why);
-		return SGB_ERR_UNSAFE;
-	}
-	close(fd);
-	return SGB_OK;
+	private_key_done(&key);
+	return err;
 }
 
 static enum sgb_err check_some(
@@ -355,7 +356,7 @@ enum sgb_err daemon_check_files(const struct conf *conf)
 	CHECK(check_some("listen", &conf->listen));
 	CHECK(check_some("host-key", &conf->host_keys));
 	for (i = 0; i < conf->host_keys.count; i++)
-		CHECK(check_secret(conf->host_keys.items[i]));
+		CHECK(check_host_key(conf->host_keys.items[i]));
 	CHECK(cert_ca_load(conf->user_ca, &ca, why, sizeof(why)));
 	if (err)
 		fprintf(stderr, "sgbridged: %s\n", why);

@@ -448,6 +448,7 @@ void monitor_done(struct monitor *m)
 	}
 	EVP_PKEY_free(m->ca);
 	EVP_PKEY_free(m->leaf);
+	monitor_sign_done(m);
 	policy_unix_groups_free(m->groups);
 	policy_free(m->policy);
 	policy_free(m->spare_policy);

@@ -23,6 +23,7 @@
 #include "core/policy.h"
 #include "core/sshkey.h"
 #include "hostkey.h"
+#include "private_key.h"
 
 /* What a session on a target may be for. */
 #define MONITOR_SESSION_ACTIONS \
@@ -35,7 +36,8 @@
 /* Seconds; keeps sums of milliseconds small. */
 #define MONITOR_APPROVED_MAX (366u * 86400)
 /* Different places that forwards of a connection may go to. */
-#define MONITOR_PLACES_MAX 8
+#define MONITOR_HOST_KEYS_MAX 8 /* as many as a session takes */
+#define MONITOR_PLACES_MAX    8
 /* A path and a sentence about it. */
 #define MONITOR_WHY_MAX (4096 + 200)
 
@@ -117,7 +119,9 @@ struct monitor {
 	struct sshkey key;
 	uint8_t *key_blob;
 	size_t key_blob_len;
-	uint8_t session_id[64]; /* of SSH, as the proof has it */
+	struct private_key host_keys[MONITOR_HOST_KEYS_MAX];
+	size_t host_key_count;
+	uint8_t session_id[64]; /* of SSH: what the host key signed first */
 	size_t session_id_len;
 	struct authkeys_limits limits; /* of that key */
 	char *approver;		       /* who approved this target, or NULL */
@@ -464,6 +468,13 @@ enum sgb_err monitor_agent_prepare(struct monitor *m, const char *source,
 	int *ret_session_end) SGB_MUST_CHECK;
 /* Serves what is there; false when the agent connection is over. */
 bool monitor_agent_poll(struct monitor *m);
+
+/* monitor_sign.c: our host keys, which the session process never has */
+/* Appends "u32 n, {str public-host-key}*n"; reads the keys, the first time. */
+enum sgb_err monitor_sign_keys(
+	struct monitor *m, struct buf *out) SGB_MUST_CHECK;
+enum sgb_err monitor_sign(struct monitor *m, struct msg *msg) SGB_MUST_CHECK;
+void monitor_sign_done(struct monitor *m);
 
 /* monitor_cradle.c: sessions forked from one started program */
 /* In the nursery, before it forks: is there one? Else another is started;

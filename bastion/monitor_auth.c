@@ -74,21 +74,7 @@ static enum sgb_err offer_read(struct offer *offer, struct msg *msg)
 	offer->signed_ = reader_u8(rd) == SESSION_PROOF_SIGNED;
 	proof->data = reader_string(rd, &proof->data_len);
 	proof->signature = reader_string(rd, &proof->signature_len);
-	proof->session_id = reader_string(rd, &proof->session_id_len);
 	return reader_end(rd);
-}
-
-/* One connection has one session id: a proof of another one is somebody
- * else's. */
-static bool same_session(struct monitor *m, const struct proof *proof)
-{
-	if (!m->session_id_len &&
-		proof->session_id_len <= sizeof(m->session_id)) {
-		memcpy(m->session_id, proof->session_id, proof->session_id_len);
-		m->session_id_len = proof->session_id_len;
-	}
-	return m->session_id_len == proof->session_id_len &&
-	       !memcmp(m->session_id, proof->session_id, m->session_id_len);
 }
 
 /* The session process says that the key was proved; here it is. */
@@ -102,14 +88,11 @@ static bool offer_proved(
 		snprintf(why, why_len, "malformed or unsupported key");
 		return false;
 	}
-	if (proof_check(&offer->evidence, offer->name, offer->algorithm,
-		    offer->blob, offer->blob_len, &offer->key, &offer->proof,
-		    why, why_len))
-		return false;
-	if (same_session(m, &offer->evidence))
-		return true;
-	snprintf(why, why_len, "the signature is of another session");
-	return false;
+	offer->evidence.session_id = m->session_id;
+	offer->evidence.session_id_len = m->session_id_len;
+	return !proof_check(&offer->evidence, offer->name, offer->algorithm,
+		offer->blob, offer->blob_len, &offer->key, &offer->proof, why,
+		why_len);
 }
 
 /* Is this key, from this address, one that user may use at all? */

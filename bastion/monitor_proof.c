@@ -1,9 +1,8 @@
 /*
  * The proof of a key, verified outside the process that speaks SSH: one that
  * was taken over before anybody logged on cannot claim a key, it must have a
- * signature by it over this very request. Which session id it is cannot be
- * known here, as the host key signs elsewhere; see docs/THREATS.md for what
- * that leaves.
+ * signature by it over this very request, in the session whose id the host
+ * key signed here (monitor_sign.c).
  */
 #include "monitor_proof.h"
 

@@ -13,7 +13,7 @@
 
 #define PROOF_SESSION_ID_MAX 64
 
-/* What the session process hands over; borrowed. */
+/* What the session process hands over, and the session id; borrowed. */
 struct proof {
 	const uint8_t *data, *signature, *session_id;
 	size_t data_len, signature_len, session_id_len;

@@ -38,6 +38,7 @@ static const struct request_row {
 	unsigned int inner; /* phases inside a proved connection */
 	enum sgb_err (*handle)(struct monitor *, struct msg *);
 } rows[] = {
+	{MSG_REQ_SIGN, ANY, ANY, monitor_sign},
 	{MSG_REQ_CLIENT, AT(AUTH), AT(AUTH), take_client},
 	{MSG_REQ_AUTH_NONE, 0, AT(AUTH), monitor_auth_none},
 	{MSG_REQ_AUTH_KEY, AT(AUTH), 0, monitor_auth_key},

@@ -15,7 +15,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "core/file.h"
 #include "core/log.h"
 #include "core/secret.h"
 
@@ -51,28 +50,6 @@ void monitor_exec_session(
 	_exit(127);
 }
 
-static enum sgb_err put_host_keys(struct monitor *m, struct buf *out)
-{
-	char why[PATH_MAX + 200];
-	enum sgb_err err = SGB_OK;
-	size_t i;
-
-	buf_put_u32(out, (uint32_t)m->conf->host_keys.count);
-	for (i = 0; i < m->conf->host_keys.count && !err; i++) {
-		struct buf key;
-
-		buf_init(&key, 16384);
-		err = file_read(m->conf->host_keys.items[i], FILE_TRUST_SECRET,
-			&key, why, sizeof(why));
-		if (!err)
-			buf_put_string(out, key.data, key.len);
-		else
-			log_put(LOG_ERR, "%s", why);
-		buf_done(&key);
-	}
-	return err ? err : buf_error(out);
-}
-
 static enum sgb_err send_start(struct monitor *m)
 {
 	char source[ADDR_TEXT_MAX];
@@ -104,7 +81,7 @@ static enum sgb_err send_start(struct monitor *m)
 	if (m->mode == SESSION_MODE_HOP)
 		buf_put_u32(&msg.body, 0);
 	else
-		err = put_host_keys(m, &msg.body);
+		err = monitor_sign_keys(m, &msg.body);
 	if (!err)
 		err = msg_send(m->session, &msg);
 	msg_done(&msg);
@@ -171,6 +148,7 @@ static enum sgb_err become_inner(struct monitor *m, const char *id, int control,
 	m->client = stream;
 	m->session = m->recorder = -1;
 	m->session_killed = false;
+	m->session_id_len = 0;
 	m->events = 0;
 	/* The PAM session belongs to the outer connection. */
 	m->pam = NULL;

@@ -251,6 +251,8 @@ static bool turn(struct session *s)
 
 	for (round = 0; progress && round < ROUNDS_MAX && !s->over; round++) {
 		s->busy = false;
+		if (s->from_monitor_count)
+			link_receive(s);
 		read_legs(s);
 		progress = server_pump(s);
 		progress |= target_pump(s);
@@ -495,6 +497,7 @@ int main(int argc, char **argv)
 	}
 	TAILQ_INIT(&s.channels);
 	TAILQ_INIT(&s.to_monitor);
+	TAILQ_INIT(&s.from_monitor);
 	TAILQ_INIT(&s.forwards);
 	record_init(&s.record);
 	s.client.fd = s.target_leg.fd = s.target.agent = -1;

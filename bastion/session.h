@@ -58,6 +58,12 @@ struct leg {
 	const uint64_t *now;
 };
 
+/* A key of libssh's without a private half, and what OpenSSL calls its kind. */
+struct session_hostkey {
+	ssh_key key;
+	int kind; /* EVP_PKEY_* */
+};
+
 struct session_start {
 	enum session_mode mode;
 	char *conn_id, *client_address, *user, *banner, *empty_root;
@@ -65,7 +71,7 @@ struct session_start {
 	bool fast_ciphers;
 	uint64_t max_memory;
 	uint32_t uid, gid;
-	ssh_key keys[SESSION_MAX_KEYS];
+	struct session_hostkey keys[SESSION_MAX_KEYS];
 	size_t key_count;
 };
 
@@ -147,6 +153,8 @@ struct session {
 	bool stream_seen;	      /* a jump or forward was granted */
 	struct link_items to_monitor; /* not sent yet */
 	size_t to_monitor_count;
+	struct link_items from_monitor; /* came while link_ask waited */
+	size_t from_monitor_count;
 	enum session_choice choice; /* of a target, from the menu */
 	struct channel *asking;	    /* whose REQ_JUMP is with the monitor */
 	char *refusal; /* why there is no target: shown on each channel */
@@ -177,6 +185,11 @@ char *session_with_reference(const struct session *s, const char *text);
 void link_send(struct session *s, struct msg *msg); /* takes msg's content */
 void link_flush(struct session *s);
 void link_receive(struct session *s);
+/* Sends msg, and waits for the answer of this type, the caller's to end with
+ * msg_done. What else comes is handled by the next link_receive. False: there
+ * is no answer, and the session is over. */
+bool link_ask(struct session *s, struct msg *msg, enum msg_type type,
+	struct msg *ret);
 void link_report(struct session *s, uint32_t channel,
 	enum session_report report, uint64_t a, uint64_t b, const char *text);
 void link_gate(struct session *s, uint32_t channel,

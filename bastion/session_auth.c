@@ -86,14 +86,10 @@ static void put_proof(
 	struct msg *msg, ssh_key key, const uint8_t *blob, size_t len)
 {
 	struct session_proof proof;
-	const uint8_t *id;
-	size_t id_len;
 
 	(void)proof_take(blob, len, is_security_key(key), &proof);
-	id = proof_session_id(&id_len);
 	buf_put_string(&msg->body, proof.data, proof.len);
 	buf_put_string(&msg->body, proof.signature, proof.signature_len);
-	buf_put_string(&msg->body, id, id_len);
 	proof_free(&proof);
 }
 
@@ -118,7 +114,6 @@ static bool ask_about_key(struct session *s, ssh_key key, bool proved)
 		if (proved) {
 			put_proof(&msg, key, blob, len);
 		} else {
-			buf_put_cstring(&msg.body, "");
 			buf_put_cstring(&msg.body, "");
 			buf_put_cstring(&msg.body, "");
 		}

@@ -3,7 +3,7 @@
  * a few session processes are forked. What the dynamic linker and OpenSSL
  * write at their start is a megabyte and the better part of the time of a
  * login; forked, it is shared. It speaks to monitors alone, reads nothing a
- * stranger wrote, and holds no key: those come to the session itself.
+ * stranger wrote, and holds no key.
  *
  * Sessions of one cradle have one memory layout, so it has few, and none
  * after one of them died by a signal: whoever guesses at a layout gets one

@@ -5,8 +5,11 @@
  */
 #include "session.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/log.h"
 #include "session_channel.h"
@@ -14,6 +17,9 @@
 #include "session_view.h"
 
 #define LINK_QUEUE_MAX 4096
+/* The monitor may be at PAM or the recorder, which have limits of their own. */
+#define ASK_MS	 20000
+#define KEPT_MAX 64
 
 struct link_item {
 	TAILQ_ENTRY(link_item) entry;
@@ -179,6 +185,87 @@ static enum sgb_err dispatch(struct session *s, struct msg *msg)
 	return SGB_ERR_PHASE;
 }
 
+static enum sgb_err keep(struct session *s, struct msg *msg)
+{
+	struct link_item *item = s->from_monitor_count < KEPT_MAX
+					 ? malloc(sizeof(*item))
+					 : NULL;
+
+	if (!item) {
+		msg_done(msg);
+		return SGB_ERR_LIMIT;
+	}
+	item->msg = *msg;
+	TAILQ_INSERT_TAIL(&s->from_monitor, item, entry);
+	s->from_monitor_count++;
+	/* Nothing more may come that would wake us for it. */
+	s->busy = true;
+	return SGB_OK;
+}
+
+static enum sgb_err next_message(struct session *s, struct msg *msg)
+{
+	struct link_item *item = TAILQ_FIRST(&s->from_monitor);
+
+	msg_init(msg, MSG_NONE);
+	if (!item)
+		return msg_recv(SESSION_MONITOR_FD, msg);
+	*msg = item->msg;
+	TAILQ_REMOVE(&s->from_monitor, item, entry);
+	s->from_monitor_count--;
+	free(item);
+	return SGB_OK;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void wait_for_monitor(struct session *s, uint64_t until)
+{
+	struct pollfd monitor = {
+		.fd = SESSION_MONITOR_FD,
+		.events = TAILQ_EMPTY(&s->to_monitor) ? POLLIN
+						      : POLLIN | POLLOUT,
+	};
+	uint64_t now = now_ms();
+
+	if (now >= until)
+		broken(s, "monitor does not answer", SGB_ERR_LIMIT);
+	else if (poll(&monitor, 1, (int)(until - now)) < 0 && errno != EINTR)
+		broken(s, "monitor", SGB_ERR_SYSTEM);
+	link_flush(s);
+}
+
+bool link_ask(
+	struct session *s, struct msg *msg, enum msg_type type, struct msg *ret)
+{
+	uint64_t until = now_ms() + ASK_MS;
+
+	link_send(s, msg);
+	while (!s->over) {
+		enum sgb_err err;
+
+		msg_init(ret, MSG_NONE);
+		err = msg_recv(SESSION_MONITOR_FD, ret);
+		if (!err && ret->type == type)
+			return true;
+		if (!err)
+			err = keep(s, ret);
+		else
+			msg_done(ret);
+		if (err == SGB_ERR_AGAIN)
+			wait_for_monitor(s, until);
+		else if (err)
+			broken(s, "monitor", err);
+	}
+	return false;
+}
+
 void link_receive(struct session *s)
 {
 	while (!s->over) {
@@ -186,8 +273,7 @@ void link_receive(struct session *s)
 		struct msg msg;
 		enum sgb_err err;
 
-		msg_init(&msg, MSG_NONE);
-		err = msg_recv(SESSION_MONITOR_FD, &msg);
+		err = next_message(s, &msg);
 		type = msg.type;
 		if (!err)
 			err = dispatch(s, &msg);

@@ -1,9 +1,11 @@
 /*
  * What proves that a key was used, for the monitor, which verifies it again.
  * libssh checks signatures and tells neither them nor what they cover (0.10
- * to 0.12); both pass through two calls of OpenSSL's, which are wrapped here.
- * Nothing of their outcome is changed, and what is not seen counts as not
- * there. Works until the client is logged on; afterwards nothing is kept.
+ * to 0.12); both pass through a call of OpenSSL's, which is wrapped here. Its
+ * outcome is not changed, and what is not seen counts as not there. Works
+ * until the client is logged on; afterwards nothing is kept.
+ *
+ * The call that signs is wrapped as well: the key is not in this process.
  */
 #include "session_proof.h"
 
@@ -32,9 +34,9 @@ static int (*real_sign)(EVP_MD_CTX *ctx, unsigned char *signature, size_t *len,
 static struct session_proof waiting[WAITING_MAX];
 static unsigned int count;
 static bool watching, lost;
-/* The first exchange hash that the host key signs (RFC 4253 section 7.2). */
-static unsigned char session_id[EVP_MAX_MD_SIZE];
-static size_t session_id_len;
+static bool (*signer)(void *arg, const struct proof_request *request,
+	uint8_t *signature, size_t *len);
+static void *signer_arg;
 
 enum sgb_err proof_init(void)
 {
@@ -56,7 +58,6 @@ void proof_watch(bool on)
 		proof_free(&waiting[--count]);
 	watching = on;
 	lost = false;
-	session_id_len = 0;
 }
 
 /* A login's message ends with the key that it is about. */
@@ -87,10 +88,13 @@ bool proof_take(const uint8_t *blob, size_t len, bool security_key,
 	return false;
 }
 
-const uint8_t *proof_session_id(size_t *ret_len)
+void proof_sign_with(
+	bool (*sign)(void *arg, const struct proof_request *request,
+		uint8_t *signature, size_t *len),
+	void *arg)
 {
-	*ret_len = session_id_len;
-	return session_id;
+	signer = sign;
+	signer_arg = arg;
 }
 
 static void remember(const unsigned char *signature, size_t len,
@@ -135,13 +139,29 @@ SGB_EXPORT int proof_sign(EVP_MD_CTX *ctx, unsigned char *signature,
 	size_t *len, const unsigned char *data,
 	size_t data_len) __asm__("EVP_DigestSign");
 
+static bool describe(EVP_MD_CTX *ctx, struct proof_request *request)
+{
+	EVP_PKEY_CTX *key_ctx = EVP_MD_CTX_get_pkey_ctx(ctx);
+	EVP_PKEY *key = key_ctx ? EVP_PKEY_CTX_get0_pkey(key_ctx) : NULL;
+	const EVP_MD *digest = EVP_MD_CTX_get0_md(ctx);
+
+	if (!key)
+		return false;
+	request->kind = EVP_PKEY_get_base_id(key);
+	request->digest_bits = digest ? 8 * (unsigned int)EVP_MD_get_size(
+						    digest)
+				      : 0;
+	return true;
+}
+
 int proof_sign(EVP_MD_CTX *ctx, unsigned char *signature, size_t *len,
 	const unsigned char *data, size_t data_len)
 {
-	if (watching && !session_id_len && data_len >= 20 &&
-		data_len <= sizeof(session_id)) {
-		memcpy(session_id, data, data_len);
-		session_id_len = data_len;
-	}
+	struct proof_request request = {.data = data, .len = data_len};
+
+	/* Without room for it, its length is asked for. */
+	if (signer && signature)
+		return describe(ctx, &request) &&
+		       signer(signer_arg, &request, signature, len);
 	return real_sign ? real_sign(ctx, signature, len, data, data_len) : -1;
 }

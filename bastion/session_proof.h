@@ -27,8 +27,20 @@ void proof_watch(bool on);
 bool proof_take(const uint8_t *blob, size_t len, bool security_key,
 	struct session_proof *ret);
 void proof_free(struct session_proof *proof);
-/* The SSH session id (RFC 4253 section 7.2); of length 0 before the first key
- * exchange. */
-const uint8_t *proof_session_id(size_t *ret_len);
+
+/* What libssh wants signed with a host key: OpenSSL's kind of key, the bits of
+ * the digest (0: none), and the exchange hash, borrowed. */
+struct proof_request {
+	int kind;
+	unsigned int digest_bits;
+	const uint8_t *data;
+	size_t len;
+};
+/* From now on sign signs instead of OpenSSL: *len is the room for signature,
+ * then its length. */
+void proof_sign_with(
+	bool (*sign)(void *arg, const struct proof_request *request,
+		uint8_t *signature, size_t *len),
+	void *arg);
 
 #endif

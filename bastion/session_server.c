@@ -4,6 +4,7 @@
  * nothing.
  */
 #include "session.h"
+#include "session_sign.h"
 #include "session_proof.h"
 
 #include <stdio.h>
@@ -77,9 +78,9 @@ static enum sgb_err set_bind(struct session *s)
 	for (i = 0; i < s->start.key_count; i++) {
 		/* libssh owns it from here on */
 		if (ssh_bind_options_set(s->bind, SSH_BIND_OPTIONS_IMPORT_KEY,
-			    s->start.keys[i]))
+			    s->start.keys[i].key))
 			return SGB_ERR_CRYPTO;
-		s->start.keys[i] = NULL;
+		s->start.keys[i].key = NULL;
 	}
 	return SGB_OK;
 }
@@ -89,6 +90,7 @@ enum sgb_err server_open(struct session *s)
 	enum sgb_err err = SGB_ERR_NOMEM;
 
 	proof_watch(s->start.mode == SESSION_MODE_DOOR);
+	proof_sign_with(sign_request, s);
 	s->bind = ssh_bind_new();
 	s->client.ssh = ssh_new();
 	s->event = ssh_event_new();

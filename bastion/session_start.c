@@ -1,11 +1,12 @@
 /*
  * SES_START, and everything that has to happen while files can still be
  * opened and memory is not yet limited. Trusts the monitor; no peer has said
- * anything yet. Host keys are wiped from the message once libssh has them.
+ * anything yet.
  */
 #include "session.h"
 #include "session_gcm.h"
 #include "session_proof.h"
+#include "session_sign.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -20,23 +21,20 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "core/secret.h"
 
 static enum sgb_err read_key(struct session_start *start, struct reader *rd)
 {
-	char *text = reader_cstring(rd, 65536);
-	enum sgb_err err = SGB_OK;
+	size_t len;
+	const uint8_t *blob = reader_string(rd, &len);
+	enum sgb_err err;
 
-	if (!text)
+	if (rd->err)
 		return rd->err;
 	if (start->key_count >= SESSION_MAX_KEYS)
-		err = SGB_ERR_LIMIT;
-	else if (ssh_pki_import_privkey_base64(text, NULL, NULL, NULL,
-			 &start->keys[start->key_count]) != SSH_OK)
-		err = SGB_ERR_CRYPTO;
-	else
+		return SGB_ERR_LIMIT;
+	err = sign_stand_in(blob, len, &start->keys[start->key_count]);
+	if (!err)
 		start->key_count++;
-	secret_free_cstring(text);
 	return err;
 }
 
@@ -87,7 +85,7 @@ enum sgb_err session_start_receive(struct session *s)
 		err = parse(&s->start, &msg.reader);
 	if (!err && !s->start.fast_ciphers)
 		gcm_withdraw();
-	msg_done(&msg); /* wipes */
+	msg_done(&msg);
 	return err;
 }
 

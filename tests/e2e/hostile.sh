@@ -68,7 +68,8 @@ use "$LAB/programs"
 # Answers: 0 refused, 1 would do, 2 second factor, 3 logged on.
 play claims
 says '^a good one'
-for what in 'no signature' 'no key' "another's name"; do
+for what in 'before the host key signed' 'no signature' 'no key' \
+	"another's name"; do
 	ok "a key is not believed without its signature: $what" \
 		grep -q "^$what 0" "$log"
 done
@@ -81,6 +82,15 @@ play replays
 says '^other session'
 ok "nor with one of another session" grep -q '^other session 0' "$log"
 wait_for ended
+play oracle second
+ok "the host key signs one exchange before the login" wait_for ended
+ok "and not another" eval \
+	'grep -q "^first 1" "$log" && ! grep -q "^second 1" "$log"'
+for what in long digest key; do
+	play oracle "$what"
+	ok "nor what is no exchange hash: $what" wait_for ended
+	ok "and nothing is signed: $what" eval '! grep -q "^$what 1" "$log"'
+done
 play silent
 ok "closing the link and staying does not evade the grace time" wait_for ended
 ok "and holds no slot" wait_for quiet

@@ -46,6 +46,12 @@ def drain():
 SESSION_ID = bytes(range(32))
 
 
+# The host key is the monitor's; what it signs first is the session's id.
+def host_sign(data=SESSION_ID, key=0, bits=0):
+    send(58, struct.pack('>II', key, bits) + text(data))
+    return receive()[0] == 39
+
+
 # What it would have of a real login of the robot's: RFC 4252 section 7.
 def claim(name, signed=None, signature=None, session_id=SESSION_ID):
     with open(HERE + '/robot.pub') as key:
@@ -57,11 +63,12 @@ def claim(name, signed=None, signature=None, session_id=SESSION_ID):
         with open(HERE + '/robot', 'rb') as key:
             signature = load_ssh_private_key(key.read(), None).sign(message)
     send(41, text(name) + text('ssh-ed25519') + text(blob) + b'\x01' +
-         text(message) + text(signature) + text(session_id))
+         text(message) + text(signature))
     return struct.unpack('>I', receive()[1][:4])[0]
 
 
 def prove(name):
+    host_sign()
     log('auth', claim(name))
 
 
@@ -106,16 +113,33 @@ def sign(agent, cert, user='ops', session=b'\x11' * 32, service='ssh-connection'
 
 # Claims of a key without what proves it.
 def claims(_):
+    log('before the host key signed', claim('robot'))
+    log('the host key', int(host_sign()))
     log('no signature', claim('robot', signature=b''))
     log('no key', claim('robot', signature=bytes(64)))
     log("another's name", claim('robot', signed='alice'))
     log('a good one', claim('robot'))
 
 
-# Another session's proof, after one of this.
+# Another session's proof.
 def replays(_):
+    host_sign()
     log('one', claim('alice'))
     log('other session', claim('robot', session_id=bytes(32)))
+
+
+# The host key as an oracle: what is no exchange hash, and a second one before
+# the login, which would be another session's.
+def oracle(words):
+    if words[1] == 'second':
+        log('first', int(host_sign()))
+        log('second', int(host_sign(bytes(32))))
+    elif words[1] == 'long':
+        log('long', int(host_sign(bytes(33))))
+    elif words[1] == 'digest':
+        log('digest', int(host_sign(bits=256)))
+    else:
+        log('key', int(host_sign(key=7)))
 
 
 def silent(_):

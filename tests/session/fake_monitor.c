@@ -29,10 +29,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <openssl/evp.h>
+
 #include "core/buf.h"
 #include "core/msg.h"
 #include "core/record.h"
 #include "core/sshkey.h"
+#include "private_key.h"
 
 #define UID 65534
 
@@ -145,6 +148,47 @@ static char *slurp(const struct fake *f, const char *name)
 	return text;
 }
 
+static struct private_key host_key;
+
+static void load_host_key(const struct fake *f)
+{
+	struct buf text;
+
+	buf_init(&text, 16384);
+	buf_printf(&text, "%s", slurp(f, "hostkey"));
+	check(private_key_parse(&text, &host_key), "hostkey");
+	buf_done(&text);
+}
+
+static void got_host_sign(struct fake *f, struct msg *in)
+{
+	uint32_t number = reader_u32(&in->reader);
+	uint32_t bits = reader_u32(&in->reader);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t signature[1024];
+	size_t len, signature_len = sizeof(signature);
+	const uint8_t *hash = reader_string(&in->reader, &len);
+	struct msg msg;
+
+	check(reader_end(&in->reader), "REQ_SIGN");
+	check(number == 0 && (len == 32 || len == 48 || len == 64)
+			? SGB_OK
+			: SGB_ERR_FORMAT,
+		"an exchange hash");
+	if (EVP_DigestSignInit(ctx, NULL,
+		    bits == 512	  ? EVP_sha512()
+		    : bits == 256 ? EVP_sha256()
+				  : NULL,
+		    NULL, host_key.key) != 1 ||
+		EVP_DigestSign(ctx, signature, &signature_len, hash, len) != 1)
+		check(SGB_ERR_CRYPTO, "signature");
+	EVP_MD_CTX_free(ctx);
+	note(f, "host key signs\n");
+	msg_init(&msg, MSG_SES_SIGNED);
+	buf_put_string(&msg.body, signature, signature_len);
+	answer(f, &msg);
+}
+
 static void send_start(struct fake *f)
 {
 	char empty[512];
@@ -167,7 +211,8 @@ static void send_start(struct fake *f)
 	buf_put_u32(&msg.body, UID);
 	buf_put_cstring(&msg.body, empty);
 	buf_put_u32(&msg.body, 1);
-	buf_put_cstring(&msg.body, slurp(f, "hostkey"));
+	load_host_key(f);
+	buf_put_string(&msg.body, host_key.blob, host_key.blob_len);
 	answer(f, &msg);
 }
 
@@ -276,17 +321,15 @@ static void got_key(struct fake *f, struct msg *in)
 {
 	char *user = reader_cstring(&in->reader, 256);
 	char *algorithm = reader_cstring(&in->reader, 256);
-	size_t len, data_len, signature_len, id_len;
+	size_t len, data_len, signature_len;
 	uint8_t proved;
 
 	reader_string(&in->reader, &len);
 	proved = reader_u8(&in->reader);
 	reader_string(&in->reader, &data_len);
 	reader_string(&in->reader, &signature_len);
-	reader_string(&in->reader, &id_len);
 	check(reader_end(&in->reader), "REQ_AUTH_KEY");
-	check(proved == (data_len && signature_len && id_len) ? SGB_OK
-							      : SGB_ERR_FORMAT,
+	check(proved == (data_len && signature_len) ? SGB_OK : SGB_ERR_FORMAT,
 		"the proof of a key");
 	note(f, "key %s %s proved=%u\n", user, algorithm, proved);
 	if (!strncmp(user, "mallory", 7))
@@ -460,6 +503,7 @@ static const struct {
 	enum msg_type type;
 	void (*handle)(struct fake *f, struct msg *in);
 } handlers[] = {
+	{MSG_REQ_SIGN, got_host_sign},
 	{MSG_REQ_AUTH_NONE, got_none},
 	{MSG_REQ_AUTH_KEY, got_key},
 	{MSG_REQ_AUTH_KBD, got_kbd},

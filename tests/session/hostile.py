@@ -282,7 +282,7 @@ def case_packet_zero(port, keyfile, user):
     for size in (0, 10):
         send(transport, ("byte", cMSG_CHANNEL_OPEN), ("string", "session"),
              ("int", 50 + size), ("int", 1 << 20), ("int", size))
-    time.sleep(1)
+    time.sleep(3)
     for number in (0, 1):
         send(transport, ("byte", cMSG_CHANNEL_REQUEST), ("int", 43 + number),
              ("string", "exec"), ("boolean", False), ("string", "echo x"))
