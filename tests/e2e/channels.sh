@@ -281,4 +281,69 @@ several() {
 ok "a user's fifth connection is refused, the four go on" several
 ok "and when they are gone there is room again" eval \
 	'[ "$(robot robot+ops@web1@bastion echo in </dev/null)" = in ]'
+
+# --- a terminal's name is the client's word: it harms nobody who reads it
+# odd_term TERM: a session, or a refusal; never a byte that steers a terminal.
+odd_term() {
+	local file
+	TERM=$1 robot -tt robot+ops@web1@bastion 'echo REACHED' </dev/null \
+		>"$LAB/out" 2>"$LAB/err"
+	file=$(find "$LAB/recordings" -name '*.sgr' -printf '%T@ %p\n' |
+		sort -n | tail -n 1 | cut -d' ' -f2-)
+	"$BUILD/sgbridge-audit" show -c "$LAB/sgbridge.conf" \
+		--journal "$LAB/views" -i "$LAB/auditor.key" "$file" \
+		>"$LAB/shown" 2>&1
+	grep -q 'pty\|REACHED\|verdict' "$LAB/shown" &&
+		! LC_ALL=C grep -q $'[\001-\010\013-\037\177]' "$LAB/shown" \
+			"$LAB/bastion.log" &&
+		! events | LC_ALL=C grep -q $'[\001-\010\013-\037\177]'
+}
+ok "TERM with escapes in it" odd_term $'xterm\033]0;owned\007\033[2J\r\n'
+ok "TERM of 4 KiB" odd_term "$(printf 'x%.0s' {1..4000})"
+ok "TERM that is no text at all" odd_term $'\xff\xfe\x80%n%s;$(id)`id`'
+ok "and the bastion goes on" eval \
+	'[ "$(robot robot+ops@web1@bastion "echo in" </dev/null)" = in ]'
+
+# --- what is secret is nowhere it does not belong
+start_held() {
+	LAB_CODE='' lab_ssh bob 203.0.113.9 bob+ops@web1@bastion \
+		'echo there; exec sleep 60' </dev/null >"$LAB/held" 2>&1 &
+	held=$!
+	wait_for grep -q there "$LAB/held" || ! sed "s/^/# /" "$LAB/held"
+}
+# Of every process of the bastion: arguments, environment, and no cores.
+quiet_processes() {
+	local pid count=0
+	{
+		cat "$LAB/users/bob.secret"
+		grep -v -- '-----' "$LAB/user_ca" | head -n 2 | tail -n 1
+		grep -v -- '-----' "$LAB/host_key" | head -n 2 | tail -n 1
+	} >"$LAB/secrets"
+	for pid in $(ip netns pids "$lab_tag-bastion"); do
+		tr '\0' '\n' <"/proc/$pid/cmdline" | grep -q sgbridge || continue
+		count=$((count + 1))
+		if cat "/proc/$pid/cmdline" "/proc/$pid/environ" |
+			tr '\0' '\n' | grep -qFf "$LAB/secrets"; then
+			echo "# $pid shows a secret"
+			return 1
+		fi
+		grep -q 'Max core file size *0 *0 ' "/proc/$pid/limits" || {
+			echo "# $pid may leave a core"
+			tr '\0' ' ' <"/proc/$pid/cmdline" | sed 's/^/# /'
+			return 1
+		}
+	done
+	[ "$count" -ge 4 ]
+}
+ok "a person's session, with a second factor" start_held
+ok "no secret in any process's arguments or environment, and no cores" \
+	quiet_processes
+# What a crash of a session would leave: nothing, wherever it would be put.
+ok "a session that is killed by a signal leaves no file" eval '
+	for pid in $(ip netns pids "$lab_tag-bastion"); do
+		[ "$(stat -c %u "/proc/$pid")" = "${LAB_SESSION_USER%:*}" ] &&
+			kill -SEGV "$pid"
+	done
+	wait "$held"
+	! find "$LAB" / -maxdepth 1 -name "core*" | grep -q .'
 lab_summary
