@@ -164,7 +164,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
 	cmd_search.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
 	index_db.o index_add.o index_search.o needle.o text_block.o text_reader.o \
-	cmd_disclose.o export_html.o \
+	cmd_disclose.o export_html.o export_player.o \
 	writer.o import.o import_asciicast.o cmd_import.o \
 	index_list.o cmd_watch.o cmd_expire.o cmd_stats.o \
 	baseline.o findings.o findings_usual.o findings_runs.o findings_fact.o \
@@ -481,6 +481,9 @@ install: all
 	set -e; umask 022; for file in $(SHARED); do \
 		install -d $(DESTDIR)$(SHAREDIR)/$$(dirname $$file); \
 		$(PLACES) conf/$$file >$(DESTDIR)$(SHAREDIR)/$$file; done
+	for file in $(wildcard $(BUILD)/player/asciinema-player.*); do \
+		install -D -m 0644 $$file $(DESTDIR)$(SHAREDIR)/player/$${file##*/} \
+		|| exit 1; done
 	for file in $(COMPLETIONS); do install -D -m 0644 \
 		conf/completion/sgbridge.bash \
 		$(DESTDIR)$(COMPLETIONDIR)/$$file || exit 1; \
@@ -499,6 +502,8 @@ uninstall:
 		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,sgbridge-monitor \
 		sgbridge-session sgbridge-recorder sgbridge-setup) \
 		$(addprefix $(DESTDIR)$(SHAREDIR)/,$(SHARED)) \
+		$(addprefix $(DESTDIR)$(SHAREDIR)/player/asciinema-player.,\
+		min.js css apache2) \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) \
 		$(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(EXAMPLES)) \
 		$(addprefix $(DESTDIR)$(COMPLETIONDIR)/,$(COMPLETIONS)) \
@@ -513,8 +518,11 @@ uninstall:
 		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) 2>/dev/null || true
 
 # Three Debian packages in $(BUILD)/deb, the same bytes each time.
-.PHONY: deb
+.PHONY: deb player
 deb: all
+	@[ -e $(BUILD)/player/asciinema-player.min.js ] || \
+		conf/player/fetch.sh $(BUILD)/player || \
+		echo 'deb: pages of "export -f html" are without a player'
 	@conf/debian/build.sh $(BUILD) $(VERSION)
 
 # The same as RPMs, in $(BUILD)/rpm.
@@ -537,6 +545,11 @@ pictures: all
 		>$(BUILD)/pictures/topology.svg
 	@ls $(BUILD)/pictures/*.svg
 
+# For the pages of "sgbridge-audit export -f html": from npm, held against its
+# hash; "make install" takes it along, and nothing else needs it.
+player:
+	@conf/player/fetch.sh $(BUILD)/player
+
 clean:
 	rm -rf build build-san build-fuzz build-clang
 
@@ -547,6 +560,7 @@ help:
 	@echo 'make all         build into $(BUILD)/'
 	@echo 'make bench       ratios against ssh, ssh -J and ForceCommand'
 	@echo 'make deb          Debian packages in $(BUILD)/deb/'
+	@echo 'make player      the player of exported pages, from npm'
 	@echo 'make rpm          RPM packages in $(BUILD)/rpm/'
 	@echo 'make sbom         what the programs are made of, CycloneDX'
 	@echo 'make pictures     processes and topology as SVG'

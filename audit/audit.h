@@ -50,6 +50,7 @@ struct audit {
 	const char *hold, *release;
 	const char *keep[AUDIT_KEEP_MAX];
 	size_t keep_count;
+	const char *player;    /* folder of a page's player; NULL: SHAREDIR's */
 	const char *segments;  /* "3-5" */
 	const char *disclosed; /* file */
 	const char *index;     /* NULL: not asked for; "": the default one */

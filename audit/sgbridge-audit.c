@@ -50,6 +50,7 @@ enum option_id {
 	OPT_YES,
 	OPT_COMMANDS,
 	OPT_APPEND,
+	OPT_PLAYER,
 };
 
 static const struct option options[] = {
@@ -88,6 +89,7 @@ static const struct option options[] = {
 	{"yes", no_argument, NULL, OPT_YES},
 	{"commands", no_argument, NULL, OPT_COMMANDS},
 	{"append", no_argument, NULL, OPT_APPEND},
+	{"player", required_argument, NULL, OPT_PLAYER},
 	{"key", required_argument, NULL, OPT_KEY},
 	{"jobs", required_argument, NULL, OPT_JOBS},
 	{"disclosed", required_argument, NULL, OPT_DISCLOSED},
@@ -221,6 +223,9 @@ static const struct command {
 		"                           raw (the terminal's bytes), items "
 		"(JSON, all bytes)\n"
 		"  -o, --output FILE\n"
+		"      --player DIR|none        of html: where "
+		"asciinema-player "
+		"is\n"
 		"example: sgbridge-audit export -i key.pem -o demo.cast "
 		"0199c2\n"},
 	{"watch", cmd_watch, "RECORDING | -",
@@ -340,6 +345,7 @@ static void take_text(struct audit *audit, int id, const char *text)
 		{OPT_HOLD, &audit->hold},
 		{OPT_RELEASE, &audit->release},
 		{OPT_SEGMENTS, &audit->segments},
+		{OPT_PLAYER, &audit->player},
 		{OPT_DISCLOSED, &audit->disclosed},
 	};
 	size_t i;
