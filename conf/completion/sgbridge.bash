@@ -15,6 +15,22 @@ _sgbridge_options()
 	} 2>&1 </dev/null | grep -oE -- '--[a-z][a-z-]+' | sort -u
 }
 
+# Ids of the folder that the line names. Without a key: they are all that is
+# needed, and looking with one is written down.
+_sgbridge_recordings()
+{
+	local places=() i
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-c | --conf | -d | --dir)
+			places+=("${COMP_WORDS[i]}" "${COMP_WORDS[i + 1]}") ;;
+		esac
+	done
+	XDG_CONFIG_HOME=/nonexistent sgbridge-audit ls --json "${places[@]}" \
+		2>/dev/null | grep -oE '"rec": *"[^"]*"' | cut -d'"' -f4
+}
+
 # What stands where a word is not an option.
 _sgbridge_words()
 {
@@ -35,9 +51,10 @@ _sgbridge_words()
 	sgbridge-otp:*) ls /etc/sgbridge/authorized_keys 2>/dev/null ;;
 	sgbridge-audit:show | sgbridge-audit:play | sgbridge-audit:text | \
 		sgbridge-audit:export | sgbridge-audit:verify | \
-		sgbridge-audit:commands | sgbridge-audit:recover)
-		sgbridge-audit ls --json 2>/dev/null |
-			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4
+		sgbridge-audit:commands | sgbridge-audit:files | \
+		sgbridge-audit:disclose | sgbridge-audit:watch | \
+		sgbridge-audit:who | sgbridge-audit:who-viewed)
+		_sgbridge_recordings
 		;;
 	esac
 }

@@ -27,9 +27,16 @@ function __sgbridge_words
         case '*sgbridge-otp:master-key' '*sgbridge-otp:rotate-key' '*sgbridge-otp:unseal' '*sgbridge-otp:list'
         case '*sgbridge-otp:*'
             command ls /etc/sgbridge/authorized_keys 2>/dev/null
-        case '*sgbridge-audit:show' '*sgbridge-audit:play' '*sgbridge-audit:text' '*sgbridge-audit:export' '*sgbridge-audit:verify' '*sgbridge-audit:commands' '*sgbridge-audit:recover'
-            sgbridge-audit ls --json 2>/dev/null |
-                string match -rga '"id": *"([^"]*)"'
+        case '*sgbridge-audit:show' '*sgbridge-audit:play' '*sgbridge-audit:text' '*sgbridge-audit:export' '*sgbridge-audit:verify' '*sgbridge-audit:commands' '*sgbridge-audit:files' '*sgbridge-audit:disclose' '*sgbridge-audit:watch' '*sgbridge-audit:who' '*sgbridge-audit:who-viewed'
+            # Without a key: looking with one is written down.
+            set -l places
+            for i in (seq 2 (count $words))
+                if contains -- $words[$i] -c --conf -d --dir
+                    set places $places $words[$i] $words[(math $i + 1)]
+                end
+            end
+            XDG_CONFIG_HOME=/nonexistent sgbridge-audit ls --json $places 2>/dev/null |
+                string match -rga '"rec": *"([^"]*)"'
     end
 end
 

@@ -40,9 +40,19 @@ _sgbridge() {
 		found=(${(f)"$(command ls /etc/sgbridge/authorized_keys \
 			2>/dev/null)"})
 		;;
-	sgbridge-audit:(show|play|text|export|verify|commands|recover))
-		found=(${(f)"$(sgbridge-audit ls --json 2>/dev/null |
-			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4)"})
+	sgbridge-audit:(show|play|text|export|verify|commands|files|disclose|watch|who|who-viewed))
+		# Without a key: looking with one is written down.
+		local -a places
+		local at
+		for ((at = 2; at < CURRENT; at++)); do
+			case $words[at] in
+			-c|--conf|-d|--dir)
+				places+=("$words[at]" "$words[at + 1]") ;;
+			esac
+		done
+		found=(${(f)"$(XDG_CONFIG_HOME=/nonexistent sgbridge-audit ls \
+			--json $places 2>/dev/null |
+			grep -oE '"rec": *"[^"]*"' | cut -d'"' -f4)"})
 		;;
 	esac
 	compadd -a found

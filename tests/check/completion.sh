@@ -42,6 +42,13 @@ offers verify -- sgbridge-audit -c /etc/hosts ver
 offers conf/completion/sgbridge.bash -- sgbridge -c conf/completion/sg
 offers --identity -- sgbridge-audit play --ident
 offers --status --json -- sgbridge-forward --
+# Ids of recordings, of the folder that the line names.
+store=$(mktemp -d)
+rec=01a2076e-1188-7d39-adbd-ed06d37d8a16
+mkdir -p "$store/2026/11/23"
+cp tests/vectors/shells/bash.sgr "$store/2026/11/23/$rec.sgr"
+offers "$rec" -- sgbridge-audit show -d "$store" ''
+offers "$rec" -- sgbridge-audit play --dir "$store" 01a
 # The other shells: the same questions, asked of their own completion.
 same() {
 	local shell=$1 name="$1: \"$3\" completes to $2" got
@@ -70,6 +77,7 @@ if command -v fish >/dev/null; then
 	same fish rotate-key 'sgbridge-otp ro'
 	same fish verify 'sgbridge-audit ver'
 	same fish from 'sgbridge explain alice f'
+	same fish "$rec" "sgbridge-audit show -d $store 01"
 	same fish --status 'sgbridge-forward --st'
 fi
 if command -v zsh >/dev/null; then
@@ -78,7 +86,9 @@ if command -v zsh >/dev/null; then
 	same zsh rotate-key 'sgbridge-otp ro'
 	same zsh verify 'sgbridge-audit ver'
 	same zsh from 'sgbridge explain alice f'
+	same zsh "$rec" "sgbridge-audit show -d $store" 01
 	same zsh --status 'sgbridge-forward --st'
 fi
+rm -rf "$store"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
