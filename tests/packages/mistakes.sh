@@ -75,6 +75,7 @@ etc >"$W/before"
 answers >"$R/root/answers"
 ok "an sshd that is broken before is not built upon" eval \
 	'! setup_answers && etc | diff "$W/before" -'
+ok "and its sshd is left running" old_login alice true
 rm "$R/etc/ssh/sshd_config.d/by-hand.conf"
 etc >"$W/before"
 WITHIN=12s answers >"$R/root/answers"
