@@ -137,6 +137,9 @@ static bool drain(struct link *link)
 		got = recv(link->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return true;
+		/* An alert may have come before the end: it says why. */
+		if (got <= 0 && link->phase == LINK_SHAKING && !tls_shake(link))
+			return false;
 		if (got < 0 || (!got && !datagrams(link))) {
 			link_down(link, "%s",
 				got < 0 ? strerror(errno)

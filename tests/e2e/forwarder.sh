@@ -356,10 +356,13 @@ ok "gaps are counted, and in its own log" eval \
 stop "$FORWARD"
 
 # --- receivers that are not who they should be
+# server PORT CERTIFICATE OPTIONS...: prints what it is sent, as long as its
+# standard input is open.
 server() {
-	lab_start "$LAB/server-$1.out" ip netns exec "$lab_tag-client" openssl \
-		s_server -accept "203.0.113.9:$1" -quiet -cert "$LAB/certs/$2.pem" \
-		-key "$LAB/certs/$2.key" "${@:3}"
+	lab_start "$LAB/server-$1.out" ip netns exec "$lab_tag-client" \
+		bash -c 'exec "$@" < <(exec sleep 120)' - \
+		openssl s_server -accept "203.0.113.9:$1" -quiet \
+		-cert "$LAB/certs/$2.pem" -key "$LAB/certs/$2.key" "${@:3}"
 	wait_for receives "$1"
 }
 NAMED="name logs.example.org ca $LAB/certs/ca.pem"
@@ -396,12 +399,21 @@ said() {
 ok "and that is one line in the log, however often it is tried" eval \
 	'says "$T/refuse.conf" "tls 203.0.113.9 6601" "true" && said'
 nothing_sent() {
-	! grep -l 'sgbridge' "$LAB"/server-*.out
+	! grep -la 'sgbridge' "$LAB"/server-660[1-5].out
 }
 ok "nothing was sent to any of them" nothing_sent
 ok "a receiver that wants our certificate does not take us without" \
 	wait_for says "$T/refuse.conf" 'tls 203.0.113.9 6514' \
 	'.state == "away" and .delivered == 0 and (.text | test("certificate required"))'
+stop "$FORWARD"
+server 6606 good -tls1_2
+conf older "syslog tls 203.0.113.9 6606 $NAMED"
+start older "$T/older.conf"
+ok "TLS 1.2 with AEAD is good enough" wait_for says "$T/older.conf" \
+	"tls 203.0.113.9 6606" \
+	'.state == "up" and (.text | test("TLSv1.2, ECDHE-ECDSA-AES"))'
+ok "and is sent what there is" wait_for grep -qa 'seq="20"' \
+	"$LAB/server-6606.out"
 stop "$FORWARD"
 
 # --- settings
