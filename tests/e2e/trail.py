@@ -76,7 +76,7 @@ HEADER = re.compile(
 
 def check(raw, first, last, folder=None):
     """Numbers in the order of their first coming, and messages as written."""
-    seen, known = [], trail(folder) if folder else {}
+    seen, come, known = [], set(), trail(folder) if folder else {}
     for one in open(raw, "rb").read().splitlines():
         found = HEADER.match(one)
         if not found:
@@ -85,9 +85,10 @@ def check(raw, first, last, folder=None):
             print("# no message of ours: %r" % one[:200])
             return 1
         seq, text = int(found[4]), found[9]
-        if seq not in seen[-400:] and (not seen or seq > seen[-1]):
+        if not seen or seq > seen[-1]:
             seen.append(seq)
-        elif seq not in seen:
+            come.add(seq)
+        elif seq not in come:
             print("# %d came after %d" % (seq, seen[-1]))
             return 1
         if seq not in known or found[8]:
