@@ -1,5 +1,6 @@
 """Monitor and session towards a recorder, for tests of what it keeps."""
 import array
+import atexit
 import os
 import socket
 import struct
@@ -98,6 +99,7 @@ def configure(path, work, disk, events, reserve="64K"):
 def start(build, conf, door, log):
     """A recorder that answers."""
     recorder = subprocess.Popen([build + "/sgbridge-recorder", "-e", "-c", conf], stderr=log)
+    atexit.register(lambda: recorder.poll() is None and recorder.kill())
     until = time.monotonic() + 20
     while True:
         try:
