@@ -85,7 +85,9 @@ struct recorder {
 	int listen_fd, signal_fd, epoll_fd;
 	bool deaf; /* no descriptor is left for another connection */
 	uint64_t open_count;
-	uint64_t heads_us; /* when heads were sent last */
+	bool disk_low;	       /* new ones are refused until disk-resume */
+	struct quotas *quotas; /* of persons; NULL: none yet */
+	uint64_t heads_us;     /* when heads were sent last */
 	uint64_t heads_seq[2];
 	bool stopping;
 	bool kernel_audit; /* it takes our records */
@@ -113,6 +115,21 @@ void recorder_open_journals(struct recorder *recorder);
  * runs? */
 bool recorder_allows(const struct recorder *recorder, int sock);
 bool recorder_space_is_out(const struct recorder *recorder);
+/* May a recording of this class begin, by room and by quota? If not, why says
+ * so. Tells, once, when room for new ones ends and when it is back. */
+struct recording;
+enum sgb_err recorder_limits(struct recorder *recorder, struct recording *rec,
+	const char *retention, const uint8_t *meta, size_t meta_len, char *why,
+	size_t why_len) SGB_MUST_CHECK;
+void recorder_watch_space(struct recorder *recorder);
+
+/* recorder_quota.c: counts a recording for the person in its META. False: that
+ * person has no more. */
+bool recorder_quota_take(struct recorder *recorder, struct recording *rec,
+	const uint8_t *meta, size_t meta_len);
+/* What it has grown by is counted. Why it must end now, or NULL. */
+const char *recorder_quota_over(
+	struct recorder *recorder, struct recording *rec);
 
 /* recorder_key.c: signs with the key in fd (PEM) from now on, once the trail
  * says so under the old one; closes fd. On failure the old key stays.

@@ -411,6 +411,16 @@ static void tell_waiting(struct recorder *recorder)
 	}
 }
 
+static void check_quota(struct recorder *recorder, struct peer *peer)
+{
+	const char *why = recorder_quota_over(recorder, peer->rec);
+
+	if (!why)
+		return;
+	session_end(recorder, peer, RECORDER_CLOSE_POLICY, why, false);
+	peer_answer_text(recorder, peer, MSG_REC_FAILED, why);
+}
+
 void recorder_tick(struct recorder *recorder)
 {
 	bool out_of_space = recorder_space_is_out(recorder);
@@ -427,8 +437,11 @@ void recorder_tick(struct recorder *recorder)
 				"the recorder's disk is full");
 		} else if (recording_tick(recorder, peer->rec)) {
 			session_failed(recorder, peer);
+		} else {
+			check_quota(recorder, peer);
 		}
 	}
+	recorder_watch_space(recorder);
 	if (!recorder_stalled(recorder))
 		tell_waiting(recorder);
 	listen_again(recorder, true);

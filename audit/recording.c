@@ -344,12 +344,11 @@ enum sgb_err recording_open(struct recorder *recorder, const char *retention,
 		(void)snprintf(why, why_len, "no memory");
 		return SGB_ERR_NOMEM;
 	}
-	if (recorder_free_bytes(recorder) < recorder->conf->disk_reserve) {
-		(void)snprintf(why, why_len,
-			"less than disk-reserve is free in %s",
-			recorder->conf->recordings);
+	err = recorder_limits(
+		recorder, rec, retention, meta, meta_len, why, why_len);
+	if (err) {
 		recording_free(rec);
-		return SGB_ERR_LIMIT;
+		return err;
 	}
 	err = make(rec, retention, meta, meta_len);
 	if (err) {

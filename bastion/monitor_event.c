@@ -29,6 +29,7 @@ static const struct audit_row {
 	{EVENT_TARGET_OPEN, AUDIT_USER_START, "sgbridge:target"},
 	{EVENT_TARGET_HOSTKEY, AUDIT_ANOM_LOGIN_LOCATION, "sgbridge:hostkey"},
 	{EVENT_CERT_SIGNED, AUDIT_CRYPTO_KEY_USER, "sgbridge:certificate"},
+	{EVENT_BREAK_GLASS, AUDIT_ANOM_LOGIN_ACCT, "sgbridge:break-glass"},
 	{EVENT_SESSION_CUT, AUDIT_USER_END, "sgbridge:cut"},
 };
 

@@ -139,15 +139,15 @@ static enum sgb_err take_opened(struct monitor *m, struct msg *msg,
 	return err;
 }
 
-enum sgb_err monitor_recorder_open(struct monitor *m, const char *meta,
-	int *ret_stream, char *why, size_t why_len)
+enum sgb_err monitor_recorder_open(struct monitor *m, const char *retention,
+	const char *meta, int *ret_stream, char *why, size_t why_len)
 {
 	struct msg msg;
 	enum sgb_err err;
 
 	msg_init(&msg, MSG_REC_OPEN);
 	buf_put_cstring(&msg.body, m->conn_id);
-	buf_put_cstring(&msg.body, "");
+	buf_put_cstring(&msg.body, retention);
 	buf_put_cstring(&msg.body, meta);
 	err = send_request(m, &msg);
 	if (!err)

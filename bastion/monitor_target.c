@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/record.h"
 
 /* What SES_TARGET hands over; -1 where there is none. */
 struct handover {
@@ -135,17 +136,32 @@ static enum sgb_err make_meta(const struct monitor *m, struct buf *out)
 	return buf_error(out);
 }
 
+/* Before anything of it happens, and where nobody overlooks it. */
+static enum sgb_err say_break_glass(struct monitor *m)
+{
+	struct event event = {.kind = EVENT_BREAK_GLASS, .ok = true};
+
+	log_put(LOG_ALERT, "%s: break-glass: %s to %s", m->conn_id, m->user,
+		m->decision.instance);
+	return monitor_event(m, &event);
+}
+
 enum sgb_err monitor_start_recording(
 	struct monitor *m, int *ret_stream, char *why, size_t why_len)
 {
+	bool break_glass = m->decision.on_record_failure ==
+			   POLICY_RECORD_BREAK_GLASS;
 	struct buf meta;
 	enum sgb_err err;
 
 	buf_init(&meta, 16384);
 	err = make_meta(m, &meta);
+	if (!err && break_glass)
+		err = say_break_glass(m);
 	if (!err)
-		err = monitor_recorder_open(
-			m, (const char *)meta.data, ret_stream, why, why_len);
+		err = monitor_recorder_open(m,
+			break_glass ? RECORD_BREAK_GLASS : "",
+			(const char *)meta.data, ret_stream, why, why_len);
 	else
 		snprintf(why, why_len, "%s", sgb_err_text(err));
 	buf_done(&meta);

@@ -98,8 +98,10 @@ enum policy_record {
 
 enum policy_on_record_failure {
 	POLICY_RECORD_FAILURE_END = 0, /* end the session */
-	POLICY_RECORD_FAILURE_REFUSE,  /* refuse new ones, run on: never
-					* unrecorded, see the manual */
+	POLICY_RECORD_FAILURE_REFUSE,  /* as END: never unrecorded, see the
+					* manual */
+	POLICY_RECORD_BREAK_GLASS,     /* may begin in the disk's reserve, and
+					* each that begins is loud */
 };
 
 /* Why a request was denied: X-macro so that texts and tests agree. */

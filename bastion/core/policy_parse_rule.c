@@ -143,11 +143,12 @@ static void cond_expires(struct policy_parser *parser, void *subject)
 
 static void cond_on_record_failure(struct policy_parser *parser, void *subject)
 {
-	static const char *const words[] = {"end", "refuse", NULL};
+	static const char *const words[] = {
+		"end", "refuse", "break-glass", NULL};
 	struct policy_rule *rule = subject;
 	unsigned int what;
 
-	if (parse_choice(parser, "end or refuse", words, &what))
+	if (parse_choice(parser, "end, refuse or break-glass", words, &what))
 		rule->on_record_failure = (enum policy_on_record_failure)what;
 }
 

@@ -29,4 +29,7 @@ bool record_message_valid(const void *data, size_t len);
 /* Slug of a kind ("out"), or NULL. */
 const char *record_slug(unsigned int kind);
 
+/* Retention class of a session that may begin in the disk's reserve. */
+#define RECORD_BREAK_GLASS "break-glass"
+
 #endif

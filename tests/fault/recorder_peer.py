@@ -22,13 +22,13 @@ class Closed(OSError):
 class Recording:
     """One connection of a monitor, and the stream of its session."""
 
-    def __init__(self, door, meta=b"{}"):
+    def __init__(self, door, meta=b"{}", kind=b""):
         self.monitor = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.monitor.settimeout(20)
         self.stream, self.rec_id, self.why = None, None, ""
         self.sent, self.sizes, self.acked, self.closed = b"", [], b"", False
         self.monitor.connect(door)
-        self.ask(OPEN, text(b"c") + text(b"") + text(meta))
+        self.ask(OPEN, text(b"c") + text(kind) + text(meta))
 
     def ask(self, kind, body):
         """The answer's type; what it brings is kept."""
@@ -88,11 +88,12 @@ def keys(work, audit):
         os.chmod(work + "/" + lines, 0o644)
 
 
-def configure(path, work, disk, events, reserve="64K"):
+def configure(path, work, disk, events, reserve="64K", more=""):
     with open(path, "w", encoding="ascii") as file:
         file.write("recorder-user 65533:65533\nrecorder-socket %s/socket\nrecordings %s\n"
                    "events %s\nrecipients %s/recipients\nsigning-key %s/key\n"
-                   "disk-reserve %s\naudit off\n" % (work, disk, events, work, work, reserve))
+                   "disk-reserve %s\naudit off\n%s" % (work, disk, events, work, work, reserve,
+                                                       more))
     os.chmod(path, 0o644)
 
 

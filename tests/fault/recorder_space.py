@@ -1,4 +1,5 @@
-"""No inode or no block left, for recordings, their index or the trail.
+"""No inode or no block left, for recordings, their index or the trail; then
+water marks, quotas and who may begin all the same.
 
 usage: recorder_space.py WORK BUILD
 
@@ -9,6 +10,7 @@ refused; nothing has to be restarted.
 import glob
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -116,6 +118,117 @@ def one(name, fill, folder):
     ok(name + ": everything verifies, or says that it failed", not bad, bad)
 
 
+def take(folder, left):
+    """Blocks until about so many bytes are left."""
+    state = os.statvfs(folder)
+    path = folder + "/filler"
+    with open(path, "wb") as file:
+        file.write(bytes(max(0, state.f_bavail * state.f_frsize - left)))
+    return path
+
+
+def person(name, kind=b"", size=0):
+    """Why not, or the recording of so many bytes."""
+    recording = peer.Recording(door, b'{"conn":"c","user":"%s"}' % name, kind)
+    if not recording.stream:
+        recording.drop()
+        return recording.why
+    done = 0
+    while done < size:
+        recording.send(os.urandom(20000))
+        done += 20000
+    return recording
+
+
+def told(slug):
+    trail = "".join(open(path, encoding="utf-8").read()
+                    for path in sorted(glob.glob(work + "/events/*.jsonl")))
+    return [json.loads(line)["status_id"] == 1 for line in trail.splitlines()
+            if '"event":"%s"' % slug in line]
+
+
+def until(what, seconds=15):
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)  # until it is so
+    return True
+
+
+def cut_for(recording, words):
+    """The monitor is told that it ended, and why."""
+    try:
+        data = recording.monitor.recv(70000)
+    except OSError as error:
+        return error
+    return (struct.unpack(">H", data[:2])[0] == peer.FAILED and words in data) or data
+
+
+def marks():
+    """Low and high water, and who may still begin in between."""
+    before = len(told("disk-low"))
+    filler = take(work + "/rec", 900 << 10)
+    why = person(b"alice")
+    ok("below the low mark it is refused", "disk-reserve" in str(why), why)
+    glass = person(b"alice", b"break-glass")
+    ok("but not who comes to mend that", isinstance(glass, peer.Recording), glass)
+    glass.send(b"mending")
+    glass.close()
+    ok("which is recorded", raw(glass.rec_id) == b"mending")
+    shown = subprocess.run([audit, "show", "-d", work + "/rec", "-i", work + "/reader.pem",
+                            glass.rec_id], stdout=subprocess.PIPE, env=env, check=False)
+    ok("and has its class", b"break-glass" in shown.stdout, shown.stdout)
+    os.unlink(filler)
+    filler = take(work + "/rec", 1150 << 10)
+    why = person(b"alice")
+    ok("between the marks it is still refused", "disk-resume" in str(why), why)
+    ok("it was told once", told("disk-low")[before:] == [False], told("disk-low"))
+    os.unlink(filler)
+    ok("above the high mark all may begin", until(
+        lambda: isinstance(person(b"alice"), peer.Recording)))
+    ok("and that is told", told("disk-low")[before:] == [False, True], told("disk-low"))
+    runs = person(b"alice")
+    filler = take(work + "/rec", 300 << 10)
+    why = person(b"alice", b"break-glass")
+    ok("deep in the reserve nobody begins", "disk-reserve" in str(why), why)
+    os.unlink(filler)
+    filler = take(work + "/rec", 100 << 10)
+    ok("and what runs is ended, with a reason", cut_for(runs, b"disk is full") is True)
+    os.unlink(filler)
+    ok("its end is in it", until(lambda: not [row for row in verdicts() if row.get(
+        "rec") == runs.rec_id and row["verdict"] != "intact"]), verdicts())
+
+
+def quotas():
+    ok("there is room again", until(lambda: isinstance(person(b"carol"), peer.Recording)))
+    large = person(b"carol", size=340000)
+    ok("a recording beyond its quota is ended", cut_for(large, b"recording-quota") is True)
+    bob = person(b"bob", size=200000)
+    ok("one of a person's", isinstance(bob, peer.Recording), bob)
+    more = person(b"bob", size=240000)
+    ok("and another are too much together",
+       isinstance(more, peer.Recording) and cut_for(more, b"user-quota") is True)
+    why = person(b"bob")
+    ok("and no more today", "user-quota" in str(why), why)
+    ok("others are not concerned", isinstance(person(b"dave"), peer.Recording))
+    glass = person(b"bob", b"break-glass")
+    ok("nor who comes to mend that", isinstance(glass, peer.Recording), glass)
+
+
+def limits():
+    peer.configure(work + "/conf", work, work + "/rec", work + "/events", "1M",
+                   "disk-resume 1280K\nrecording-quota 300K\nuser-quota 400K\n")
+    with open(work + "/log", "ab") as log:
+        recorder = peer.start(build, work + "/conf", door, log)
+    marks()
+    for path in glob.glob(work + "/rec/*/*/*/*.sgr"):
+        os.unlink(path)
+    quotas()
+    recorder.terminate()
+    recorder.wait(20)
+
+
 def main():
     peer.keys(work, audit)
     peer.configure(work + "/conf", work, work + "/rec", work + "/events")
@@ -133,6 +246,7 @@ def main():
     bad = [row for row in verdicts() if row["verdict"] not in ("intact", "recovered") and
            "failed" not in row["text"]]
     ok("everything verifies in the end", not bad, bad)
+    limits()
     print("%d passed, %d failed" % (passed, failed))
     return 1 if failed else 0
 
