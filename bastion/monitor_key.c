@@ -182,6 +182,8 @@ static bool not_revoked(struct check *check)
 		.blob = check->offer->blob,
 		.blob_len = check->offer->blob_len,
 		.fingerprint = check->key.fingerprint,
+		.max_age = check->m->conf->revoked_keys_max_age,
+		.now = time(NULL),
 	};
 	enum sgb_err err;
 	struct buf plain;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/buf.h"
 #include "core/file.h"
@@ -161,6 +162,27 @@ static enum sgb_err check_lines(char *text, const char *path,
 	return err;
 }
 
+/* Somebody was to bring a new one, and did not: what is on it now, who knows?
+ */
+static enum sgb_err check_age(const char *path,
+	const struct revoked_query *query, char *why, size_t why_len)
+{
+	struct stat st;
+
+	if (!query->max_age)
+		return SGB_OK;
+	/* One of the future, by a clock that went back, is as bad if it is far
+	 * off. */
+	if (!stat(path, &st) &&
+		(uint64_t)llabs((long long)query->now -
+				(long long)st.st_mtime) <= query->max_age)
+		return SGB_OK;
+	snprintf(why, why_len,
+		"%s: older than revoked-keys-max-age; all keys are refused",
+		path);
+	return SGB_ERR_UNSAFE;
+}
+
 enum sgb_err revoked_check(const char *path, const struct revoked_query *query,
 	char *why, size_t why_len)
 {
@@ -169,7 +191,13 @@ enum sgb_err revoked_check(const char *path, const struct revoked_query *query,
 
 	buf_init(&text, REVOKED_MAX_BYTES);
 	err = file_read(path, FILE_TRUST_ROOT, &text, why, why_len);
-	if (!err && krl_is(text.data, text.len)) {
+	if (!err)
+		err = check_age(path, query, why, why_len);
+	if (err) {
+		buf_done(&text);
+		return err;
+	}
+	if (krl_is(text.data, text.len)) {
 		err = krl_check(text.data, text.len, query);
 		if (err)
 			snprintf(why, why_len,

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "core/err.h"
 #include "usercert.h"
@@ -18,11 +19,14 @@ struct revoked_query {
 	size_t blob_len;
 	const char *fingerprint;     /* of it, as ssh-keygen prints it */
 	const struct usercert *cert; /* it came in, or NULL */
+	uint64_t max_age;	     /* seconds that a list is good; 0: ever */
+	time_t now;
 };
 
 /*
  * Is it on the list at path? SGB_OK: no. SGB_ERR_DENIED: yes. Other errors:
- * the list cannot be read or understood, and the caller denies. A list of
+ * the list cannot be read or understood, or was not written for max_age, and
+ * the caller denies. A list of
  * lines holds public keys and SHA256: fingerprints, of people's keys or of
  * CAs; "serial: N[-M]" and "id: TEXT" of certificates, whoever signed them.
  */

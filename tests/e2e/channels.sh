@@ -308,6 +308,7 @@ ok "and the bastion goes on" eval \
 start_held() {
 	LAB_CODE='' lab_ssh bob 203.0.113.9 bob+ops@web1@bastion \
 		'echo there; exec sleep 60' </dev/null >"$LAB/held" 2>&1 &
+	# shellcheck disable=SC2034
 	held=$!
 	wait_for grep -q there "$LAB/held" || ! sed "s/^/# /" "$LAB/held"
 }

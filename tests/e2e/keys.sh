@@ -162,6 +162,14 @@ ssh-keygen -q -k -f "$LAB/revoked" -s "$keys/ca.pub" "$LAB/spec"
 ok "a KRL of ssh-keygen" refused 'the key is revoked'
 : >"$LAB/revoked"
 ok "an empty list revokes nothing" runs
+settings "revoked-keys $LAB/revoked" 'revoked-keys-max-age 1h'
+ok "a list that is fresh enough" runs
+touch -d '2 hours ago' "$LAB/revoked"
+ok "one that nobody brought in time refuses everybody" \
+	refused 'older than revoked-keys-max-age'
+touch "$LAB/revoked"
+ok "until it is brought" runs
+settings "revoked-keys $LAB/revoked"
 echo nonsense >"$LAB/revoked"
 ok "a list that cannot be read refuses all" refused 'all keys are refused'
 rm "$LAB/revoked"
