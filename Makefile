@@ -80,6 +80,7 @@ CORE := $(addprefix $(BUILD)/bastion/core/,$(CORE_OBJS) $(POLICY_OBJS))
 
 # ---------------------------------------------------------------- bastion
 # What keys and certificates people log on with.
+TARGETKEY_OBJS := $(addprefix bastion/,targetkey.o privkey.o)
 HOSTKEY_OBJS := $(addprefix bastion/,hostkey.o knownhosts.o)
 KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
 	usercert_sign.o revoked.o krl.o)
@@ -94,7 +95,7 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_proof.o bastion/monitor_auth.o bastion/monitor_account.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_connect.o bastion/monitor_jump.o bastion/monitor_hop.o bastion/monitor_forward.o \
-	bastion/monitor_hostkey.o \
+	bastion/monitor_hostkey.o bastion/monitor_credential.o $(TARGETKEY_OBJS) \
 	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o bastion/monitor_watch.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
@@ -113,6 +114,8 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_usage.o bastion/sgbridge_instance.o \
 	bastion/instance_script.o bastion/sgbridge_hostkeys.o \
 	bastion/sgbridge_run.o bastion/sgbridge_tell.o \
+	bastion/sgbridge_words.o bastion/sgbridge_key.o \
+	bastion/sgbridge_key_list.o $(TARGETKEY_OBJS) \
 	bastion/sgbridge_rotate.o bastion/rotate_place.o bastion/rotate_pair.o \
 	bastion/rotate_recorder.o bastion/rotate_master.o \
 	bastion/cert.o bastion/private_key.o bastion/cert_write.o $(HOSTKEY_OBJS) $(KEY_OBJS)

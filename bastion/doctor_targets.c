@@ -13,6 +13,7 @@
 
 #include "core/conf.h"
 #include "hostkey.h"
+#include "sgbridge_key.h"
 
 #define PATIENCE_MS 2000
 #define PORT_RDP    3389
@@ -83,6 +84,34 @@ static int try_connect(const struct addr *addr, uint16_t port)
 	return error;
 }
 
+/* A key that cannot be had, or is for others, logs nobody on. */
+static bool check_stored(struct doctor *doctor, const struct policy_node *node)
+{
+	const struct policy *policy = doctor->cli->policy;
+	const struct conf *conf = doctor->conf;
+	struct targetkey *key = NULL;
+	char why[TARGETKEY_WHY];
+	const char *name;
+	bool good;
+
+	if (node->logon.kind != POLICY_STORED_KEY)
+		return true;
+	name = policy_symbol_text(policy, node->logon.key);
+	good = !targetkey_load(conf->target_keys, name, conf->master_key, &key,
+		why, sizeof(why));
+	if (!good)
+		doctor_find(doctor, DOCTOR_STORED_KEY,
+			"sgbridge key generate, or import; sgbridge(8)",
+			"%s: %s", policy_symbol_text(policy, node->sym), why);
+	else if (!(good = key_is_for(policy, node, key)))
+		doctor_find(doctor, DOCTOR_STORED_KEY,
+			"name the key that is for it; sgbridge key list",
+			"%s: the stored key \"%s\" is not for it",
+			policy_symbol_text(policy, node->sym), name);
+	targetkey_free(key);
+	return good;
+}
+
 bool doctor_node(struct doctor *doctor, const struct policy_node *node)
 {
 	const struct policy *policy = doctor->cli->policy;
@@ -109,6 +138,7 @@ bool doctor_node(struct doctor *doctor, const struct policy_node *node)
 			"%s (%s): no host key is known", name, address);
 		good = false;
 	}
+	good &= check_stored(doctor, node);
 	/* What is behind a jump host is reached from there alone. */
 	if (!doctor->cli->connect || node->via != POLICY_NONE)
 		return good;

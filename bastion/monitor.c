@@ -446,8 +446,7 @@ void monitor_done(struct monitor *m)
 		LIST_REMOVE(child, link);
 		free(child);
 	}
-	EVP_PKEY_free(m->ca);
-	EVP_PKEY_free(m->leaf);
+	monitor_credential_done(m);
 	monitor_sign_done(m);
 	policy_unix_groups_free(m->groups);
 	policy_free(m->policy);
@@ -462,7 +461,6 @@ void monitor_done(struct monitor *m)
 	free(m->key_blob);
 	free(m->target);
 	free(m->login);
-	free(m->cert);
 	free(m->host_blob);
 	free(m->signed_id);
 	if (m->recorder >= 0)

@@ -50,6 +50,16 @@ struct monitor_child {
 };
 LIST_HEAD(monitor_children, monitor_child);
 
+/* What may log on to the target, in the order in which it is offered. */
+struct monitor_identity {
+	uint8_t *blob; /* a key or a certificate */
+	size_t blob_len;
+	struct sshkey parsed;
+	EVP_PKEY *key;	/* which signs */
+	char text[300]; /* for events: "stored key web, SHA256:..." */
+};
+#define MONITOR_IDENTITIES_MAX 6
+
 struct monitor_forward; /* monitor_forward.c */
 LIST_HEAD(monitor_forwards, monitor_forward);
 struct monitor_hop; /* monitor_hop.c */
@@ -167,10 +177,8 @@ struct monitor {
 	/* signing for the target */
 	int agent;
 	struct buf agent_in; /* a request that is not complete */
-	EVP_PKEY *ca;
-	EVP_PKEY *leaf;
-	uint8_t *cert;
-	size_t cert_len;
+	struct monitor_identity identities[MONITOR_IDENTITIES_MAX];
+	size_t identity_count;
 	uint8_t *signed_id; /* SSH session id that was signed for */
 	size_t signed_id_len;
 
@@ -462,10 +470,24 @@ void monitor_reference(char ref[MONITOR_REF_MAX]);
 void monitor_agent_close(struct monitor *m);
 /* Nor anything of what they were for: another login may be prepared. */
 void monitor_agent_forget(struct monitor *m);
-/* monitor_agent.c: the agent protocol (draft-ietf-sshm-ssh-agent) for the one
- * certificate of this login. */
-enum sgb_err monitor_agent_prepare(struct monitor *m, const char *source,
-	int *ret_session_end) SGB_MUST_CHECK;
+/* monitor_agent.c: the agent protocol (draft-ietf-sshm-ssh-agent) for the
+ * identities of this login. */
+enum sgb_err monitor_agent_open(
+	struct monitor *m, int *ret_session_end) SGB_MUST_CHECK;
+/* monitor_credential.c: what logs on, as the policy says: fills in
+ * m->identities. source is what the target may see as the source of a
+ * certificate's user. why is for the log. */
+enum sgb_err monitor_credential_prepare(struct monitor *m, const char *source,
+	char *why, size_t why_len) SGB_MUST_CHECK;
+/* "certificate", "key NAME" */
+void monitor_credential_name(
+	const struct policy_decision *decision, char *out, size_t len);
+/* Writes the event of a signature that is about to be made, and the stamp of
+ * a stored key's use. */
+enum sgb_err monitor_credential_used(struct monitor *m,
+	const struct monitor_identity *identity) SGB_MUST_CHECK;
+/* Private keys are needed no longer. */
+void monitor_credential_done(struct monitor *m);
 /* Serves what is there; false when the agent connection is over. */
 bool monitor_agent_poll(struct monitor *m);
 

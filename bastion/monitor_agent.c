@@ -1,8 +1,9 @@
 /*
  * The agent that the session process authenticates with downstream: it holds
- * one certificate and signs only a user-authentication request for exactly
- * this login, this certificate and one SSH session (RFC 4252 section 7;
- * draft-ietf-sshm-ssh-agent). The private keys never leave this process.
+ * what the policy says logs on (monitor_credential.c), and signs only a
+ * user-authentication request for exactly this login, one of these keys and
+ * one SSH session (RFC 4252 section 7; draft-ietf-sshm-ssh-agent), and not
+ * before the host key is accepted. Private keys never leave this process.
  */
 #include "monitor.h"
 
@@ -14,11 +15,9 @@
 #include <unistd.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
-#include "cert.h"
 #include "core/log.h"
-#include "core/secret.h"
+#include "privkey.h"
 
 enum {
 	AGENT_FAILURE = 5,
@@ -29,74 +28,13 @@ enum {
 	USERAUTH_REQUEST = 50,
 };
 
-#define AGENT_MAX  32768
-#define CLOCK_SKEW 60 /* seconds a target's clock may be behind */
+#define AGENT_MAX     32768
+#define SIGNATURE_MAX 4096
 
-static bool has(const struct monitor *m, unsigned int bit)
+enum sgb_err monitor_agent_open(struct monitor *m, int *ret_session_end)
 {
-	return (m->decision.allow & bit) != 0;
-}
-
-static enum sgb_err make_certificate(struct monitor *m, const char *source)
-{
-	char from[ADDR_TEXT_MAX], key_id[512];
-	uint64_t now = (uint64_t)time(NULL);
-	struct cert_request request = {
-		.ca = m->ca,
-		.leaf = m->leaf,
-		.key_id = key_id,
-		.principal = m->decision.login,
-		.source_address = source,
-		.valid_after = now - CLOCK_SKEW,
-		.valid_before = now + m->conf->cert_validity,
-		.agent = has(m, POLICY_AGENT) && !m->limits.no_agent,
-		.x11 = has(m, POLICY_X11) && !m->limits.no_x11,
-		.pty = has(m, POLICY_SHELL) && !m->limits.no_pty,
-		.forward = has(m, POLICY_FORWARD | POLICY_REMOTE_FORWARD) &&
-			   !m->limits.no_forward,
-	};
-	struct buf blob;
-	enum sgb_err err;
-
-	snprintf(key_id, sizeof(key_id), "%s from %s session %s mfa %s key %s",
-		m->user, addr_text(&m->source, from), m->conn_id,
-		*m->mfa ? m->mfa : "none", m->key.fingerprint);
-	err = secret_random(&request.serial, sizeof(request.serial));
-	buf_init(&blob, AGENT_MAX);
-	if (!err)
-		err = cert_sign(&request, &blob);
-	if (!err) {
-		m->cert = malloc(blob.len);
-		err = m->cert ? SGB_OK : SGB_ERR_NOMEM;
-	}
-	if (!err) {
-		memcpy(m->cert, blob.data, blob.len);
-		m->cert_len = blob.len;
-	}
-	buf_done(&blob);
-	return err;
-}
-
-enum sgb_err monitor_agent_prepare(
-	struct monitor *m, const char *source, int *ret_session_end)
-{
-	char why[512];
 	int pair[2];
-	enum sgb_err err;
 
-	err = cert_ca_load(m->conf->user_ca, &m->ca, why, sizeof(why));
-	if (err) {
-		log_put(LOG_ERR, "%s: %s", m->conn_id, why);
-		return err;
-	}
-	err = cert_new_key(&m->leaf);
-	if (!err)
-		err = make_certificate(m, source);
-	/* The CA has done its work for this connection. */
-	EVP_PKEY_free(m->ca);
-	m->ca = NULL;
-	if (err)
-		return err;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return SGB_ERR_SYSTEM;
 	m->agent = pair[0];
@@ -133,53 +71,73 @@ static bool same_session(struct monitor *m, const uint8_t *id, size_t len)
 	return true;
 }
 
-/* Is data a request to log on as our login with our certificate, and nothing
- * else? */
-static bool may_sign(struct monitor *m, const uint8_t *data, size_t len)
+static struct monitor_identity *find_identity(
+	struct monitor *m, const uint8_t *blob, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < m->identity_count; i++)
+		if (m->identities[i].blob_len == len &&
+			!memcmp(m->identities[i].blob, blob, len))
+			return &m->identities[i];
+	return NULL;
+}
+
+/* Is data a request to log on as our login with this identity, and nothing
+ * else? Then algorithm is what to sign by; the caller frees. */
+static bool may_sign(struct monitor *m, const struct monitor_identity *identity,
+	const uint8_t *data, size_t len, char **ret_algorithm)
 {
 	const uint8_t *session_id;
+	char *algorithm;
 	struct reader rd;
 	size_t id_len;
+	bool good;
 
 	reader_init(&rd, data, len);
 	session_id = reader_string(&rd, &id_len);
 	if (reader_u8(&rd) != USERAUTH_REQUEST ||
 		!next_text(&rd, m->decision.login) ||
 		!next_text(&rd, "ssh-connection") ||
-		!next_text(&rd, "publickey") || reader_u8(&rd) != 1 ||
-		!next_text(&rd, "ssh-ed25519-cert-v01@openssh.com") ||
-		!next_is(&rd, m->cert, m->cert_len) || reader_end(&rd))
+		!next_text(&rd, "publickey") || reader_u8(&rd) != 1)
 		return false;
-	return same_session(m, session_id, id_len);
+	algorithm = reader_cstring(&rd, 64);
+	good = algorithm &&
+	       sshkey_algorithm_fits(&identity->parsed, algorithm) &&
+	       next_is(&rd, identity->blob, identity->blob_len) &&
+	       !reader_end(&rd) && same_session(m, session_id, id_len);
+	if (good)
+		*ret_algorithm = algorithm;
+	else
+		free(algorithm);
+	return good;
 }
 
-static enum sgb_err sign(
-	struct monitor *m, struct reader *rd, struct buf *answer)
+static enum sgb_err refuse(struct monitor *m)
 {
-	struct event event = {.kind = EVENT_CERT_SIGNED};
-	const uint8_t *blob, *data;
-	size_t blob_len, data_len;
+	struct event event = {
+		.kind = EVENT_CERT_SIGNED,
+		.reason = "the session asked for another signature than its "
+			  "own",
+	};
+
+	if (monitor_event(m, &event))
+		log_put(LOG_ERR, "%s: event lost", m->conn_id);
+	return SGB_ERR_DENIED;
+}
+
+/* A certificate's signature is by the plain algorithm of its key. */
+static enum sgb_err put_signature(const struct monitor_identity *identity,
+	const char *algorithm, const uint8_t *data, size_t len,
+	struct buf *answer)
+{
 	struct buf signature;
 	enum sgb_err err;
 
-	blob = reader_string(rd, &blob_len);
-	data = reader_string(rd, &data_len);
-	(void)reader_u32(rd); /* flags choose among RSA hashes only */
-	if (reader_end(rd) || !m->host_verified || blob_len != m->cert_len ||
-		memcmp(blob, m->cert, blob_len) ||
-		!may_sign(m, data, data_len)) {
-		event.reason = "the session asked for another signature than "
-			       "its own";
-		if (monitor_event(m, &event))
-			log_put(LOG_ERR, "%s: event lost", m->conn_id);
-		return SGB_ERR_DENIED;
-	}
-	event.ok = true;
-	event.what = m->host_by;
-	if (monitor_event(m, &event))
-		return SGB_ERR_DENIED;
-	buf_init(&signature, 1024);
-	err = cert_signature(m->leaf, data, data_len, &signature);
+	buf_init(&signature, SIGNATURE_MAX);
+	err = privkey_sign(identity->key,
+		identity->parsed.is_cert ? identity->parsed.name : algorithm,
+		data, len, &signature);
 	if (!err) {
 		buf_put_u8(answer, AGENT_SIGN_RESPONSE);
 		buf_put_string(answer, signature.data, signature.len);
@@ -187,6 +145,44 @@ static enum sgb_err sign(
 	}
 	buf_done(&signature);
 	return err;
+}
+
+static enum sgb_err sign(
+	struct monitor *m, struct reader *rd, struct buf *answer)
+{
+	const struct monitor_identity *identity;
+	const uint8_t *blob, *data;
+	size_t blob_len, data_len;
+	char *algorithm;
+	enum sgb_err err;
+
+	blob = reader_string(rd, &blob_len);
+	data = reader_string(rd, &data_len);
+	(void)reader_u32(rd); /* flags say what the algorithm says */
+	if (reader_end(rd) || !m->host_verified)
+		return refuse(m);
+	identity = find_identity(m, blob, blob_len);
+	if (!identity || !may_sign(m, identity, data, data_len, &algorithm))
+		return refuse(m);
+	err = monitor_credential_used(m, identity);
+	if (!err)
+		err = put_signature(
+			identity, algorithm, data, data_len, answer);
+	free(algorithm);
+	return err;
+}
+
+static void put_identities(const struct monitor *m, struct buf *answer)
+{
+	size_t i;
+
+	buf_put_u8(answer, AGENT_IDENTITIES_ANSWER);
+	buf_put_u32(answer, (uint32_t)m->identity_count);
+	for (i = 0; i < m->identity_count; i++) {
+		buf_put_string(answer, m->identities[i].blob,
+			m->identities[i].blob_len);
+		buf_put_cstring(answer, "sgbridge");
+	}
 }
 
 static void answer_request(
@@ -198,10 +194,7 @@ static void answer_request(
 	reader_init(&rd, data, len);
 	switch (reader_u8(&rd)) {
 	case AGENT_REQUEST_IDENTITIES:
-		buf_put_u8(answer, AGENT_IDENTITIES_ANSWER);
-		buf_put_u32(answer, 1);
-		buf_put_string(answer, m->cert, m->cert_len);
-		buf_put_cstring(answer, "sgbridge");
+		put_identities(m, answer);
 		err = reader_end(&rd);
 		break;
 	case AGENT_SIGN_REQUEST: err = sign(m, &rd, answer); break;
@@ -224,12 +217,10 @@ void monitor_agent_close(struct monitor *m)
 void monitor_agent_forget(struct monitor *m)
 {
 	monitor_agent_close(m);
-	EVP_PKEY_free(m->leaf);
-	free(m->cert);
+	monitor_credential_done(m);
 	free(m->signed_id);
-	m->leaf = NULL;
-	m->cert = m->signed_id = NULL;
-	m->cert_len = m->signed_id_len = 0;
+	m->signed_id = NULL;
+	m->signed_id_len = 0;
 }
 
 /* One whole request at the front of what came, if there is one. False for a

@@ -30,6 +30,7 @@ static const struct audit_row {
 	{EVENT_TARGET_HOSTKEY, AUDIT_ANOM_LOGIN_LOCATION, "sgbridge:hostkey"},
 	{EVENT_CERT_SIGNED, AUDIT_CRYPTO_KEY_USER, "sgbridge:certificate"},
 	{EVENT_BREAK_GLASS, AUDIT_ANOM_LOGIN_ACCT, "sgbridge:break-glass"},
+	{EVENT_CREDENTIAL, AUDIT_CRYPTO_KEY_USER, "sgbridge:credential"},
 	{EVENT_SESSION_CUT, AUDIT_USER_END, "sgbridge:cut"},
 };
 

@@ -261,6 +261,15 @@ static void report_event(struct monitor *m, struct event *event)
 		log_put(LOG_ERR, "%s: event lost", m->conn_id);
 }
 
+/* Logged on: nothing more is to be signed. A session that lies here harms its
+ * own login. */
+static void on_ready(struct monitor *m, const struct report *report)
+{
+	(void)report;
+	monitor_agent_close(m);
+	monitor_credential_done(m);
+}
+
 static void on_failed(struct monitor *m, const struct report *report)
 {
 	struct event event = {
@@ -326,7 +335,7 @@ static const struct report_row {
 	enum monitor_phase from;
 	void (*handle)(struct monitor *, const struct report *);
 } report_rows[] = {
-	{SESSION_REPORT_TARGET_READY, LATER, NULL},
+	{SESSION_REPORT_TARGET_READY, LATER, on_ready},
 	{SESSION_REPORT_TARGET_FAILED, LATER, on_failed},
 	{SESSION_REPORT_CHANNEL_CLOSED, LOGON, NULL},
 	{SESSION_REPORT_EXIT, LOGON, on_exit_status},

@@ -43,9 +43,10 @@ struct kept {
 	struct authkeys_limits limits;
 	int agent;
 	struct buf agent_in;
-	EVP_PKEY *leaf;
-	uint8_t *cert, *signed_id;
-	size_t cert_len, signed_id_len;
+	struct monitor_identity identities[MONITOR_IDENTITIES_MAX];
+	size_t identity_count;
+	uint8_t *signed_id;
+	size_t signed_id_len;
 	bool host_verified;
 	char host_by[sizeof(((struct monitor *)0)->host_by)];
 };
@@ -293,9 +294,7 @@ static void lend(
 		.limits = m->limits,
 		.agent = m->agent,
 		.agent_in = m->agent_in,
-		.leaf = m->leaf,
-		.cert = m->cert,
-		.cert_len = m->cert_len,
+		.identity_count = m->identity_count,
 		.signed_id = m->signed_id,
 		.signed_id_len = m->signed_id_len,
 		.host_verified = m->host_verified};
@@ -304,9 +303,11 @@ static void lend(
 	memset(&m->limits, 0, sizeof(m->limits));
 	m->agent = -1;
 	memset(&m->agent_in, 0, sizeof(m->agent_in));
-	m->leaf = NULL;
-	m->cert = m->signed_id = NULL;
-	m->cert_len = m->signed_id_len = 0;
+	memcpy(kept->identities, m->identities, sizeof(kept->identities));
+	memset(m->identities, 0, sizeof(m->identities));
+	m->identity_count = 0;
+	m->signed_id = NULL;
+	m->signed_id_len = 0;
 	m->host_verified = false;
 	m->host_by[0] = '\0';
 }
@@ -318,9 +319,8 @@ static void take_back(struct monitor *m, const struct kept *kept)
 	m->limits = kept->limits;
 	m->agent = kept->agent;
 	m->agent_in = kept->agent_in;
-	m->leaf = kept->leaf;
-	m->cert = kept->cert;
-	m->cert_len = kept->cert_len;
+	memcpy(m->identities, kept->identities, sizeof(m->identities));
+	m->identity_count = kept->identity_count;
 	m->signed_id = kept->signed_id;
 	m->signed_id_len = kept->signed_id_len;
 	m->host_verified = kept->host_verified;
@@ -332,6 +332,7 @@ static enum sgb_err pass(
 	struct passage *p, int fd, const char *source, int *ret_fd)
 {
 	int stream[2] = {-1, -1}, agent = -1;
+	char why[512] = "";
 	struct kept kept;
 	enum sgb_err err;
 
@@ -341,7 +342,11 @@ static enum sgb_err pass(
 		return err;
 	}
 	lend(p->m, p->hop, &kept);
-	err = monitor_agent_prepare(p->m, source, &agent);
+	err = monitor_credential_prepare(p->m, source, why, sizeof(why));
+	if (err)
+		lose(p, why);
+	if (!err)
+		err = monitor_agent_open(p->m, &agent);
 	if (!err && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream))
 		err = SGB_ERR_SYSTEM;
 	if (!err)

@@ -107,7 +107,7 @@ static void meta_field(struct buf *out, const char *name, const char *value)
 static enum sgb_err make_meta(const struct monitor *m, struct buf *out)
 {
 	const struct policy_decision *d = &m->decision;
-	char source[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX];
+	char source[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX], credential[80];
 
 	addr_text(&m->source, source);
 	addr_text(&d->target_addr, target);
@@ -126,6 +126,8 @@ static enum sgb_err make_meta(const struct monitor *m, struct buf *out)
 	meta_field(out, "via", m->via);
 	meta_field(out, "security_group", d->security_group);
 	meta_field(out, "login", d->login);
+	monitor_credential_name(d, credential, sizeof(credential));
+	meta_field(out, "credential", credential);
 	meta_field(out, "rule", d->rule);
 	meta_field(out, "group_rule", d->group_rule);
 	buf_printf(out, ",\"source_port\":%u,\"target_port\":%u,\"input\":%s",
@@ -321,10 +323,9 @@ static enum sgb_err open_target(struct monitor *m)
 		text = "This session cannot be recorded, so it is refused.";
 	} else {
 		from = certificate_source(m, source, sources, sizeof(sources));
-		if (monitor_agent_prepare(m, from, &hand.agent)) {
-			snprintf(why, sizeof(why), "no certificate");
+		if (monitor_credential_prepare(m, from, why, sizeof(why)) ||
+			monitor_agent_open(m, &hand.agent))
 			text = "The bastion cannot log on to the target.";
-		}
 	}
 	if (text) {
 		handover_done(&hand);

@@ -263,7 +263,7 @@ static bool authenticate(struct session *s)
 	/* Exactly this value: PARTIAL and INFO are not a login. */
 	if (rc != SSH_AUTH_SUCCESS) {
 		failed(s, rc == SSH_AUTH_DENIED
-				  ? "the target refused the certificate"
+				  ? "the target refused the login"
 				  : ssh_get_error(s->target_leg.ssh));
 		return true;
 	}

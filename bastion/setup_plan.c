@@ -186,6 +186,7 @@ static const struct row {
 	FOLDER("/var/lib/sgbridge/events", "_sgb-recorder", 0700),
 	FOLDER("/var/lib/sgbridge/otp", "root", 0700),
 	FOLDER("/var/lib/sgbridge/host-certificates", "root", 0700),
+	FOLDER("/var/lib/sgbridge/keys", "root", 0700),
 	KEY("ssh_host_ed25519_key", make_host),
 	PUBLIC("ssh_host_ed25519_key"),
 	KEY("user_ca", make_ca),

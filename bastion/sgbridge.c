@@ -106,6 +106,23 @@ static const struct command {
 		"none, 2 error.\n\n"
 		"  sgbridge host-keys\n"
 		"  sgbridge host-keys web1 --json\n"},
+	{"key", cmd_key, 1, 3,
+		"generate|import|list|show|public|rotate|delete [NAME] [FILE]",
+		"keep keys for instances that take no certificates",
+		"  generate NAME --for WHAT,... [--type ed25519|ecdsa|rsa]\n"
+		"  import NAME --for WHAT,... FILE\n"
+		"  list                   who uses them, and how old they are\n"
+		"  show NAME, public NAME for authorized_keys on the instance\n"
+		"  rotate NAME            a new one first, beside the old one\n"
+		"  rotate NAME --finish   the new one alone\n"
+		"  delete NAME\n\n"
+		"WHAT are instances and security groups of the policy: it is "
+		"refused for others.\nExit status: 0, list: 1 if there is "
+		"something to do, 2 error.\n\n"
+		"  sgbridge key generate switches --for SG_Switches --type "
+		"rsa\n"
+		"  sgbridge key public switches\n"
+		"  sgbridge key list --max-age 365 --unused 90\n"},
 	{"topology", cmd_topology, 1, -1,
 		"import|show|check|drift|reach|nftables|apply|confirm|restore "
 		"...",
@@ -320,88 +337,6 @@ bool cli_load(struct cli *cli)
 	return path && cli_load_path(cli, path, &cli->source, &cli->policy);
 }
 
-bool cli_time(const char *text, time_t *ret)
-{
-	struct tm tm = {.tm_isdst = -1};
-	size_t len = strlen(text);
-	bool utc = len && text[len - 1] == 'Z';
-	const char *end = strptime(text,
-		memchr(text, 'T', len) ? "%Y-%m-%dT%H:%M" : "%Y-%m-%d %H:%M",
-		&tm);
-
-	if (!end || strcmp(end, utc ? "Z" : ""))
-		return false;
-	*ret = utc ? timegm(&tm) : mktime(&tm);
-	return *ret != (time_t)-1;
-}
-
-bool cli_target(char *text, char **login, char **target, uint16_t *port)
-{
-	char *at = strchr(text, '@');
-	char *colon = strrchr(text, ':');
-	char *bracket = strchr(text, ']');
-	unsigned long number;
-	char *end;
-
-	*login = NULL;
-	*target = text;
-	*port = 0;
-	if (at) {
-		*at = '\0';
-		*login = text;
-		*target = at + 1;
-	}
-	if (**target == '[' && bracket) {
-		(*target)++;
-		*bracket = '\0';
-		colon = bracket[1] == ':' ? bracket + 1 : NULL;
-	} else if (colon && strchr(*target, ':') != colon) {
-		colon = NULL; /* an IPv6 address */
-	}
-	if (!colon)
-		return **target != '\0';
-	*colon = '\0';
-	number = strtoul(colon + 1, &end, 10);
-	if (end == colon + 1 || *end || number == 0 || number > 65535)
-		return false;
-	*port = (uint16_t)number;
-	return **target != '\0';
-}
-
-static bool split_groups(const char *text, char ***ret)
-{
-	size_t count = 2;
-	char *copy, *word, *rest;
-	const char *c;
-
-	for (c = text; *c; c++)
-		count += *c == ',';
-	*ret = calloc(count, sizeof(**ret));
-	copy = strdup(text);
-	if (!*ret || !copy) {
-		free(copy);
-		return false;
-	}
-	count = 0;
-	rest = copy;
-	while ((word = strsep(&rest, ",")))
-		if (*word)
-			(*ret)[count++] = strdup(word);
-	free(copy);
-	return true;
-}
-
-bool cli_groups(struct cli *cli, const char *user, char ***ret)
-{
-	if (cli->groups)
-		return split_groups(cli->groups, ret);
-	if (!policy_unix_groups(cli->policy, user, ret))
-		return true;
-	cli_fail("the system cannot say which Unix groups %s is in: %s", user,
-		strerror(errno));
-	return false;
-}
-
 void cli_print(const struct buf *out)
 {
 	if (buf_error(out)) {
@@ -466,6 +401,7 @@ static int parse_options(
 		{"confirm-within", required_argument, NULL, 'W'},
 		{"since", required_argument, NULL, 'S'},
 		{"events", required_argument, NULL, 'E'},
+		{"type", required_argument, NULL, 'T'},
 		{"connect", no_argument, NULL, 'k'},
 		{"sshd-config", required_argument, NULL, 's'},
 		{"help", no_argument, NULL, 'h'},
@@ -494,6 +430,7 @@ static int parse_options(
 		case 'W': cli->confirm = optarg; break;
 		case 'S': cli->since = optarg; break;
 		case 'E': cli->events = optarg; break;
+		case 'T': cli->type = optarg; break;
 		case 'k': cli->connect = true; break;
 		case 's': cli->sshd_config = optarg; break;
 		case 'g': cli->groups = optarg; break;

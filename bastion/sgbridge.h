@@ -27,6 +27,7 @@ struct cli {
 	const char *confirm;	  /* topology apply: how long to wait */
 	const char *groups;	  /* Unix groups instead of NSS's: "a,b" */
 	bool connect;		  /* doctor: try the instances' ports */
+	const char *type;	  /* key: of what kind */
 	const char *since;	  /* replay: how far back, "30d" */
 	const char *events;	  /* replay: folder of the trail */
 	const char *sshd_config;  /* doctor: another sshd_config */
@@ -96,6 +97,7 @@ int cmd_instance_setup(struct cli *cli);
 int cmd_topology(struct cli *cli);
 int cmd_rotate(struct cli *cli);
 int cmd_host_keys(struct cli *cli);
+int cmd_key(struct cli *cli);
 
 struct event;
 /* Has the recorder write an event of this command's; false if it did not. */

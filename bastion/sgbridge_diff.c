@@ -84,6 +84,8 @@ static bool same(
 	       same_texts(a->exec_patterns, b->exec_patterns) &&
 	       same_texts(a->host_keys, b->host_keys) &&
 	       a->approval_seconds == b->approval_seconds &&
+	       a->credential == b->credential &&
+	       same_text(a->credential_key, b->credential_key) &&
 	       same_text(a->approval, b->approval);
 }
 
@@ -232,6 +234,8 @@ static void put_decision(
 	}
 	if (decision->host_keys[0])
 		buf_printf(out, "; key %.15s", decision->host_keys[0]);
+	if (decision->credential == POLICY_STORED_KEY)
+		buf_printf(out, "; by key %s", decision->credential_key);
 }
 
 static void put_who(const struct person *person, struct buf *out)

@@ -224,6 +224,11 @@ static void put_rule(struct cli *cli, const char *label, const char *name,
 	buf_put_u8(out, '\n');
 }
 
+static const char *const credentials[] = {
+	[POLICY_CERTIFICATE] = "a certificate, for minutes",
+	[POLICY_STORED_KEY] = "stored key ",
+};
+
 static void put_path(const struct policy *policy,
 	const struct policy_decision *decision, struct buf *out)
 {
@@ -275,6 +280,11 @@ static void put_conditions(
 		text_time(decision->expires, out);
 		buf_put_u8(out, '\n');
 	}
+	if (!self && decision->login[0])
+		buf_printf(out, "  credential    %s%s\n",
+			credentials[decision->credential],
+			decision->credential_key ? decision->credential_key
+						 : "");
 	if (!self && decision->login[0])
 		buf_printf(out, "  host key      %s\n",
 			decision->host_keys[0]
@@ -420,6 +430,9 @@ static void print_json(struct cli *cli, const struct question *question,
 		put_words(&out, "mfa", words_mfa, decision);
 		put_words(&out, "allow", words_allow, decision);
 		put_member(&out, "approval", decision->approval);
+		put_member(&out, "credential",
+			decision->credential_key ? "key" : "certificate");
+		put_member(&out, "credential_key", decision->credential_key);
 		buf_printf(&out,
 			",\"record_input\":%s,\"max_session\":%llu,"
 			"\"idle\":%llu,\"expires\":%lld,"

@@ -91,6 +91,12 @@ enum policy_action {
 #define POLICY_FORWARDS \
 	(POLICY_FORWARD | POLICY_REMOTE_FORWARD | POLICY_DYNAMIC)
 
+/* What logs on to a target. */
+enum policy_credential {
+	POLICY_CERTIFICATE = 0, /* for minutes, of the bastion's CA */
+	POLICY_STORED_KEY,	/* one that the bastion keeps */
+};
+
 enum policy_record {
 	POLICY_RECORD_OUTPUT = 0, /* always */
 	POLICY_RECORD_INPUT = 1 << 0,
@@ -163,6 +169,8 @@ struct policy_decision {
 	const char *const
 		*host_keys; /* pins of the instance, "SHA256:...",
 			     * NULL-terminated; empty: none accepted */
+	enum policy_credential credential;
+	const char *credential_key; /* POLICY_STORED_KEY: its name */
 	enum policy_mfa mfa;
 	uint64_t mfa_seconds;		  /* POLICY_MFA_REMEMBER */
 	unsigned int allow;		  /* bits of enum policy_action */
@@ -268,6 +276,10 @@ const char *const *policy_user_cas(const struct policy *policy);
 enum sgb_err policy_unix_groups(const struct policy *policy, const char *user,
 	char ***ret) SGB_MUST_CHECK;
 void policy_unix_groups_free(char **groups);
+
+/* Is this the name of what was decided on, or of a group that it is in? */
+bool policy_decided_on(const struct policy *policy,
+	const struct policy_decision *decision, const char *name);
 
 /* User and target names: [A-Za-z0-9_][A-Za-z0-9_.-]*, at most 64 bytes. */
 bool policy_name_valid(const char *name);

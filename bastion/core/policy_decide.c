@@ -285,6 +285,34 @@ static void fill_target(
 	ret->target_port = query->port;
 	ret->host_keys = (const char *const *)policy->texts.at +
 			 node->pins.first;
+	ret->credential = node->logon.kind;
+	if (node->logon.kind == POLICY_STORED_KEY)
+		ret->credential_key = policy_symbol_text(
+			policy, node->logon.key);
+}
+
+bool policy_decided_on(const struct policy *policy,
+	const struct policy_decision *decision, const char *name)
+{
+	uint32_t sym, index, i;
+
+	if (!decision->instance)
+		return false;
+	if (!strcmp(decision->instance, name))
+		return true;
+	sym = policy_symbol_find(policy, decision->instance);
+	index = policy_named(policy, sym, NAME_NODE);
+	if (index == POLICY_NONE)
+		return false;
+	for (i = 0; i < policy->nodes.at[index].sgs.count; i++) {
+		uint32_t sg =
+			policy->ids.at[policy->nodes.at[index].sgs.first + i];
+
+		if (!strcmp(policy_symbol_text(policy, policy->sgs.at[sg].sym),
+			    name))
+			return true;
+	}
+	return false;
 }
 
 static void fill_conditions(const struct policy *policy,

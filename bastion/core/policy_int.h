@@ -167,12 +167,19 @@ struct policy_sg_ports {
 	uint32_t rule; /* policy.sg_rules, or POLICY_NONE: no rule */
 };
 
+struct policy_logon {
+	bool set; /* else what the groups say, or the first kind */
+	enum policy_credential kind;
+	uint32_t key; /* symbol */
+};
+
 struct policy_sg {
 	uint32_t sym;
 	struct policy_place place;
 	uint32_t zone; /* symbol or POLICY_NONE */
 	bool isolated;
 	bool used;
+	struct policy_logon logon;
 	struct policy_range rules;
 	struct policy_range table[2]; /* policy.sg_ports; IPv4, IPv6 */
 };
@@ -190,6 +197,8 @@ struct policy_node {
 	struct policy_place via_place;
 	struct policy_range via_table[2]; /* policy.sg_ports: what its groups
 					   * say to the jump host */
+	struct policy_logon logon;
+	bool own_logon;
 	struct policy_place local_place;
 	struct policy_range nets;    /* policy.nets; of an instance: /32s */
 	struct policy_range pins;    /* policy.texts, ends with NULL */

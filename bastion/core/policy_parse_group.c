@@ -89,12 +89,36 @@ static void node_via(struct policy_parser *parser, void *subject)
 	(void)parse_new_name(parser, "jump host", &node->via_sym);
 }
 
+/* credential certificate | key NAME */
+static void logon(struct policy_parser *parser, struct policy_logon *ret)
+{
+	static const char *const words[] = {"certificate", "key", NULL};
+	struct policy_logon logon = {.set = true};
+	unsigned int kind;
+
+	if (!parse_choice(parser, "certificate or key", words, &kind))
+		return;
+	logon.kind = (enum policy_credential)kind;
+	if (logon.kind == POLICY_STORED_KEY &&
+		!parse_new_name(parser, "key", &logon.key))
+		return;
+	*ret = logon;
+}
+
+static void node_credential(struct policy_parser *parser, void *subject)
+{
+	struct policy_node *node = subject;
+
+	logon(parser, &node->logon);
+}
+
 static const struct parse_word node_items[] = {
 	{"host-key", node_host_key, true},
 	{"login", node_login, false},
 	{"port", node_port, false},
 	{"local", node_local, false},
 	{"via", node_via, false},
+	{"credential", node_credential, false},
 	{NULL, NULL, false},
 };
 
@@ -280,6 +304,7 @@ static void group_subnet(struct policy_parser *parser, void *subject)
 		policy->nodes.at[i].local = settings.local;
 		policy->nodes.at[i].via_sym = settings.via_sym;
 		policy->nodes.at[i].via_place = settings.via_place;
+		policy->nodes.at[i].logon = settings.logon;
 	}
 }
 
@@ -370,6 +395,13 @@ static void group_isolated(struct policy_parser *parser, void *subject)
 	context->sg.isolated = true;
 }
 
+static void group_credential(struct policy_parser *parser, void *subject)
+{
+	struct group_context *context = subject;
+
+	logon(parser, &context->sg.logon);
+}
+
 static const struct parse_word group_items[] = {
 	{"zone", group_zone, false},
 	{"instance", group_instance, true},
@@ -377,6 +409,7 @@ static const struct parse_word group_items[] = {
 	{"accept", group_accept, true},
 	{"drop", group_drop, true},
 	{"isolated", group_isolated, false},
+	{"credential", group_credential, false},
 	{NULL, NULL, false},
 };
 

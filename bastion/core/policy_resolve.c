@@ -295,6 +295,34 @@ static void judge_address(
 	}
 }
 
+/* What an instance does not say itself, the groups say that it is declared
+ * in; they must not say two things. */
+static void resolve_logons(struct policy_parser *parser)
+{
+	struct policy *policy = parser->policy;
+	uint32_t i;
+
+	for (i = 0; i < policy->nodes.count; i++)
+		policy->nodes.at[i].own_logon = policy->nodes.at[i].logon.set;
+	for (i = 0; i < policy->memberships.count; i++) {
+		const struct policy_pair *pair = &policy->memberships.at[i];
+		struct policy_node *node =
+			&policy->nodes.at[(uint32_t)pair->key];
+		const struct policy_logon *group =
+			&policy->sgs.at[pair->value].logon;
+
+		if (node->own_logon || !group->set)
+			continue;
+		if (node->logon.set && (node->logon.kind != group->kind ||
+					       node->logon.key != group->key))
+			ERROR(parser, node->place, "conflict",
+				"the groups of \"%s\" name different "
+				"credentials: give it one of its own",
+				policy_symbol_text(policy, node->sym));
+		node->logon = *group;
+	}
+}
+
 struct owned {
 	struct addr_net net;
 	uint32_t node;
@@ -439,6 +467,7 @@ void policy_resolve(struct policy_parser *parser)
 	for (i = 0; i < policy->nodes.count; i++)
 		judge_address(parser, &policy->nodes.at[i]);
 	find_twins(parser);
+	resolve_logons(parser);
 	resolve_bastion(parser);
 	policy_resolve_via(parser);
 	policy_resolve_rules(parser);

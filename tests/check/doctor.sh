@@ -247,6 +247,8 @@ fault pam-unreadable 'PAM service sshd' 'rm pam.d/common-account pam.d/sshd'
 fault host-key-missing web1 'sed -i "s/host-key [^;]*;//" policy.conf'
 fault known-hosts 'known:1: expected' \
 	'echo "web1 nonsense" >known; echo "known-hosts $PWD/known" >>sgbridge.conf'
+fault stored-key 'web1: there is no stored key' \
+	'sed -i "s/host-key [^;]*;/& credential key nokey;/" policy.conf'
 fault audit-off 'audit is off' 'echo "audit off" >>sgbridge.conf'
 options=(--connect)
 fault unreachable 'web1: 10.9.9.9 port 2222' true

@@ -280,6 +280,55 @@ static void test_little(void **state)
 	policy_free(NULL);
 }
 
+/* The instance's own word, else that of a group it is declared in. */
+static void test_credentials(void **state)
+{
+	struct policy *policy = compile(
+		"network office 203.0.113.0/24\n"
+		"security-group SG_Bridge { instance jump1 10.0.0.5 }\n"
+		"security-group A {\n\tcredential key old\n"
+		"\tinstance a1 10.0.1.1\n"
+		"\tinstance a2 10.0.1.2 { credential key own }\n"
+		"\tinstance a3 10.0.1.3 { credential certificate }\n"
+		"\tsubnet 10.0.9.0/24 { credential key net }\n"
+		"\taccept tcp 22 from SG_Bridge\n}\n"
+		"security-group B {\n\tinstance a1\n"
+		"\tinstance b1 10.0.2.1\n\taccept tcp 22 from SG_Bridge\n}\n"
+		"permit alice from office to A, B as ops { allow shell }\n");
+	static const struct {
+		const char *target;
+		enum policy_credential credential;
+		const char *key;
+	} rows[] = {
+		{"a1", POLICY_STORED_KEY, "old"},
+		{"10.0.1.1", POLICY_STORED_KEY, "old"},
+		{"a2", POLICY_STORED_KEY, "own"},
+		{"a3", POLICY_CERTIFICATE, NULL},
+		{"10.0.9.7", POLICY_STORED_KEY, "net"},
+		{"b1", POLICY_CERTIFICATE, NULL},
+	};
+	struct policy_decision d;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		d = ask(policy, "alice", "203.0.113.9", NULL, rows[i].target);
+		assert_int_equal(d.verdict, POLICY_PERMIT);
+		assert_int_equal(d.credential, rows[i].credential);
+		if (rows[i].key)
+			assert_string_equal(d.credential_key, rows[i].key);
+		else
+			assert_null(d.credential_key);
+	}
+	d = ask(policy, "alice", "203.0.113.9", NULL, "a1");
+	assert_true(policy_decided_on(policy, &d, "a1"));
+	assert_true(policy_decided_on(policy, &d, "A"));
+	assert_true(policy_decided_on(policy, &d, "B"));
+	assert_false(policy_decided_on(policy, &d, "b1"));
+	assert_false(policy_decided_on(policy, &d, ""));
+	policy_free(policy);
+}
+
 static void test_conditions(void **state)
 {
 	struct policy *policy = compile(example);
@@ -604,6 +653,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_little),
+		cmocka_unit_test(test_credentials),
 		cmocka_unit_test(test_conditions),
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_transfers),
