@@ -10,6 +10,7 @@
 #define SGB_POLICY_INT_H
 
 #include "core/policy.h"
+#include "core/policy_file.h"
 #include "core/policy_zone.h"
 #include "core/policy_lex.h"
 
@@ -22,27 +23,6 @@
 #define POLICY_NONE	   UINT32_MAX
 #define POLICY_LIST_LONG   16 /* lists longer than this are split by source */
 #define POLICY_SOURCE_MANY UINT32_MAX
-
-/* ---- source ---- */
-
-struct policy_file {
-	char *path;  /* as a person would open it */
-	char *label; /* short, for rule names: "policy.d/10-ops.conf" */
-	char *text;  /* NUL-terminated, but may hold NUL */
-	uint32_t len;
-	uint32_t parent; /* the file that includes it; itself for the first */
-	uint32_t line;	 /* of the include statement there */
-};
-
-struct policy_source {
-	struct policy_file *files; /* [0] is the policy, includes follow */
-	uint32_t count;
-};
-
-/* Adds a file with this text to a source: the text is taken out of the buffer,
- * which needs room for a NUL, the names are copied. */
-enum sgb_err policy_source_add(struct policy_source *source,
-	const struct policy_file *file, struct buf *text);
 
 /* ---- vectors and strings ---- */
 
