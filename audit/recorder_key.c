@@ -85,7 +85,15 @@ enum sgb_err recorder_take_key(struct recorder *recorder, int fd)
 		suite_key_free(key);
 		return err;
 	}
+	/* Heads are lines, too: those that name the old writer are signed and
+	 * durable before there is another. */
 	recorder_heads(recorder, true);
+	recorder_settle(recorder);
+	if (journal_pending(recorder->trail) ||
+		journal_pending(recorder->index)) {
+		suite_key_free(key);
+		return SGB_ERR_SYSTEM;
+	}
 	recorder->old_keys[recorder->old_count++] = recorder->key;
 	recorder->key = key;
 	memcpy(recorder->writer_id, id, sizeof(id));
