@@ -48,5 +48,18 @@ measure "index" 0 "$audit" index "${many[@]}" --index="$work/i.db"
 measure "ls --index, one user" 0 "$audit" ls --index="$work/i.db" --user user1
 measure "ls --index, target and day" 0 "$audit" ls --index="$work/i.db" \
 	--target web7 --since 2026-11-18 --until 2026-11-19
-measure "search --index, rare" 0 "$audit" search --index="$work/i.db" \
+measure "search --index, nothing" 0 "$audit" search --index="$work/i.db" \
 	nowhere-at-all
+
+# Text of this machine, put in as "index" does from the emulator's lines on.
+find /usr/share /usr/include -xdev -type f -name '*.[h1-8]' -o -name copyright \
+	2>/dev/null | head -n 20000 | xargs -d '\n' cat 2>/dev/null |
+	tr -cd '\11\12\40-\176' | head -c 64M >"$work/corpus"
+TEXT=${TEXT:-256}
+measure "$TEXT MiB of screen text into an index" 0 "$build/tests/bench/index" \
+	"$work/text.db" "$TEXT" 1048576 "$work/corpus"
+echo "the index: $(($(stat -c %s "$work/text.db") / 1048576)) MiB"
+measure "search --index, 16 hexadecimal digits" 0 "$audit" search \
+	--index="$work/text.db" "cat /var/tmp/12ab"
+measure "search --index --scan, all of it" $((TEXT * 1048576)) "$audit" \
+	search --index="$work/text.db" --scan nowhere-at-all
