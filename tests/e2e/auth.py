@@ -37,10 +37,12 @@ class Raw:
         self.transport = paramiko.Transport(sock)
         self.transport.daemon = True
         self.answers = queue.Queue()
-        table = dict(paramiko.Transport._handler_table)
+        # The class's, or in newer versions the instance's own: those are
+        # called without the transport.
+        table = dict(self.transport._handler_table)
         for number in (6, *range(50, 80)):
-            table[number] = (lambda t, m, number=number:
-                             self.answers.put((number, m.asbytes())))
+            table[number] = (lambda *args, number=number:
+                             self.answers.put((number, args[-1].asbytes())))
         # An instance attribute: other connections keep theirs.
         self.transport._handler_table = table
         self.transport.start_client(timeout=10)
