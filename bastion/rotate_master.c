@@ -13,6 +13,7 @@
 
 #include "core/file.h"
 #include "core/secret.h"
+#include "targetkey.h"
 
 #define WHY_MAX	   (PATH_MAX + 300)
 #define KEYS_MAX   4096
@@ -101,6 +102,40 @@ static bool run_otp(struct rotate *r, const char *how)
 	return status == 0;
 }
 
+/* The stored keys for targets (sgbridge key) are sealed under it, too. */
+struct resealing {
+	const struct conf *conf;
+	bool failed;
+};
+
+static void reseal_one(const char *name, void *arg)
+{
+	struct resealing *all = arg;
+	const char *dir = all->conf->target_keys;
+	const char *master = all->conf->master_key;
+	struct targetkey *key = NULL;
+	char why[TARGETKEY_WHY];
+
+	if (targetkey_load(dir, name, master, &key, why, sizeof(why)) ||
+		targetkey_save(dir, key, master, why, sizeof(why))) {
+		cli_fail("%s", why);
+		all->failed = true;
+	}
+	targetkey_free(key);
+}
+
+/* Before an old master key may go, nothing may need it. */
+static bool reseal_stored(struct rotate *r)
+{
+	struct resealing all = {.conf = r->conf};
+	enum sgb_err err = targetkey_each(
+		r->conf->target_keys, reseal_one, &all);
+
+	if (err && err != SGB_ERR_NOTFOUND)
+		cli_fail("%s: %s", r->conf->target_keys, sgb_err_text(err));
+	return !all.failed && (!err || err == SGB_ERR_NOTFOUND);
+}
+
 int rotate_master(struct rotate *r, int step)
 {
 	struct rotate_place place;
@@ -111,9 +146,10 @@ int rotate_master(struct rotate *r, int step)
 		return CLI_ERROR;
 	good = look(r, &count);
 	if (good && step == ROTATE_START)
-		good = run_otp(r, count > 1 ? "--reseal" : NULL);
+		good = run_otp(r, count > 1 ? "--reseal" : NULL) &&
+		       reseal_stored(r);
 	else if (good && step == ROTATE_FINISH && count > 1)
-		good = run_otp(r, "--prune");
+		good = reseal_stored(r) && run_otp(r, "--prune");
 	else if (good && step == ROTATE_SWITCH && count <= 1)
 		r->wrong = "no next key was made";
 	else if (good && step == ROTATE_UNDO)
