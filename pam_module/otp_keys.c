@@ -5,6 +5,7 @@
  */
 #include "otp_tool.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -17,8 +18,9 @@
 
 #include "core/file.h"
 
-#define KEY_LINE  (2 * SECRET_KEY_LEN + 1)
-#define KEYS_TEXT 4096
+#define KEY_LINE   (2 * SECRET_KEY_LEN + 1)
+#define KEYS_TEXT  4096
+#define RECORD_MAX 65536 /* a stored key */
 
 static enum sgb_err put_new_key(struct buf *out)
 {
@@ -137,6 +139,53 @@ static int add_key(struct tool *tool)
 	return status;
 }
 
+static bool is_current(
+	const struct secret_keys *keys, const char *dir, const char *name)
+{
+	char path[PATH_MAX], why[PATH_MAX + 200];
+	struct buf record;
+	bool current;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >=
+		sizeof(path))
+		return false;
+	buf_init(&record, RECORD_MAX);
+	current = !file_read(
+			  path, FILE_TRUST_SECRET, &record, why, sizeof(why)) &&
+		  secret_is_current(keys, record.data, record.len);
+	buf_done(&record);
+	return current;
+}
+
+/* The stored keys of targets (sgbridge key) are sealed under the master key as
+ * well, and are not ours to seal anew. */
+static int check_stored_keys(struct tool *tool)
+{
+	const char *dir = tool->conf->target_keys;
+	int status = 0;
+	struct dirent *entry;
+	DIR *list = opendir(dir);
+
+	if (!list)
+		return errno == ENOENT ? 0
+				       : tool_fail(EX_NOINPUT, "%s: %s", dir,
+						 strerror(errno));
+	while (!status && (entry = readdir(list))) {
+		size_t len = strlen(entry->d_name);
+
+		if (len < 5 || strcmp(entry->d_name + len - 4, ".key") ||
+			is_current(tool->store.keys, dir, entry->d_name))
+			continue;
+		status = tool_fail(EX_DATAERR,
+			"%s/%s is sealed under an older key; the old keys "
+			"stay. \"sgbridge rotate master --finish\" seals it "
+			"anew and drops them",
+			dir, entry->d_name);
+	}
+	closedir(list);
+	return status;
+}
+
 /* Only the first key stays. */
 static int prune_keys(struct tool *tool)
 {
@@ -215,8 +264,11 @@ int command_rotate_key(struct tool *tool)
 			"%zu records could not be sealed anew; the old keys "
 			"stay",
 			rotation.failed);
-	if (tool->prune && !tool->reseal)
-		status = prune_keys(tool);
+	if (tool->prune && !tool->reseal) {
+		status = check_stored_keys(tool);
+		if (!status)
+			status = prune_keys(tool);
+	}
 	if (!status)
 		printf("%zu records sealed under the first key%s\n",
 			rotation.done,

@@ -177,6 +177,15 @@ const uint8_t *secret_keys_id(const struct secret_keys *keys)
 	return keys->ids[0];
 }
 
+bool secret_is_current(
+	const struct secret_keys *keys, const void *record, size_t len)
+{
+	const uint8_t *at = record;
+
+	return len >= HEAD_LEN + TAG_LEN && !memcmp(at, magic, 4) &&
+	       at[4] == 1 && !memcmp(at + 5, keys->ids[0], SECRET_KEY_ID_LEN);
+}
+
 /* One AES-256-GCM operation; tag is written when sealing, checked else. */
 static enum sgb_err gcm(int seal, const uint8_t *key, const uint8_t *nonce,
 	const char *label, const uint8_t *in, size_t len, uint8_t *out,

@@ -8,6 +8,7 @@
 #ifndef SGB_SECRET_H
 #define SGB_SECRET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,9 @@ enum sgb_err secret_keys_load(const char *path, struct secret_keys **ret,
 void secret_keys_free(struct secret_keys *keys);
 /* The id of the sealing key: first 8 bytes of SHA-256("sgb key id" | key). */
 const uint8_t *secret_keys_id(const struct secret_keys *keys);
+/* Is this record sealed under the key that seals now? Opens nothing. */
+bool secret_is_current(
+	const struct secret_keys *keys, const void *record, size_t len);
 
 /*
  * Appends a sealed record to out: "SGBS", u8 version 1, key id (8), nonce

@@ -170,4 +170,17 @@ ok "none is deleted that the policy names" fails key delete pkcs8
 ok "others are" eval 'sgb key delete p256 >/dev/null && ! ls "$LAB"/keys/p256.* 2>/dev/null'
 ok "explain names the credential" eval \
 	'sgb explain robot from 203.0.113.7 to ops@web1 | grep -q "stored key pkcs8"'
+# A stored key outlives its master key: nobody drops that too early.
+sgb key generate lasting --for SG_Current >"$LAB/lasting.pub" 2>/dev/null
+otp() {
+	"$BUILD/sgbridge-otp" -c "$LAB/sgbridge.conf" "$@" >"$LAB/out" 2>&1
+}
+ok "a next master key" otp rotate-key
+ok "sgbridge-otp does not drop what a stored key needs" eval \
+	'! otp rotate-key --prune && grep -q "rotate master" "$LAB/out" &&
+	[ "$(wc -l <"$LAB/master.key")" = 2 ]'
+ok "sgbridge rotate seals it anew" sgb rotate master --finish
+ok "and drops the old one" eval '[ "$(wc -l <"$LAB/master.key")" = 1 ]'
+ok "the key opens" eval 'sgb key public lasting | cut -d" " -f2 |
+	grep -qf - "$LAB/lasting.pub"'
 lab_summary
