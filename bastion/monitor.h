@@ -445,7 +445,8 @@ enum sgb_err monitor_choice_made(struct monitor *m) SGB_MUST_CHECK;
 
 /* monitor_recorder.c */
 enum sgb_err monitor_recorder_open(struct monitor *m, const char *retention,
-	const char *meta, int *ret_stream, char *why, size_t why_len) SGB_MUST_CHECK;
+	const char *meta, int *ret_stream, char *why,
+	size_t why_len) SGB_MUST_CHECK;
 /* Writes an event to the trail and waits until it is there. */
 enum sgb_err monitor_recorder_event(
 	struct monitor *m, const struct buf *json) SGB_MUST_CHECK;

@@ -20,7 +20,8 @@
 
 #define EMPTY \
 	"table inet " RULESET_TABLE "\ndelete table inet " RULESET_TABLE "\n" \
-	"table inet " RULESET_BEFORE "\ndelete table inet " RULESET_BEFORE "\n"
+	"table inet " RULESET_BEFORE "\ndelete table inet " RULESET_BEFORE \
+	"\n"
 
 /* ---- what a command needs ---- */
 

@@ -15,7 +15,7 @@
 /* What sgbridge setup loads before there is a topology: the bastion's own
  * ruleset says all of it and more, and takes its place. */
 #define RULESET_BEFORE "sgbridge_host"
-#define RULESET_MAX   (64u * 1024 * 1024)
+#define RULESET_MAX    (64u * 1024 * 1024)
 
 struct ruleset {
 	struct policy *policy;

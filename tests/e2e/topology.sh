@@ -317,6 +317,7 @@ on_bastion() {
 tables() { in_ns jump1 nft list tables inet | sort | tr '\n' ' '; }
 in_ns jump1 nft add table inet sgbridge_host
 in_ns jump1 nft add chain inet sgbridge_host keep
+# shellcheck disable=SC2034
 before=$(tables)
 ok "the bastion's: applied" status 0 'applied|loaded|confirmed' \
 	on_bastion apply
