@@ -298,6 +298,13 @@ static void check_login(struct instance *look)
 			look->name);
 		return;
 	}
+	if (look->node->logon.kind == POLICY_STORED_KEY) {
+		doctor_find(look->doctor, DOCTOR_INSTANCE_UNSEEN,
+			"log in through the bastion, and look at sshd -T there",
+			"%s: a stored key logs on there, so no login was tried",
+			look->name);
+		return;
+	}
 	setup_fix(look, fix);
 	if (try_ca(look, ca, "present CA"))
 		instance_settings(look, fix);
@@ -370,6 +377,13 @@ bool doctor_instance(struct doctor *doctor, char *word)
 		return false;
 	if (!doctor_node(doctor, look.node))
 		return true; /* no key to expect, or nobody there */
+	if (look.node->via != POLICY_NONE) {
+		doctor_find(doctor, DOCTOR_INSTANCE_UNSEEN,
+			"log in through the bastion, and look at sshd -T there",
+			"%s: is behind a jump host, and was not looked at",
+			look.name);
+		return true;
+	}
 	if (!mkdtemp(look.dir))
 		return cli_fail("%s: no folder can be made", look.dir) == 0;
 	buf_init(&look.out, INSTANCE_OUTPUT);

@@ -1,9 +1,9 @@
 /*
  * sgbridge: the administrator's command. Reads and explains policies by the
  * same parser and the same decision function as the bastion, and talks to a
- * running sgbridged over its control socket. Changes nothing but what
- * `fmt -w`, `end` and `reload` are told to change; setup is
- * sgbridge-setup's, which it starts.
+ * running sgbridged over its control socket. Most commands only look; those
+ * that change something (locks, keys, rulesets, sessions, a policy's form) say
+ * what in their help. setup is sgbridge-setup's, which it starts.
  */
 #include "sgbridge.h"
 

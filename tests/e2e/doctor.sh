@@ -121,6 +121,10 @@ ok "what is no SSH" eval 'sed -i "s/10.0.2.21 {/& port 2022;/" "$LAB/policy.conf
 	finds "instance-ssh " 2 db1'
 ok "nobody there" eval 'sed -i "s/port 2022/port 2023/" "$LAB/policy.conf" &&
 	finds "unreachable " 1 db1'
+ok "what is behind a jump host is said not to be looked at" eval \
+	'sed -i "s/10.0.2.21 {/& via web1;/" "$LAB/policy.conf" &&
+	finds "instance-unseen " 0 db1'
+sed -i "s/ via web1;//" "$LAB/policy.conf"
 ok "no such instance" eval '! doctor nobody && grep -q "no instance" \
 	"$LAB/doctor.err"'
 
