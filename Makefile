@@ -90,7 +90,7 @@ SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_nursery.o bastion/daemon_systemd.o \
 	bastion/daemon_metrics.o bastion/daemon_requests.o \
 	bastion/daemon_proxy.o bastion/proxy_header.o bastion/sources.o \
-	bastion/keys_command.o bastion/cert.o bastion/private_key.o $(HOSTKEY_OBJS) $(KEY_OBJS)
+	bastion/keys_command.o bastion/cert.o bastion/private_key.o bastion/privkey.o $(HOSTKEY_OBJS) $(KEY_OBJS)
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o \
 	bastion/monitor_name.o bastion/monitor_proof.o bastion/monitor_auth.o bastion/monitor_account.o bastion/monitor_pam.o \
@@ -100,7 +100,7 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/monitor_sign.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o bastion/keys_command.o \
-	bastion/cert.o bastion/private_key.o bastion/cert_write.o $(KEY_OBJS) $(HOSTKEY_OBJS)
+	bastion/cert.o bastion/private_key.o bastion/privkey.o bastion/cert_write.o $(KEY_OBJS) $(HOSTKEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o _hop.o \
 	_cradle.o _gcm.o _gcm_offer.o _hostcert.o _verify.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
 	_server.o _sftp.o _sftp_filter.o _sftp_report.o _sign.o _start.o _stream.o _target.o _view.o)
@@ -118,7 +118,7 @@ SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_key_list.o $(TARGETKEY_OBJS) \
 	bastion/sgbridge_rotate.o bastion/rotate_place.o bastion/rotate_pair.o \
 	bastion/rotate_recorder.o bastion/rotate_master.o \
-	bastion/cert.o bastion/private_key.o bastion/cert_write.o $(HOSTKEY_OBJS) $(KEY_OBJS)
+	bastion/cert.o bastion/private_key.o bastion/privkey.o bastion/cert_write.o $(HOSTKEY_OBJS) $(KEY_OBJS)
 TOPOLOGY_READ_OBJS := $(addprefix bastion/topology_,json.o model.o write.o \
 	aliyun.o aws.o)
 SGBRIDGE_OBJS += bastion/topology.o bastion/topology_reach.o \
@@ -237,9 +237,9 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 UNIT := core hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder container emulator topology forward
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
-UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o bastion/private_key.o
-UNIT_private_key_OBJS := bastion/private_key.o bastion/usercert_sign.o
-UNIT_bastion_OBJS := bastion/cert.o bastion/private_key.o bastion/monitor_name.o \
+UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o bastion/private_key.o bastion/privkey.o
+UNIT_private_key_OBJS := bastion/private_key.o bastion/privkey.o bastion/usercert_sign.o
+UNIT_bastion_OBJS := bastion/cert.o bastion/private_key.o bastion/privkey.o bastion/monitor_name.o \
 	bastion/sources.o
 UNIT_hostkey_OBJS := $(HOSTKEY_OBJS) $(KEY_OBJS) bastion/session_hostcert.o
 UNIT_proxy_header_OBJS := bastion/proxy_header.o

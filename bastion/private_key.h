@@ -1,7 +1,7 @@
 /*
- * Private keys as ssh-keygen writes them, in OpenSSH's own format without a
- * passphrase (PROTOCOL.key in OpenSSH's source): Ed25519, ECDSA over P-256,
- * P-384 and P-521, and RSA. Files of root's; never read where a peer is heard.
+ * Private keys of the bastion's own in files: host keys and the user CA. The
+ * formats and kinds are privkey.h's. Files of root's; never read where a peer
+ * is heard.
  */
 #ifndef SGB_PRIVATE_KEY_H
 #define SGB_PRIVATE_KEY_H
@@ -23,9 +23,9 @@ struct private_key {
 };
 
 /* From the text of a file. *ret is the caller's to free; after an error it is
- * empty. SGB_ERR_UNSUPPORTED: a passphrase, or another kind of key. */
-enum sgb_err private_key_parse(
-	const struct buf *text, struct private_key *ret) SGB_MUST_CHECK;
+ * empty, and why says what was expected. SGB_ERR_DENIED: a passphrase. */
+enum sgb_err private_key_parse(const struct buf *text, struct private_key *ret,
+	char *why, size_t why_len) SGB_MUST_CHECK;
 /* From a file that must be a secret of root's. why says what is wrong with it
  * and what was expected. */
 enum sgb_err private_key_load(const char *path, struct private_key *ret,

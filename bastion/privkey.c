@@ -57,15 +57,22 @@ static EVP_PKEY *from_params(const char *type, OSSL_PARAM_BLD *builder)
 	return key;
 }
 
+/* Secure: what OpenSSL copies of it is wiped, too. */
 static BIGNUM *read_number(struct reader *rd)
 {
 	size_t len;
 	const uint8_t *at = reader_string(rd, &len);
+	BIGNUM *number;
 
 	/* A negative one would have its first bit set (RFC 4251). */
 	if (rd->err || !len || len > SIGNATURE_MAX || at[0] & 0x80)
 		return NULL;
-	return BN_bin2bn(at, (int)len, NULL);
+	number = BN_secure_new();
+	if (number && !BN_bin2bn(at, (int)len, number)) {
+		BN_free(number);
+		number = NULL;
+	}
+	return number;
 }
 
 /* d modulo one factor less one, which the file leaves out. */
@@ -73,7 +80,7 @@ static BIGNUM *exponent(const BIGNUM *d, const BIGNUM *factor)
 {
 	BN_CTX *ctx = BN_CTX_secure_new();
 	BIGNUM *less = factor ? BN_dup(factor) : NULL;
-	BIGNUM *out = BN_new();
+	BIGNUM *out = BN_secure_new();
 
 	if (!ctx || !less || !out || !d || BN_sub_word(less, 1) != 1 ||
 		BN_mod(out, d, less, ctx) != 1) {

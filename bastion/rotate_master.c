@@ -8,7 +8,9 @@
 #include "rotate.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -124,15 +126,29 @@ static void reseal_one(const char *name, void *arg)
 	targetkey_free(key);
 }
 
-/* Before an old master key may go, nothing may need it. */
+/* Before an old master key may go, nothing may need it. The lock is the one
+ * of sgbridge key: what it changes meanwhile would be written over. */
 static bool reseal_stored(struct rotate *r)
 {
 	struct resealing all = {.conf = r->conf};
-	enum sgb_err err = targetkey_each(
-		r->conf->target_keys, reseal_one, &all);
+	const char *dir = r->conf->target_keys;
+	char why[WHY_MAX];
+	enum sgb_err err;
+	int fd;
 
+	if (access(dir, F_OK) && errno == ENOENT)
+		return true;
+	if (file_open_dir(dir, FILE_TRUST_SECRET, &fd, why, sizeof(why)))
+		return cli_fail("%s", why) == 0;
+	if (flock(fd, LOCK_EX)) {
+		cli_fail("%s: %s", dir, strerror(errno));
+		close(fd);
+		return false;
+	}
+	err = targetkey_each(dir, reseal_one, &all);
 	if (err && err != SGB_ERR_NOTFOUND)
-		cli_fail("%s: %s", r->conf->target_keys, sgb_err_text(err));
+		cli_fail("%s: %s", dir, sgb_err_text(err));
+	close(fd);
 	return !all.failed && (!err || err == SGB_ERR_NOTFOUND);
 }
 

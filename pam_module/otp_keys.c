@@ -5,6 +5,7 @@
  */
 #include "otp_tool.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -119,6 +121,24 @@ static int read_keys(struct tool *tool, struct buf *text)
 	return 0;
 }
 
+/* A file with one key too many could not be read any more, by anybody. */
+static int check_room(struct tool *tool, const struct buf *text)
+{
+	unsigned int keys = 0;
+	size_t i;
+
+	for (i = 0; i < text->len; i++)
+		if (isxdigit(text->data[i]) &&
+			(!i || text->data[i - 1] == '\n'))
+			keys++;
+	if (keys < SECRET_KEYS_MAX)
+		return 0;
+	return tool_fail(EX_CONFIG,
+		"%s has %u keys, and holds no more: end the last rotation "
+		"first, with sgbridge rotate master --finish",
+		tool->conf->master_key, keys);
+}
+
 /* A new key becomes the first line. */
 static int add_key(struct tool *tool)
 {
@@ -128,6 +148,8 @@ static int add_key(struct tool *tool)
 	buf_init(&old, KEYS_TEXT);
 	buf_init(&text, KEYS_TEXT + KEY_LINE);
 	status = read_keys(tool, &old);
+	if (!status)
+		status = check_room(tool, &old);
 	if (!status && put_new_key(&text))
 		status = tool_fail(EX_OSERR, "no random bytes");
 	if (!status) {
@@ -184,6 +206,25 @@ static int check_stored_keys(struct tool *tool)
 	}
 	closedir(list);
 	return status;
+}
+
+/* What was sealed and looked at is under the key that was first then. */
+static int check_first(struct tool *tool)
+{
+	struct secret_keys *now = NULL;
+	char why[OTP_WHY_MAX] = "";
+	bool same;
+
+	if (secret_keys_load(tool->conf->master_key, &now, why, sizeof(why)))
+		return tool_fail(EX_CONFIG, "%s", why);
+	same = !memcmp(secret_keys_id(now), secret_keys_id(tool->store.keys),
+		SECRET_KEY_ID_LEN);
+	secret_keys_free(now);
+	if (same)
+		return 0;
+	return tool_fail(EX_TEMPFAIL,
+		"%s was changed meanwhile; nothing is dropped",
+		tool->conf->master_key);
 }
 
 /* Only the first key stays. */
@@ -252,8 +293,13 @@ int command_rotate_key(struct tool *tool)
 {
 	struct rotation rotation = {.tool = tool};
 	enum sgb_err err;
-	int status = tool->prune || tool->reseal ? 0 : add_key(tool);
+	int status;
 
+	/* Until this process ends. */
+	if (flock(tool->store.dir, LOCK_EX | LOCK_NB))
+		return tool_fail(
+			EX_TEMPFAIL, "another rotation runs; wait for its end");
+	status = tool->prune || tool->reseal ? 0 : add_key(tool);
 	if (status)
 		return status;
 	err = otp_store_each(&tool->store, reseal_one, &rotation);
@@ -266,6 +312,8 @@ int command_rotate_key(struct tool *tool)
 			rotation.failed);
 	if (tool->prune && !tool->reseal) {
 		status = check_stored_keys(tool);
+		if (!status)
+			status = check_first(tool);
 		if (!status)
 			status = prune_keys(tool);
 	}

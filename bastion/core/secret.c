@@ -18,7 +18,6 @@
 
 #include "core/file.h"
 
-#define KEYS_MAX  4
 #define NONCE_LEN 12
 #define TAG_LEN	  16
 #define HEAD_LEN  (4 + 1 + SECRET_KEY_ID_LEN + NONCE_LEN)
@@ -28,8 +27,8 @@ static const char magic[4] = {'S', 'G', 'B', 'S'};
 
 struct secret_keys {
 	size_t count;
-	uint8_t keys[KEYS_MAX][SECRET_KEY_LEN];
-	uint8_t ids[KEYS_MAX][SECRET_KEY_ID_LEN];
+	uint8_t keys[SECRET_KEYS_MAX][SECRET_KEY_LEN];
+	uint8_t ids[SECRET_KEYS_MAX][SECRET_KEY_ID_LEN];
 };
 
 enum sgb_err secret_random(void *out, size_t len)
@@ -120,7 +119,7 @@ static enum sgb_err parse_lines(
 		enum sgb_err err;
 
 		if (len && *at != '#') {
-			if (keys->count == KEYS_MAX)
+			if (keys->count == SECRET_KEYS_MAX)
 				return SGB_ERR_LIMIT;
 			err = parse_key(at, len, keys->keys[keys->count]);
 			if (!err)
@@ -154,7 +153,7 @@ enum sgb_err secret_keys_load(
 		snprintf(why, why_len,
 			"%s:%u: expected a master key: 64 hexadecimal digits "
 			"in lower case, at most %d lines of them",
-			path, line, KEYS_MAX);
+			path, line, SECRET_KEYS_MAX);
 	if (!err) {
 		*ret = keys;
 		keys = NULL;

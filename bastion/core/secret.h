@@ -17,6 +17,7 @@
 
 #define SECRET_KEY_LEN	  32
 #define SECRET_KEY_ID_LEN 8
+#define SECRET_KEYS_MAX	  4
 
 /* Up to four master keys at once, for rotation; the first seals. */
 struct secret_keys;

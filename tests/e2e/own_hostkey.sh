@@ -90,6 +90,6 @@ ssh-keygen -q -p -N secret -P '' -f "$LAB/locked_key" >/dev/null
 sed "s,^host-key .*,host-key $LAB/locked_key," "$conf" >"$LAB/locked.conf"
 ok "a host key with a passphrase is named by the check" eval \
 	'! "$BUILD/sgbridged" -t -c "$LAB/locked.conf" 2>"$LAB/err" &&
-	grep -q "locked_key: expected a private key.*without a passphrase" \
+	grep -q "locked_key: the key has a passphrase" \
 		"$LAB/err"'
 lab_summary

@@ -141,6 +141,19 @@ check "export of all is JSON lines" $?
 [ "$("$BUILD/sgbridge-otp" -c "$T/sgbridge.conf" list | wc -l)" = 7 ]
 check "list has each person once" $?
 
+for i in 1 2 3; do
+	expect "rotate-key, and no end of it: $i" 0 "records sealed" rotate-key
+done
+expect "there is no room for a fifth key" 78 "end the last rotation" rotate-key
+expect "and all still opens" 0 "ivan.*active" list
+expect "prune all of them" 0 "the others are gone" rotate-key --prune
+flock -o "$T/otp" sleep 5 &
+locked=$!
+until ! flock -n "$T/otp" true; do kill -0 "$locked" || break; done
+expect "one rotation at a time" 75 "another rotation" rotate-key
+kill "$locked"
+wait "$locked" 2>/dev/null
+cp "$T/master.key" "$T/copy"
 expect "rotate-key" 0 "records sealed" rotate-key
 [ "$(grep -c . "$T/master.key")" = 2 ]
 check "keeps the old key" $?

@@ -152,11 +152,12 @@ static struct private_key host_key;
 
 static void load_host_key(const struct fake *f)
 {
+	char why[300] = "hostkey";
 	struct buf text;
 
 	buf_init(&text, 16384);
 	buf_printf(&text, "%s", slurp(f, "hostkey"));
-	check(private_key_parse(&text, &host_key), "hostkey");
+	check(private_key_parse(&text, &host_key, why, sizeof(why)), why);
 	buf_done(&text);
 }
 

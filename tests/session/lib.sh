@@ -100,7 +100,8 @@ setup() {
 	fi
 	cc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Ibastion ${SANITIZE:+-fsanitize=$SANITIZE} \
 		-o "$work/fake_monitor" tests/session/fake_monitor.c \
-		"$BUILD/bastion/private_key.o" "$BUILD/libsgb.a" -lcrypto ||
+		"$BUILD/bastion/private_key.o" "$BUILD/bastion/privkey.o" \
+		"$BUILD/libsgb.a" -lcrypto ||
 		exit 1
 	mkdir -m 755 "$work/empty" "$work/d" "$work/bin"
 	cp "$BUILD/sgbridge-session" "$work/session"

@@ -17,6 +17,7 @@
 #include "../../bastion/private_key.h"
 #include "../../bastion/usercert_sign.h"
 
+static char why[300];
 static char folder[] = "/tmp/sgb-key-XXXXXX";
 
 static void generate(const char *words, struct buf *out)
@@ -69,7 +70,9 @@ static void test_kinds(void **state)
 		struct buf text;
 
 		generate(rows[i].words, &text);
-		assert_int_equal(private_key_parse(&text, &key), SGB_OK);
+		assert_int_equal(
+			private_key_parse(&text, &key, why, sizeof(why)),
+			SGB_OK);
 		assert_int_equal(key.public.type, rows[i].type);
 		assert_int_equal(
 			EVP_DigestSignInit(ctx, NULL, digest, NULL, key.key),
@@ -94,11 +97,14 @@ static void test_refused(void **state)
 
 	(void)state;
 	generate("-t ed25519 -N secret", &text);
-	assert_int_equal(private_key_parse(&text, &key), SGB_ERR_UNSUPPORTED);
+	assert_int_equal(private_key_parse(&text, &key, why, sizeof(why)),
+		SGB_ERR_DENIED);
 	assert_null(key.blob);
+	assert_non_null(strstr(why, "passphrase"));
 	buf_done(&text);
-	generate("-t rsa -b 2048 -m PEM -N ''", &text);
-	assert_int_equal(private_key_parse(&text, &key), SGB_ERR_FORMAT);
+	generate("-t rsa -b 1024 -N ''", &text);
+	assert_int_equal(private_key_parse(&text, &key, why, sizeof(why)),
+		SGB_ERR_UNSUPPORTED);
 	buf_done(&text);
 }
 
@@ -106,7 +112,7 @@ static void test_refused(void **state)
 static void test_bent(void **state)
 {
 	static const char *const words[] = {
-		"-t ed25519 -N ''", "-t ecdsa -N ''", "-t rsa -b 1024 -N ''"};
+		"-t ed25519 -N ''", "-t ecdsa -N ''", "-t rsa -b 2048 -N ''"};
 	struct private_key key;
 	size_t i, at;
 
@@ -119,15 +125,16 @@ static void test_bent(void **state)
 		len = text.len;
 		for (at = 0; at < len - 34; at++) {
 			text.len = at;
-			assert_int_not_equal(
-				private_key_parse(&text, &key), SGB_OK);
+			assert_int_not_equal(private_key_parse(&text, &key, why,
+						     sizeof(why)),
+				SGB_OK);
 		}
 		text.len = len;
 		for (at = 0; at < len; at++) {
 			uint8_t was = text.data[at];
 
 			text.data[at] = was == 'A' ? 'B' : 'A';
-			if (!private_key_parse(&text, &key))
+			if (!private_key_parse(&text, &key, why, sizeof(why)))
 				private_key_done(&key);
 			text.data[at] = was;
 		}
