@@ -2,10 +2,13 @@
 #include "baseline.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +57,7 @@ static const char *const statements[BASELINE_SQL_COUNT] = {
 struct baseline {
 	sqlite3 *db;
 	sqlite3_stmt *prepared[BASELINE_SQL_COUNT];
+	int lock_fd; /* or -1 */
 	enum sgb_err err;
 };
 
@@ -115,6 +119,27 @@ static bool is_private(const char *path)
 	       !(st.st_mode & 077);
 }
 
+/* Over a whole run, of which the database's own locks see parts: two runs at
+ * once would tell the trail the same things twice. */
+static enum sgb_err take_lock(struct baseline *baseline, const char *path)
+{
+	char name[PATH_MAX];
+	int len = snprintf(name, sizeof(name), "%s.lock", path);
+
+	if (len < 0 || (size_t)len >= sizeof(name)) {
+		errno = ENAMETOOLONG;
+		return SGB_ERR_SYSTEM;
+	}
+	baseline->lock_fd = open(name,
+		O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	if (baseline->lock_fd < 0)
+		return SGB_ERR_SYSTEM;
+	while (flock(baseline->lock_fd, LOCK_EX))
+		if (errno != EINTR)
+			return SGB_ERR_SYSTEM;
+	return SGB_OK;
+}
+
 enum sgb_err baseline_open(
 	const char *path, struct baseline **ret, char *why, size_t why_len)
 {
@@ -124,10 +149,17 @@ enum sgb_err baseline_open(
 
 	if (!baseline)
 		return SGB_ERR_NOMEM;
+	baseline->lock_fd = -1;
 	if (path && !is_private(path)) {
 		(void)snprintf(why, why_len,
 			"%.200s: must be a file of your own, mode 0600", path);
 		free(baseline);
+		return SGB_ERR_SYSTEM;
+	}
+	if (path && take_lock(baseline, path)) {
+		(void)snprintf(
+			why, why_len, "%.200s.lock: %s", path, strerror(errno));
+		baseline_close(baseline);
 		return SGB_ERR_SYSTEM;
 	}
 	mask = umask(077);
@@ -160,6 +192,8 @@ void baseline_close(struct baseline *baseline)
 	for (i = 0; i < BASELINE_SQL_COUNT; i++)
 		sqlite3_finalize(baseline->prepared[i]);
 	sqlite3_close(baseline->db);
+	if (baseline->lock_fd >= 0)
+		close(baseline->lock_fd);
 	free(baseline);
 }
 

@@ -3,8 +3,9 @@
  * file or in memory. Derived from the trail; deleted, it is made again.
  *
  *	place(id, file, line_at, next_at, seq, hash, begins_ms, rules)
- *		one row: the last line that was read, when the trail begins,
- *		and the settings that the rest was made with
+ *		row 1: the last line that was read, when the trail begins,
+ *		and the settings that the rest was made with; row 2, until
+ *		the trail was told: when the baseline was made anew (begins_ms)
  *	person(user, logons, days, last_day, first_ms, last_ms, factor,
  *		factor_ms, most, most_ms, burst, told)
  *		factor: logons with a second one; most: targets within the
@@ -42,7 +43,8 @@ enum baseline_sql {
 
 struct baseline;
 /* path NULL: in memory. A file must be ours alone; it is made if it is not
- * there. why tells what is wrong. */
+ * there. Until it is closed no other run has it: waits for one that does,
+ * by PATH.lock. why tells what is wrong. */
 enum sgb_err baseline_open(const char *path, struct baseline **ret, char *why,
 	size_t why_len) SGB_MUST_CHECK;
 void baseline_close(struct baseline *baseline);
