@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include <jansson.h>
 
@@ -214,7 +213,8 @@ static bool tell_batch(
 	return good;
 }
 
-static int append(struct audit *audit, struct baseline *baseline, bool fresh)
+static int append(
+	struct audit *audit, struct baseline *baseline, int64_t fresh_ms)
 {
 	static struct told told;
 	struct telling telling;
@@ -225,9 +225,10 @@ static int append(struct audit *audit, struct baseline *baseline, bool fresh)
 
 	times(audit, &filter);
 	since = (int64_t)(filter.since_ns / 1000000);
-	if (!audit->since && fresh)
-		since = ((int64_t)time(NULL) - RECENT_S) * 1000;
+	if (!audit->since && fresh_ms)
+		since = fresh_ms - RECENT_S * 1000LL;
 	baseline_do(baseline, BASELINE_FINDING_OLD, "i", since);
+	findings_not_fresh(baseline);
 	telling_open(&telling, audit);
 	do {
 		good = tell_batch(&telling, baseline, &told);
@@ -257,7 +258,7 @@ int cmd_findings(struct audit *audit, int argc, char **argv)
 	baseline = findings_open(audit, audit->append);
 	findings_catch_up(audit, baseline, &caught_up);
 	if (audit->append)
-		status = append(audit, baseline, caught_up.fresh);
+		status = append(audit, baseline, caught_up.fresh_ms);
 	else
 		status = list(audit, baseline) ? 0 : AUDIT_EXIT_NONE;
 	if (caught_up.unread || caught_up.broken) {

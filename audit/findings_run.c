@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "core/diag.h"
 
@@ -72,6 +73,27 @@ static void place_set(struct run *run)
 		place->hash, run->begins_ms, run->rules_text);
 }
 
+/* Also what another command made anew is fresh: collect reads on before the
+ * findings are appended, and all history would be told. */
+static int64_t fresh_since(struct baseline *baseline, bool anew)
+{
+	sqlite3_stmt *row;
+	int64_t ms = 0;
+
+	if (anew)
+		baseline_do(baseline, BASELINE_FRESH_SET, "i",
+			(int64_t)time(NULL) * 1000);
+	row = baseline_query(baseline, BASELINE_FRESH_GET, "");
+	if (baseline_next(baseline, row))
+		ms = sqlite3_column_int64(row, 0);
+	return ms;
+}
+
+void findings_not_fresh(struct baseline *baseline)
+{
+	baseline_do(baseline, BASELINE_FRESH_DROP, "");
+}
+
 /* An auditor's machine has no settings: then their defaults. */
 static void init_rules(const struct audit *audit, struct run *run)
 {
@@ -91,13 +113,13 @@ static void init_rules(const struct audit *audit, struct run *run)
 }
 
 static enum sgb_err read_on(struct audit *audit, struct run *run,
-	struct trail_reading *reading, struct caught_up *ret, char *why,
+	struct trail_reading *reading, bool *ret_anew, char *why,
 	size_t why_len)
 {
 	enum sgb_err err;
 
-	ret->fresh = !place_get(run);
-	if (ret->fresh)
+	*ret_anew = !place_get(run);
+	if (*ret_anew)
 		baseline_clear(run->baseline);
 	err = trail_read(audit->events, &run->place, reading, why, why_len);
 	if (err != SGB_ERR_STALE)
@@ -108,7 +130,7 @@ static enum sgb_err read_on(struct audit *audit, struct run *run,
 	baseline_clear(run->baseline);
 	memset(&run->place, 0, sizeof(run->place));
 	run->begins_ms = 0;
-	ret->fresh = true;
+	*ret_anew = true;
 	return trail_read(audit->events, &run->place, reading, why, why_len);
 }
 
@@ -119,6 +141,7 @@ void findings_catch_up(
 	struct trail_reading reading = {.line = on_line, .data = &run};
 	char why[400];
 	enum sgb_err err;
+	bool anew;
 
 	memset(ret, 0, sizeof(*ret));
 	if (!audit->events)
@@ -129,10 +152,11 @@ void findings_catch_up(
 		audit_fatal(EX_TEMPFAIL,
 			"the baseline is in use by another, or cannot be "
 			"written");
-	err = read_on(audit, &run, &reading, ret, why, sizeof(why));
+	err = read_on(audit, &run, &reading, &anew, why, sizeof(why));
 	if (err)
 		audit_fatal(EX_NOINPUT, "%s", why);
 	place_set(&run);
+	ret->fresh_ms = fresh_since(baseline, anew);
 	if (baseline_commit(baseline))
 		audit_fatal(EX_IOERR, "the baseline cannot be written");
 	findings_rules_done(&run.rules);

@@ -6,15 +6,18 @@
 #include "baseline.h"
 #include "findings.h"
 
-/* Reads the trail on to its end, in one transaction. Exits on failure. ret_bad
- * counts lines that were not read, or whose chain does not go on. fresh: the
- * baseline was made anew. */
+/* Reads the trail on to its end, in one transaction. Exits on failure. Counts
+ * lines that were not read (unread), or whose chain does not go on (broken).
+ * fresh_ms: when the baseline was made anew, whoever's run that was, until
+ * findings_not_fresh; else 0. */
 struct caught_up {
 	size_t lines, unread, broken;
-	bool fresh;
+	int64_t fresh_ms;
 };
 void findings_catch_up(
 	struct audit *audit, struct baseline *baseline, struct caught_up *ret);
+/* It was decided what of a fresh baseline the trail is told. */
+void findings_not_fresh(struct baseline *baseline);
 /* --index=FILE; with kept, the folder of the settings; else memory. */
 struct baseline *findings_open(const struct audit *audit, bool kept);
 

@@ -191,19 +191,24 @@ if [ "$(id -u)" = 0 ]; then
 		jq -c 'select(.unmapped.sgb.event == "finding")' \
 			"$work"/live/*.jsonl
 	}
-	python3 - "$build" "$work/socket" <<-'END'
+	# locked_out NAME DAYS: told of days ago
+	locked_out() {
+		python3 - "$build" "$work/socket" "$@" <<-'END'
 		import re, socket, struct, sys, time
 		text = ('{"metadata":{"version":"1.3.0"},"time":%d,"status_id":2,'
-		        '"user":{"name":"erin"},"src_endpoint":{"ip":"203.0.113.9"},'
+		        '"user":{"name":"%s"},"src_endpoint":{"ip":"203.0.113.9"},'
 		        '"unmapped":{"sgb":{"event":"auth-key","conn":"c1",'
-		        '"account":"locked"}}}' % (time.time() * 1000)).encode()
+		        '"account":"locked"}}}' % ((time.time() - 86400 * int(sys.argv[4])) *
+		                                1000, sys.argv[3])).encode()
 		table = open("../../bastion/core/msg.def").read()
 		number = int(re.search(r"X\(REC_EVENT,\s*(\d+)", table).group(1))
 		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 		s.connect(sys.argv[2])
 		s.send(struct.pack(">HI", number, len(text)) + text)
 		s.recv(1000)
-	END
+		END
+	}
+	locked_out erin 0
 	ok "a finding is told" eval \
 		'live --append && [ "$(in_trail | wc -l)" = 1 ]'
 	ok "as a detection finding of OCSF" eval 'in_trail | jq -e "
@@ -216,6 +221,21 @@ if [ "$(id -u)" = 0 ]; then
 	rm -rf "$work/findings"
 	ok "also when the baseline is lost" eval 'live --append &&
 		[ "$(in_trail | wc -l)" = 1 ]'
+	rm -rf "$work/findings"
+	locked_out olga 5
+	locked_out rita 0
+	: >"$work/audit.log"
+	ok "who takes logons in first makes the baseline anew" status 1 \
+		"$build/sgbridge-audit" collect -c "$work/live.conf" \
+		"$work/audit.log"
+	ok "and what is old is not told, what is recent is" eval '
+		live --append && [ "$(in_trail | jq -r .user.name |
+			sort | tr "\n" " ")" = "erin rita " ]'
+	locked_out vera 5
+	ok "from then on all is told, once, also by two at once" eval '
+		live --append & live --append && wait $! &&
+		[ "$(in_trail | jq -r .user.name |
+			sort | tr "\n" " ")" = "erin rita vera " ]'
 	ok "the list says that it is in the trail" eval \
 		'live --json --index="$work/findings/findings.db" | jq -e .in_trail'
 	ok "and the trail verifies" "$build/sgbridge-audit" verify \
