@@ -234,7 +234,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder container emulator topology forward
+UNIT := core hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder journal container emulator topology forward
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o bastion/private_key.o bastion/privkey.o
@@ -280,6 +280,8 @@ READER_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 UNIT_emulator_OBJS := $(addprefix audit/,emulator.o emulator_child.o \
 	emulator_follow.o emulator_rows.o emulator_sandbox.o utf8.o)
 UNIT_emulator_LIBS := -ltsm $(SECCOMP_LIBS)
+UNIT_journal_OBJS := audit/journal.o audit/journal_form.o audit/suite.o
+UNIT_journal_LIBS := -Wl,--wrap=malloc
 UNIT_container_OBJS := $(READER_OBJS) audit/writer.o
 UNIT_container_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
 UNIT_recorder_OBJS := $(READER_OBJS)

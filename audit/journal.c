@@ -22,6 +22,12 @@
 
 #define GROUP_MAX (4 * 1024 * 1024)
 #define TAIL_MAX  (4 * JOURNAL_LINE_MAX)
+/* What a line is more than its JSON, at most: sequence, writer, hash and
+ * signature with their names. */
+#define LINE_MORE \
+	(20 + sizeof(",,\"writer\":\"\",\"prev\":\"\",\"sig\":\"\"") - 1 + \
+		JOURNAL_WRITER_LEN + 2 * (size_t)SUITE_HASH_LEN + \
+		JOURNAL_SIG_LEN)
 
 struct journal {
 	struct journal_params params;
@@ -85,6 +91,19 @@ static enum sgb_err finish_line(struct journal *journal, bool sign)
 	return err ? err : buf_error(&journal->lines);
 }
 
+/* Asked before the group is touched: others wait for the lines in it. */
+static bool has_room(const struct journal *journal,
+	const struct journal_shape *shape, size_t len)
+{
+	size_t line = len - strlen(shape->head) + strlen(shape->head_out) +
+		      LINE_MORE;
+
+	/* The open line lacks its end, at least. */
+	return line <= JOURNAL_LINE_MAX &&
+	       journal->lines.len + journal->open_line.len + LINE_MORE + line <
+		       GROUP_MAX;
+}
+
 enum sgb_err journal_add(struct journal *journal, const char *json, size_t len,
 	uint64_t *ret_seq)
 {
@@ -96,6 +115,8 @@ enum sgb_err journal_add(struct journal *journal, const char *json, size_t len,
 
 	if (!journal_fits(shape, json, len))
 		return SGB_ERR_FORMAT;
+	if (!has_room(journal, shape, len))
+		return SGB_ERR_LIMIT;
 	err = finish_line(journal, false);
 	if (err)
 		return err;
@@ -107,7 +128,9 @@ enum sgb_err journal_add(struct journal *journal, const char *json, size_t len,
 		prev);
 	err = buf_error(line);
 	if (err) {
-		forget_group(journal);
+		/* Who waits for the group hears that it failed. */
+		buf_reset(line);
+		journal->lines.err = err;
 		return err;
 	}
 	*ret_seq = ++journal->group_seq;
@@ -116,7 +139,8 @@ enum sgb_err journal_add(struct journal *journal, const char *json, size_t len,
 
 bool journal_pending(const struct journal *journal)
 {
-	return journal->open_line.len || journal->lines.len;
+	return journal->open_line.len || journal->lines.len ||
+	       buf_error(&journal->lines);
 }
 
 uint64_t journal_head(
@@ -208,6 +232,9 @@ enum sgb_err journal_write(
 	if (journal->flying || !journal_pending(journal))
 		return SGB_ERR_PHASE;
 	err = finish_line(journal, true);
+	/* A line that did not fit was counted in the chain: none of them is. */
+	if (!err)
+		err = buf_error(&journal->lines);
 	if (!err)
 		err = right_file(journal, wall_ns);
 	if (!err)

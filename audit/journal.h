@@ -48,7 +48,9 @@ void journal_free(struct journal *journal);
 /* Lines from now on are this writer's. The key is borrowed; nothing may be
  * pending. */
 void journal_rekey(struct journal *journal, const struct suite_key *key);
-/* Adds one JSON object in the journal's form. SGB_ERR_FORMAT if it is not. */
+/* Adds one JSON object in the journal's form. SGB_ERR_FORMAT if it is not,
+ * SGB_ERR_LIMIT if the line or the group would be too long: the group is as
+ * before. After another error the whole group fails when it is written. */
 enum sgb_err journal_add(struct journal *journal, const char *json, size_t len,
 	uint64_t *ret_seq) SGB_MUST_CHECK;
 /* Writes and fdatasyncs the group. On failure the file is as before and the
