@@ -46,6 +46,7 @@ struct gate {
 	const char *name;
 	struct journal *journal;
 	struct sync_job job;
+	uint64_t failures; /* groups that were lost */
 	void (*settled)(struct recorder *recorder, enum sgb_err err);
 };
 
@@ -127,7 +128,9 @@ void recorder_watch_space(struct recorder *recorder);
  * person has no more. */
 bool recorder_quota_take(struct recorder *recorder, struct recording *rec,
 	const uint8_t *meta, size_t meta_len);
-/* What it has grown by is counted. Why it must end now, or NULL. */
+/* What it has grown by is counted: now, and when it ends. */
+void recorder_quota_count(struct recorder *recorder, struct recording *rec);
+/* Counts. Why it must end now, or NULL. */
 const char *recorder_quota_over(
 	struct recorder *recorder, struct recording *rec);
 
@@ -161,8 +164,11 @@ bool recorder_busy(const struct recorder *recorder);
 /* Ends all recordings and connections. */
 void recorder_stop(struct recorder *recorder);
 void recorder_bury(struct recorder *recorder);
-/* An event of the recorder's own; logs if it can't be taken. */
+/* recorder_event.c: an event of the recorder's own; logs if it can't be taken.
+ * The second tells, and which line of the trail it becomes. */
 void recorder_event(struct recorder *recorder, const struct event *event);
+enum sgb_err recorder_event_add(struct recorder *recorder,
+	const struct event *event, uint64_t *ret_seq) SGB_MUST_CHECK;
 
 /* recorder_disk.c: what waits for the disk. */
 void recorder_gate_init(struct recorder *recorder, struct gate *gate,

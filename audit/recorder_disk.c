@@ -39,6 +39,8 @@ bool recorder_stalled(const struct recorder *recorder)
 static void gate_settle(struct gate *gate, enum sgb_err err)
 {
 	if (err)
+		gate->failures++;
+	if (err)
 		log_put(LOG_ERR, "the %s cannot be written: %s", gate->name,
 			err == SGB_ERR_SYSTEM ? strerror(errno)
 					      : sgb_err_text(err));

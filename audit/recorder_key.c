@@ -40,6 +40,9 @@ static enum sgb_err announce(
 	struct recorder *recorder, const struct suite_key *key, const char *id)
 {
 	char text[200], base64[48];
+	uint8_t hash[SUITE_HASH_LEN];
+	uint64_t seq, failures;
+	enum sgb_err err;
 	struct event event = {.kind = EVENT_CONFIG,
 		.ok = true,
 		.what = "recorder-key",
@@ -49,18 +52,24 @@ static enum sgb_err announce(
 	(void)snprintf(text, sizeof(text),
 		"writer %s is followed by writer %s: ed25519 %s",
 		recorder->writer_id, id, base64);
-	recorder_event(recorder, &event);
+	/* A line that is lost leaves its number to the next one. */
+	failures = recorder->trail_gate.failures;
+	err = recorder_event_add(recorder, &event, &seq);
+	if (err)
+		return err;
 	recorder_settle(recorder);
-	return journal_pending(recorder->trail) ? SGB_ERR_SYSTEM : SGB_OK;
+	return recorder->trail_gate.failures == failures &&
+			       journal_head(recorder->trail, hash) >= seq
+		       ? SGB_OK
+		       : SGB_ERR_SYSTEM;
 }
 
 enum sgb_err recorder_take_key(struct recorder *recorder, int fd)
 {
 	char id[JOURNAL_WRITER_LEN + 1];
-	uint8_t hash[SUITE_HASH_LEN], before[SUITE_HASH_LEN];
+	uint8_t hash[SUITE_HASH_LEN];
 	struct suite_key *key = NULL;
 	enum sgb_err err = read_key(fd, &key);
-	uint64_t seq;
 
 	if (!err)
 		err = suite_writer_id(suite_key_public(key), hash);
@@ -74,13 +83,10 @@ enum sgb_err recorder_take_key(struct recorder *recorder, int fd)
 		suite_key_free(key);
 		return SGB_OK;
 	}
-	seq = journal_head(recorder->trail, before);
 	if (recorder->old_count == OLD_KEYS)
 		err = SGB_ERR_LIMIT;
 	if (!err)
 		err = announce(recorder, key, id);
-	if (!err && journal_head(recorder->trail, before) == seq)
-		err = SGB_ERR_SYSTEM;
 	if (err) {
 		suite_key_free(key);
 		return err;
