@@ -107,21 +107,29 @@ bool recorder_quota_take(struct recorder *recorder, struct recording *rec,
 	return has_left(recorder, person);
 }
 
+void recorder_quota_count(struct recorder *recorder, struct recording *rec)
+{
+	struct person *person;
+
+	if (!rec->person)
+		return;
+	person = &recorder->quotas->persons[rec->person - 1];
+	(void)has_left(recorder, person); /* a new day begins with nothing */
+	person->bytes += rec->size - rec->counted;
+	rec->counted = rec->size;
+}
+
 const char *recorder_quota_over(
 	struct recorder *recorder, struct recording *rec)
 {
 	uint64_t most = recorder->conf->recording_quota;
-	struct person *person;
 
+	recorder_quota_count(recorder, rec);
 	if (most && rec->size > most)
 		return "it is larger than recording-quota";
 	if (!rec->person)
 		return NULL;
-	person = &recorder->quotas->persons[rec->person - 1];
-	(void)has_left(recorder, person);
-	person->bytes += rec->size - rec->counted;
-	rec->counted = rec->size;
-	return has_left(recorder, person)
+	return has_left(recorder, &recorder->quotas->persons[rec->person - 1])
 		       ? NULL
 		       : "this person's user-quota is used up for today";
 }

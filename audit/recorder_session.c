@@ -136,6 +136,7 @@ static void begin_end(struct recording *rec, struct peer *peer,
 	wait_for_disk(rec, RECORDING_ENDING);
 	recorder->open_count--;
 	err = recording_close(recorder, rec, reason, text);
+	recorder_quota_count(recorder, rec);
 	if (err)
 		finish(rec, err);
 }
@@ -241,13 +242,15 @@ static enum sgb_err hand_over(struct recording *rec, struct peer *peer)
 static void not_started(
 	struct recording *rec, struct peer *peer, enum sgb_err err)
 {
+	struct recorder *recorder = rec->recorder;
 	char why[200];
 
 	(void)snprintf(why, sizeof(why), "cannot hand it over: %s",
 		err == SGB_ERR_SYSTEM ? strerror(errno) : sgb_err_text(err));
 	log_put(LOG_ERR, "%s: recording refused: %s", rec->conn, why);
+	/* The recording may be gone after this. */
 	begin_end(rec, NULL, RECORDER_CLOSE_FAILED, why);
-	peer_answer_text(rec->recorder, peer, MSG_REC_REFUSED, why);
+	peer_answer_text(recorder, peer, MSG_REC_REFUSED, why);
 }
 
 static void opened(struct recording *rec, struct peer *peer)

@@ -212,6 +212,16 @@ def quotas():
     why = person(b"bob")
     ok("and no more today", "user-quota" in str(why), why)
     ok("others are not concerned", isinstance(person(b"dave"), peer.Recording))
+    # Each ends before the recorder looks at what runs.
+    short = [person(b"erin", size=60000) for _ in range(2)]
+    for each in short:
+        each.close()
+    more = [person(b"erin", size=200000) for _ in range(2)]
+    for each in more:
+        if isinstance(each, peer.Recording):
+            each.close()
+    why = person(b"erin")
+    ok("what ends quickly counts, too", "user-quota" in str(why), why)
     glass = person(b"bob", b"break-glass")
     ok("nor who comes to mend that", isinstance(glass, peer.Recording), glass)
 
