@@ -13,7 +13,19 @@
 
 #include "recording_int.h"
 
-/* Missing folders of the path, each durable in its parent: once a day. */
+/* Durable in its parent, also if it is there already: whoever made it may have
+ * crashed, or failed, before it was. */
+static int open_part(int fd, const char *name)
+{
+	if (mkdirat(fd, name, 0700) && errno != EEXIST)
+		return -1;
+	if (fsync(fd))
+		return -1;
+	return openat(
+		fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* The folders of the path, made if they are missing: once a day and start. */
 static enum sgb_err open_day(int root_fd, const char *path, int *ret_fd)
 {
 	static const size_t ends[] = {4, 7, 10}; /* 2026/11/23/ */
@@ -22,15 +34,14 @@ static enum sgb_err open_day(int root_fd, const char *path, int *ret_fd)
 
 	for (i = 0; fd >= 0 && i < sizeof(ends) / sizeof(ends[0]); i++) {
 		char name[8] = {0};
-		int next;
+		int next, saved;
 
 		memcpy(name, path + start, ends[i] - start);
 		start = ends[i] + 1;
-		if (!mkdirat(fd, name, 0700))
-			(void)fsync(fd);
-		next = openat(fd, name,
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		next = open_part(fd, name);
+		saved = errno;
 		close(fd);
+		errno = saved;
 		fd = next;
 	}
 	*ret_fd = fd;
