@@ -1,6 +1,5 @@
 #!/bin/bash
-# Form: formatting, shell scripts, manual pages, sizes, and that the project
-# speaks of itself alone.
+# Form: formatting, shell scripts, manual pages, sizes, unfinished marks.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 passed=0 failed=0
