@@ -320,12 +320,13 @@ static enum sgb_err verify_waiting(
 static enum sgb_err settle(struct sgr_scan *scan)
 {
 	size_t count = scan->waiting_count, i;
-	const struct sgr_waiting *one = scan->waiting + count;
+	const struct sgr_waiting *one;
 
 	scan->waiting_count = 0;
 	if (!count)
 		return SGB_OK;
-	if (!verify_waiting(scan, --one)) {
+	one = &scan->waiting[count - 1];
+	if (!verify_waiting(scan, one)) {
 		read_signed(scan, &one->head, one->body);
 		return SGB_OK;
 	}
