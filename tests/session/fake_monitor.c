@@ -292,6 +292,21 @@ static void got_target(struct fake *f, struct msg *in)
 	answer(f, &msg);
 }
 
+/* After the answer: nobody waits for it any more. */
+static void late_hostcert(struct fake *f)
+{
+	struct msg msg;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		die("socketpair");
+	msg_init(&msg, MSG_SES_HOSTCERT);
+	check(msg_put_fd(&msg, pair[1]), "fd");
+	close(pair[0]);
+	close(pair[1]);
+	answer(f, &msg);
+}
+
 /* One of the pins of the test? */
 static void got_hostkey(struct fake *f, struct msg *in)
 {
@@ -316,6 +331,8 @@ static void got_hostkey(struct fake *f, struct msg *in)
 		    : "the host key of web1 is not the one that is known; "
 		      "not connected (reference test-conn-1)");
 	answer(f, &msg);
+	if (number(f, "late-hostcert", 0))
+		late_hostcert(f);
 }
 
 static void got_key(struct fake *f, struct msg *in)

@@ -444,6 +444,9 @@ test_hostkey() {
 	sed -i '/^pin=/d' "$work/conf"
 	gw $through 'echo never'
 	is "host key: empty list refuses" $? 255
+	conf late-hostcert=1
+	is "host key: a certificate's connection that comes too late" \
+		"$(gw $through 'echo in')" in
 	conf refuse-target=not-for-you
 	gw $through true
 	is "target refused: status" $? 255
