@@ -17,8 +17,9 @@
 #include "session_view.h"
 
 #define LINK_QUEUE_MAX 4096
-/* The monitor may be at PAM or the recorder, which have limits of their own. */
-#define ASK_MS	 20000
+/* The monitor may be at PAM or the recorder, which have limits of their own:
+ * more than the longest of them, 120 s for the recorder. */
+#define ASK_MS	 130000
 #define KEPT_MAX 64
 
 struct link_item {
