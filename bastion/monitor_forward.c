@@ -7,9 +7,11 @@
 #include "monitor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -18,6 +20,7 @@ struct monitor_forward {
 	LIST_ENTRY(monitor_forward) link;
 	uint32_t id;
 	int recorder; /* its recording ends when this closes */
+	int target;   /* what the session has, to end it by */
 	char rec_id[CONN_ID_MAX];
 	char where[320];
 	char via[MONITOR_VIA_MAX];
@@ -119,6 +122,8 @@ static void forward_free(struct monitor_forward *forward)
 {
 	if (forward->recorder >= 0)
 		close(forward->recorder);
+	if (forward->target >= 0)
+		close(forward->target);
 	free(forward);
 }
 
@@ -133,7 +138,7 @@ enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
 	*ret_why = "no memory for the forward";
 	if (!forward)
 		return err;
-	forward->recorder = -1;
+	forward->recorder = forward->target = -1;
 	forward->id = ++m->forward_ids;
 	forward->decision = *decision;
 	forward->approved = monitor_place_approved(m, decision);
@@ -147,6 +152,10 @@ enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
 	if (!err) {
 		*ret_why = "the forward cannot be recorded";
 		err = record(m, forward, &stream, why, sizeof(why));
+	}
+	if (!err) {
+		forward->target = fcntl(target, F_DUPFD_CLOEXEC, 0);
+		err = forward->target < 0 ? SGB_ERR_SYSTEM : SGB_OK;
 	}
 	if (!err)
 		err = tell(m, forward, EVENT_TUNNEL_OPEN, 0, 0);
@@ -196,6 +205,8 @@ void monitor_forward_closed(
 		return;
 	LIST_REMOVE(forward, link);
 	m->child_count--;
+	/* That it is closed is hearsay: now it is, whoever still has it. */
+	(void)shutdown(forward->target, SHUT_RDWR);
 	borrow(m, &kept);
 	m->recorder = forward->recorder;
 	m->recording = true;

@@ -15,7 +15,12 @@ security-group SG_Dead {
 	instance dead1 10.0.2.1 { port 2; login ops; host-key SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA }
 	accept tcp 2 from SG_Bridge priority 1
 }
-permit Robots from 203.0.113.9 to SG_Current, SG_Dead as ops { mfa never; allow shell, exec }'
+security-group SG_Port {
+	instance port1 10.0.2.22 { port 3389 }
+	accept tcp 3389 from SG_Bridge priority 1
+}
+permit Robots from 203.0.113.9 to SG_Current, SG_Dead as ops { mfa never; allow shell, exec }
+permit Robots from 203.0.113.9 to SG_Port port 3389 { mfa never; allow forward }'
 real=$BUILD
 lab_up || exit 1
 conf=$LAB/sgbridge.conf
@@ -131,6 +136,18 @@ play reports
 wait_for ended
 ok "reports before the login are no events" \
 	test "$(($(events | wc -l) - before))" -lt 50
+in_ns db1 ip address add 10.0.2.22/24 dev d0
+lab_start "$LAB/port.log" ip netns exec "$lab_tag-db1" python3 -c '
+import socket
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("10.0.2.22", 3389)); s.listen(8); kept = []
+while True:
+    kept.append(s.accept()[0])'
+wait_for lab_port_open 10.0.2.22 3389
+play keeps
+ok "a forward passes bytes" says '^before: sent'
+ok "one that was called closed is closed" says '^after: refused'
+wait_for ended
 # Requests that are out of phase, or no requests at all.
 for message in '40 00000000' '42 00000005726f626f74' '43 00000000' '44' \
 	'45 000000047765623100000016' '47 0000000100000001000000000000' \

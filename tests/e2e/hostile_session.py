@@ -199,6 +199,27 @@ def stale(_):
     drain()
 
 
+# A forward that is said to be closed, and used on.
+def keeps(_):
+    prove('robot')
+    send(45, text('port1') + struct.pack('>I', 3389))
+    kind, body, fds = receive()
+    if kind != 26:
+        log('forward', kind, body)
+        return
+    forward = socket.socket(fileno=fds[0])
+    forward.setblocking(True)
+    log('before:', 'sent' if forward.send(b'x') else 'refused')
+    send(48, body[:4] + struct.pack('>IQQ', 8, 1, 0) + text(''))
+    # Whatever is answered comes after it.
+    send(45, text('port1') + struct.pack('>I', 9))
+    receive()
+    try:
+        log('after:', 'sent' if forward.send(b'x') else 'refused')
+    except OSError:
+        log('after:', 'refused')
+
+
 def reports(_):
     for number in range(3000):
         send(48, struct.pack('>IIQQ', 0, 5, 1, 1) + text('/etc/%d' % number))
