@@ -376,11 +376,13 @@ enum sgb_err monitor_forward_judged(
 
 /* monitor_connect.c: connects to what was decided, to the first address of
  * the instance that answers; decision then says which, and source which one
- * we connect from. SGB_ERR_DENIED for an address of the bastion's own; errno
+ * we connect from. Not beyond until_ms (monotonic; 0: for as long as the
+ * settings say). SGB_ERR_DENIED for an address of the bastion's own; errno
  * says why else. */
 enum sgb_err monitor_connect(struct monitor *m,
 	struct policy_decision *decision, int *ret_fd,
-	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX]) SGB_MUST_CHECK;
+	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX],
+	uint64_t until_ms) SGB_MUST_CHECK;
 /* One more to the same address, within the time of the whole. */
 enum sgb_err monitor_connect_again(
 	struct monitor *m, int *ret_fd) SGB_MUST_CHECK;
@@ -403,7 +405,8 @@ void monitor_hostkey_node(const struct monitor *m,
  * why. */
 enum sgb_err monitor_connect_via(struct monitor *m,
 	struct policy_decision *decision, int *ret_fd,
-	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX]) SGB_MUST_CHECK;
+	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX],
+	uint64_t until_ms) SGB_MUST_CHECK;
 /* Does the policy's way lead where via says? */
 bool monitor_same_way(const struct monitor *m,
 	const struct policy_decision *decision, const char *via);
@@ -411,6 +414,12 @@ bool monitor_same_way(const struct monitor *m,
 void monitor_hops_reap(struct monitor *m);
 /* Lets go of them all, which ends them. */
 void monitor_hops_done(struct monitor *m);
+/* The addresses that a certificate may be used from, where it is the bastion
+ * that logs on: as set, or local, where it connects from. Returns local or
+ * out; "" if they do not fit. */
+#define MONITOR_SOURCES_MAX 1024
+const char *monitor_certificate_source(
+	const struct monitor *m, const char *local, char *out, size_t len);
 /* Opens a recording for m->decision. */
 enum sgb_err monitor_start_recording(struct monitor *m, int *ret_stream,
 	char *why, size_t why_len) SGB_MUST_CHECK;
@@ -430,6 +439,7 @@ bool monitor_forward_place(
 	struct monitor *m, const struct policy_decision *decision);
 /* Judges the open ones by the present policy. */
 bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason);
+/* Lets go of them without ending them: somebody else's, after a fork. */
 void monitor_forwards_done(struct monitor *m);
 
 /* monitor_gate.c */

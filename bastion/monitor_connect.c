@@ -145,27 +145,30 @@ static unsigned int addresses_left(
 }
 
 /* Connecting has a time of its own, inside that of the whole. */
-static uint64_t connect_until(const struct monitor *m)
+static uint64_t connect_until(const struct monitor *m, uint64_t until_ms)
 {
-	uint64_t within = m->conf->connect_timeout;
+	uint64_t within = m->conf->connect_timeout, end;
 
 	if (within > m->conf->target_timeout)
 		within = m->conf->target_timeout;
-	return monitor_now_ms() + within * 1000;
+	end = monitor_now_ms() + within * 1000;
+	return until_ms && until_ms < end ? until_ms : end;
 }
 
 enum sgb_err monitor_connect(struct monitor *m,
 	struct policy_decision *decision, int *ret_fd,
-	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX])
+	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX],
+	uint64_t until_ms)
 {
-	uint64_t end = connect_until(m);
+	uint64_t end = connect_until(m, until_ms);
 	struct policy_decision at = *decision;
 	struct addr local;
 	enum sgb_err err;
 
 	m->lost[0] = via[0] = '\0';
 	if (decision->via)
-		return monitor_connect_via(m, decision, ret_fd, source, via);
+		return monitor_connect_via(
+			m, decision, ret_fd, source, via, until_ms);
 	for (;;) {
 		uint64_t now = monitor_now_ms();
 		uint64_t left = end > now ? end - now : 0;
@@ -194,14 +197,13 @@ enum sgb_err monitor_connect(struct monitor *m,
 
 enum sgb_err monitor_connect_again(struct monitor *m, int *ret_fd)
 {
-	uint64_t until = connect_until(m);
+	uint64_t until = connect_until(m, m->target_until_ms);
 	struct policy_decision again = m->decision;
 	char source[ADDR_TEXT_MAX], via[MONITOR_VIA_MAX];
 	struct addr local;
 
 	if (m->decision.via)
-		return monitor_connect_via(m, &again, ret_fd, source, via);
-	if (until > m->target_until_ms)
-		until = m->target_until_ms;
+		return monitor_connect_via(
+			m, &again, ret_fd, source, via, m->target_until_ms);
 	return connect_one(&m->decision, until, ret_fd, &local);
 }

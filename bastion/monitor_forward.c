@@ -146,7 +146,7 @@ enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
 		host, decision->target_port);
 	*ret_why = "the target of the forward cannot be reached";
 	err = monitor_connect(
-		m, &forward->decision, &target, source, forward->via);
+		m, &forward->decision, &target, source, forward->via, 0);
 	if (err && *m->lost)
 		*ret_why = m->lost;
 	if (!err) {

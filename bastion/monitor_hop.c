@@ -10,10 +10,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,6 +62,19 @@ static void hop_free(struct monitor_hop *hop)
 	if (hop->pidfd >= 0)
 		close(hop->pidfd);
 	free(hop);
+}
+
+/* It has no way to stay: monitor_hops_reap buries it. */
+static void hop_end(struct monitor_hop *hop)
+{
+	if (hop->pidfd >= 0)
+		(void)syscall(
+			SYS_pidfd_send_signal, hop->pidfd, SIGKILL, NULL, 0);
+	else if (hop->pid > 0)
+		(void)kill(hop->pid, SIGKILL);
+	if (hop->session >= 0)
+		close(hop->session);
+	hop->session = -1;
 }
 
 /* A session process of its own, for the descriptor fd, which it takes. */
@@ -219,9 +234,12 @@ static enum sgb_err on_open(struct passage *p, struct reader *rd)
 
 static enum sgb_err on_fail(struct passage *p, struct reader *rd)
 {
-	char *why = reader_cstring(rd, 4096);
+	char *why = reader_cstring(rd, 4096), safe[256];
 
-	lose(p, why && !reader_end(rd) ? why : "it failed");
+	/* In part the jump host's own words, for a terminal. */
+	log_escape(
+		why && !reader_end(rd) ? why : "it failed", safe, sizeof(safe));
+	lose(p, safe);
 	free(why);
 	errno = ECONNREFUSED;
 	return SGB_ERR_SYSTEM;
@@ -339,6 +357,8 @@ static enum sgb_err pass(
 	err = spawn(p->m, fd, &p->process);
 	if (err) {
 		lose(p, "no process for it");
+		if (p->process)
+			hop_end(p->process);
 		return err;
 	}
 	lend(p->m, p->hop, &kept);
@@ -358,12 +378,14 @@ static enum sgb_err pass(
 	if (!err)
 		err = await_open(p);
 	take_back(p->m, &kept);
-	if (!err)
+	if (!err) {
 		*ret_fd = stream[0];
-	else if (stream[0] >= 0)
+		return SGB_OK;
+	}
+	if (stream[0] >= 0)
 		close(stream[0]);
-	if (err)
-		lose(p, "no way to log on there");
+	hop_end(p->process);
+	lose(p, "no way to log on there");
 	return err;
 }
 
@@ -393,19 +415,40 @@ static enum sgb_err judge_hop(struct monitor *m, struct policy_decision *hop)
 	return SGB_ERR_NOTFOUND;
 }
 
+/* Each forward behind a jump host holds some, for as long as it lasts. */
+static enum sgb_err make_room(struct monitor *m, unsigned int count)
+{
+	size_t most = m->conf->max_channels, live = 0;
+	struct monitor_hop *hop;
+
+	if (most < POLICY_HOPS_MAX)
+		most = POLICY_HOPS_MAX;
+	monitor_hops_reap(m);
+	LIST_FOREACH (hop, &m->hops, link)
+		live++;
+	if (live + count <= most)
+		return SGB_OK;
+	snprintf(m->lost, sizeof(m->lost),
+		"too many jump hosts in use by this connection");
+	errno = EAGAIN;
+	return SGB_ERR_LIMIT;
+}
+
 static enum sgb_err walk(struct monitor *m, struct policy_decision *hops,
 	unsigned int count, struct policy_decision *decision, int *fd,
-	const char *source)
+	const char *local, uint64_t until_ms)
 {
+	char sources[MONITOR_SOURCES_MAX];
+	const char *source;
 	enum sgb_err err = SGB_OK;
 	unsigned int i;
 
+	source = monitor_certificate_source(m, local, sources, sizeof(sources));
 	for (i = 0; i < count && !err; i++) {
 		struct passage p = {.m = m,
 			.hop = &hops[i],
 			.next = i + 1 < count ? &hops[i + 1] : decision,
-			.until_ms = monitor_now_ms() +
-				    m->conf->target_timeout * 1000};
+			.until_ms = until_ms};
 		int in = *fd;
 
 		*fd = -1;
@@ -416,25 +459,32 @@ static enum sgb_err walk(struct monitor *m, struct policy_decision *hops,
 
 enum sgb_err monitor_connect_via(struct monitor *m,
 	struct policy_decision *decision, int *ret_fd,
-	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX])
+	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX],
+	uint64_t until_ms)
 {
 	struct policy_decision hops[POLICY_HOPS_MAX];
 	unsigned int count = policy_hops(m->policy, decision, hops), i;
+	uint64_t end = monitor_now_ms() + m->conf->target_timeout * 1000;
 	/* A copy: m's own is lent to each jump host's login. */
 	struct policy_decision target = *decision;
 	enum sgb_err err = SGB_OK;
 	size_t used = 0;
 	int fd = -1;
 
+	/* One time for all of them. */
+	if (until_ms && until_ms < end)
+		end = until_ms;
 	for (i = 0; i < count && !err; i++)
 		err = judge_hop(m, &hops[i]);
 	if (!err)
-		err = monitor_connect(m, &hops[0], &fd, source, via);
+		err = make_room(m, count);
+	if (!err)
+		err = monitor_connect(m, &hops[0], &fd, source, via, end);
 	if (err && !*m->lost)
 		snprintf(m->lost, sizeof(m->lost), "the jump host %.100s: %s",
 			hops[0].instance, strerror(errno));
 	if (!err)
-		err = walk(m, hops, count, &target, &fd, source);
+		err = walk(m, hops, count, &target, &fd, source, end);
 	if (err) {
 		log_put(LOG_NOTICE, "%s: %s", m->conn_id, m->lost);
 		return err;
@@ -487,6 +537,8 @@ void monitor_hops_reap(struct monitor *m)
 		next = LIST_NEXT(hop, link);
 		if (!is_gone(hop))
 			continue;
+		/* Whoever closed its link has no more to do. */
+		hop_end(hop);
 		/* Closed a moment before it is a zombie: the next time. */
 		if (hop->pid > 0 && waitpid(hop->pid, NULL, WNOHANG) == 0)
 			continue;

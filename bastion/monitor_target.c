@@ -259,8 +259,7 @@ static void handover_done(struct handover *hand)
 		close(hand->agent);
 }
 
-/* The addresses a target may see: as set, or where we connect from. */
-static const char *certificate_source(
+const char *monitor_certificate_source(
 	const struct monitor *m, const char *local, char *out, size_t len)
 {
 	const struct conf_list *list = &m->conf->cert_source;
@@ -312,17 +311,22 @@ static enum sgb_err open_target(struct monitor *m)
 {
 	struct event open = {.kind = EVENT_TARGET_OPEN, .ok = true};
 	struct handover hand = {-1, -1, -1};
-	char why[512] = "", source[ADDR_TEXT_MAX], sources[1024];
-	const char *text = NULL, *from;
+	char why[512] = "", source[ADDR_TEXT_MAX];
+	char sources[MONITOR_SOURCES_MAX];
+	const char *text = NULL, *from = source;
 	enum sgb_err err;
 
 	m->target_until_ms = monitor_now_ms() + m->conf->target_timeout * 1000;
-	if (monitor_connect(m, &m->decision, &hand.target, source, m->via)) {
+	if (monitor_connect(m, &m->decision, &hand.target, source, m->via,
+		    m->target_until_ms)) {
 		text = why_unconnected(m, why, sizeof(why));
 	} else if (monitor_start_recording(m, &hand.stream, why, sizeof(why))) {
 		text = "This session cannot be recorded, so it is refused.";
 	} else {
-		from = certificate_source(m, source, sources, sizeof(sources));
+		/* Behind a jump host it sees neither of ours. */
+		if (!m->decision.via)
+			from = monitor_certificate_source(
+				m, source, sources, sizeof(sources));
 		if (monitor_credential_prepare(m, from, why, sizeof(why)) ||
 			monitor_agent_open(m, &hand.agent))
 			text = "The bastion cannot log on to the target.";

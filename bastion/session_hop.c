@@ -22,6 +22,7 @@
 
 #define ADDRESSES_MAX 16
 #define PIECE	      65536
+#define LAST_MS	      10000 /* for the last bytes of who has left */
 
 enum hop_state {
 	HOP_CONNECT = 0, /* banner and key exchange */
@@ -44,7 +45,16 @@ struct hop {
 	uint8_t in[PIECE];  /* the other way */
 	size_t out_at, out_len, in_at, in_len;
 	bool stream_eof, channel_eof, shut;
+	uint64_t left_ms; /* when nobody had the stream any more; 0: not yet */
 };
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 static void fail(struct hop *hop, const char *why)
 {
@@ -316,6 +326,17 @@ static bool to_channel(struct hop *hop)
 	return true;
 }
 
+/* The stream's other end is closed, not just for writing: the far side has
+ * nobody to talk to, and need not agree. It still gets what was sent. */
+static bool left(const struct hop *hop)
+{
+	if (!hop->left_ms)
+		return false;
+	return (hop->stream_eof && !hop->in_len &&
+		       !io_unsent(hop->s->target_leg.fd)) ||
+	       now_ms() - hop->left_ms >= LAST_MS;
+}
+
 static bool relay_step(struct hop *hop)
 {
 	bool progress = from_channel(hop);
@@ -331,6 +352,8 @@ static bool relay_step(struct hop *hop)
 	/* Whoever is behind has left; nobody answers any more. */
 	if (hop->shut && (hop->stream_eof || io_ended(SESSION_CLIENT_FD) ||
 				 ssh_channel_is_closed(hop->channel)))
+		hop->state = HOP_OVER;
+	if (left(hop))
 		hop->state = HOP_OVER;
 	return progress;
 }
@@ -378,19 +401,20 @@ static void wait_events(struct hop *hop)
 
 	if (!TAILQ_EMPTY(&hop->s->to_monitor))
 		fds[0].events |= POLLOUT;
-	if (hop->state == HOP_RELAY) {
+	/* Its end is always of interest, but only once. */
+	if (hop->state == HOP_RELAY && !hop->left_ms) {
 		fds[2].fd = hop->stream;
 		if (!hop->in_len && !hop->stream_eof && room(hop))
 			fds[2].events |= POLLIN;
 		if (hop->out_len)
 			fds[2].events |= POLLOUT;
-		if (!fds[2].events)
-			fds[2].fd = -1;
 	}
 	if (!fds[1].events)
 		fds[1].fd = -1;
 	if (ppoll(fds, 3, &patience, NULL) < 0 && errno != EINTR)
 		hop->state = HOP_OVER;
+	if (fds[2].revents & (POLLHUP | POLLERR))
+		hop->left_ms = now_ms();
 	if (fds[1].revents)
 		io_fill(leg);
 	if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))

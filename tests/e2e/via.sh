@@ -12,6 +12,7 @@ BUILD=${1:-build}
 # far1 and far2 hang behind web1 and, in a row, behind far1; nothing routes
 # there.
 LAB_MORE_NS='far1 far2'
+export LAB_CONF_EXTRA='max-channels 4'
 far_network() {
 	local ns
 	for ns in far1 far2; do
@@ -52,7 +53,7 @@ policy() {
 		}
 		security-group SG_Farther {
 		 	instance far2 10.9.2.2 { host-key ${FAR2_PIN:-$(pin far2)}; login ops; via far1 }
-		 	accept tcp 22 from SG_Far priority 1
+		 	accept tcp 22, 3389 from SG_Far priority 1
 		}
 		permit SysAdmins from office to SG_Far, SG_Farther as ops {
 		 	mfa   always
@@ -62,7 +63,7 @@ policy() {
 		 	mfa   never
 		 	allow shell, exec, sftp, scp, rsync
 		}
-		permit Desktop from 203.0.113.7 to SG_Far port 3389 { mfa never; allow forward }
+		permit Desktop from 203.0.113.7 to SG_Far, SG_Farther port 3389 { mfa never; allow forward }
 	END
 	chmod 0644 "$LAB/policy.conf"
 	"$BUILD/sgbridge" reload -c "$LAB/sgbridge.conf" >"$LAB/reload" 2>&1
@@ -141,18 +142,28 @@ ok "and nobody has a session there" eval \
 	'! grep -q "Starting session" "$LAB/web1/sshd.log"'
 
 # --- plain forwards
-lab_start "$LAB/desktop.log" ip netns exec "$lab_tag-far1" python3 -c '
-import socket
+# Turns round what it gets; after "stay" it keeps its side open, whatever the
+# other does.
+desktop() {
+	lab_start "$LAB/desktop-$1.log" ip netns exec "$lab_tag-$1" python3 -c '
+import socket, sys, threading
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-s.bind(("10.9.1.2", 3389)); s.listen(8)
-while True:
-    c = s.accept()[0]; data = b""
+s.bind((sys.argv[1], 3389)); s.listen(8); kept = []
+def serve(c):
+    data = b""
     while True:
         part = c.recv(65536)
         if not part: break
         data += part
-    c.sendall(data[::-1]); c.close()'
-wait_for in_ns far1 bash -c 'exec 3<>/dev/tcp/10.9.1.2/3389'
+        if data == b"stay": c.sendall(b"ok")
+    if data == b"stay": kept.append(c); c.sendall(b"more")
+    else: c.sendall(data[::-1]); c.close()
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],)).start()' "$2"
+	wait_for in_ns "$1" bash -c "exec 3<>/dev/tcp/$2/3389"
+}
+desktop far1 10.9.1.2
+desktop far2 10.9.2.2
 round_trip() {
 	lab_ssh dora 203.0.113.7 -W far1:3389 dora@bastion <"$LAB/data" \
 		>"$LAB/back" 2>"$LAB/err"
@@ -166,13 +177,6 @@ ok "a forward through it, 3 MB each way" round_trip
 ok "another port there: refused" eval '! lab_ssh dora 203.0.113.7 \
 	-W far1:22 dora@bastion </dev/null >/dev/null 2>&1'
 
-# --- what the ruleset admits
-ok "the bastion's ruleset leads to the jump host, not behind it" eval \
-	'"$BUILD/sgbridge" topology nftables -p "$LAB/policy.conf" \
-	>"$LAB/nft" 2>/dev/null; grep -q 10.0.1.11 "$LAB/nft" &&
-	! grep -q "10\.9\." "$LAB/nft"'
-
-# --- a session that stands
 # Processes of sessions, those of jump hosts too: a uid of their own.
 processes() {
 	local pid
@@ -180,6 +184,91 @@ processes() {
 		stat -c %u "/proc/$pid"
 	done 2>/dev/null | grep -c "^${LAB_SESSION_USER%:*}$"
 }
+are() {
+	[ "$(processes)" -eq "$1" ]
+}
+# forwards COUNT PORT [hold]: so many, one after the other, through the client
+# that listens there, each reset by its user or held; prints how many opened.
+forwards() {
+	in_ns client timeout 60 python3 - "$@" <<-'END'
+		import socket, struct, sys
+		kept, opened = [], 0
+		for _ in range(int(sys.argv[1])):
+		    s = socket.create_connection(('127.0.0.1', int(sys.argv[2])))
+		    got = b''
+		    try:
+		        s.sendall(b'stay')
+		        got = s.recv(2)
+		    except OSError:
+		        pass
+		    opened += got == b'ok'
+		    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+		                 struct.pack('ii', 1, 0))
+		    kept.append(s)
+		    if len(sys.argv) < 4:
+		        s.close()
+		print(opened, flush=True)
+		if len(sys.argv) > 3:
+		    sys.stdin.close()
+		    open(sys.argv[3]).read()
+	END
+}
+local_ports() {
+	dora -N -L 127.0.0.1:7401:far1:3389 -L 127.0.0.1:7402:far2:3389 \
+		dora@bastion 2>"$LAB/err" </dev/null &
+	wait_for in_ns client bash -c \
+		'ss -Hltn sport = :7402 | grep -q 7402'
+}
+dora() {
+	lab_ssh dora 203.0.113.7 "$@"
+}
+wait_for are 0
+local_ports
+ok "forwards that end by the user's side alone" \
+	test "$(forwards 6 7401)" = 6
+ok "leave no process of a jump host" wait_for are 1
+mkfifo "$LAB/hold"
+forwards 3 7402 "$LAB/hold" >"$LAB/out" &
+exec 7>"$LAB/hold"
+wait_for test -s "$LAB/out"
+ok "no more jump hosts at once than channels" eval \
+	'[ "$(cat "$LAB/out")" = 2 ] && are 5'
+ok "and the event says so" eval 'grep -h "\"access\"" "$LAB"/events/*.jsonl |
+	grep -q "too many jump hosts in use"'
+exec 7>&-
+ok "until some have left" eval 'wait_for are 1 &&
+	[ "$(forwards 1 7402)" = 1 ]'
+wait_for are 1
+policy SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+ok "forwards behind one with another key" test "$(forwards 6 7401)" = 0
+ok "leave none either" wait_for are 1
+for pid in $(ip netns pids "$lab_tag-client"); do
+	kill -KILL "$pid" 2>/dev/null
+done
+policy "$(pin web1)"
+wait_for are 0
+
+# --- where certificates may be used from
+cert_source() {
+	sed -i '/^cert-source /d' "$LAB/sgbridge.conf"
+	[ -z "$1" ] || echo "cert-source $1" >>"$LAB/sgbridge.conf"
+	"$BUILD/sgbridge" reload -c "$LAB/sgbridge.conf" >/dev/null 2>&1
+}
+cert_source 10.0.1.0/24
+ok "cert-source is not for what is behind a jump host" \
+	connection far1 10.9.1.1 10.9.1.2
+cert_source 192.0.2.99
+ok "but for the first one" eval '! connection far1 10.9.1.1 10.9.1.2 \
+	>/dev/null && grep -q "web1: it refused the cert" "$LAB/err"'
+cert_source ''
+
+# --- what the ruleset admits
+ok "the bastion's ruleset leads to the jump host, not behind it" eval \
+	'"$BUILD/sgbridge" topology nftables -p "$LAB/policy.conf" \
+	>"$LAB/nft" 2>/dev/null; grep -q 10.0.1.11 "$LAB/nft" &&
+	! grep -q "10\.9\." "$LAB/nft"'
+
+# --- a session that stands
 hold() {
 	robot robot+ops@far2@bastion 'echo there; exec sleep 60' \
 		</dev/null >"$LAB/held" 2>"$LAB/err" &
@@ -268,6 +357,16 @@ for pid in $(ip netns pids "$lab_tag-web1"); do
 	kill -KILL "$pid" 2>/dev/null
 done
 ok "nor there" refused 'web1: Connection refused'
+lab_start "$LAB/rude.log" ip netns exec "$lab_tag-web1" python3 -c '
+import socket
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("10.0.1.11", 22)); s.listen(8); kept = []
+while True:
+    c = s.accept()[0]; kept.append(c)
+    c.sendall(b"SSH-9.0-\x1b]0;mine\x07\x1b[2Jgo-away\r\n")'
+wait_for lab_port_open 10.0.1.11 22
+ok "what a jump host says" refused 'web1: .*033]0;mine.*go-away'
+ok "does not command the terminal" eval "! grep -q \$'\\e' \"\$LAB/err\""
 ok "circles are found before they are anybody's" eval '
 	printf "security-group SG_Round {\ninstance r1 10.9.3.1 { via r2 }\n\
 instance r2 10.9.3.2 { via r1 }\n}\n" >>"$LAB/policy.conf"
