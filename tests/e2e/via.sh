@@ -225,7 +225,7 @@ dora() {
 wait_for are 0
 local_ports
 ok "forwards that end by the user's side alone" \
-	test "$(forwards 6 7401)" = 6
+	test "$(forwards 3 7401)" = 3
 ok "leave no process of a jump host" wait_for are 1
 mkfifo "$LAB/hold"
 forwards 3 7402 "$LAB/hold" >"$LAB/out" &
