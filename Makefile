@@ -85,7 +85,7 @@ HOSTKEY_OBJS := $(addprefix bastion/,hostkey.o knownhosts.o)
 KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
 	usercert_sign.o revoked.o krl.o)
 SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
-	bastion/daemon_listen.o bastion/daemon_connections.o \
+	bastion/daemon_listen.o bastion/daemon_approval.o bastion/daemon_connections.o \
 	bastion/daemon_control.o bastion/daemon_event.o \
 	bastion/daemon_nursery.o bastion/daemon_systemd.o \
 	bastion/daemon_metrics.o bastion/daemon_requests.o \

@@ -18,7 +18,9 @@
 #include "daemon_requests.h"
 #include "sources.h"
 
-#define LISTEN_MAX     16
+#define LISTEN_MAX 16
+/* Accesses of one connection that were let in: a target, and forwards. */
+#define CONN_IN_MAX    16
 #define PROXY_NETS_MAX 64
 
 /* One live connection: its monitor and what that said last. */
@@ -36,8 +38,10 @@ struct connection {
 	char *approval; /* group that must approve, or NULL */
 	char *access;	/* what for: "ops@web1:22" */
 	uint64_t approval_seconds;
+	char *ask_id;	       /* of the request that waits, or did last */
+	char *in[CONN_IN_MAX]; /* accesses, by yeses that hold for a time */
+	size_t in_count;
 	bool admitted; /* MON_ROOM was answered with yes */
-	bool let_in;   /* by a yes that holds for a time */
 };
 TAILQ_HEAD(connections, connection);
 
@@ -134,14 +138,6 @@ enum sgb_err connection_adopt(
 	struct daemon *d, int sock, struct msg *msg) SGB_MUST_CHECK;
 struct connection *connection_find(struct daemon *d, const char *id);
 enum sgb_err connection_end(struct connection *conn, const char *reason);
-/* Whose request is it, and which group judges? Borrowed; false if none waits
- * under this id. */
-bool connection_asks(struct daemon *d, const char *id, const char **ret_user,
-	const char **ret_group);
-/* Somebody judged a request, filed or of a connection that waits. Returns
- * what requests_judge does. */
-enum sgb_err connection_verdict(struct daemon *d, const char *id,
-	const char *judge, bool yes, const char *word) SGB_MUST_CHECK;
 /* Has its monitor ask whether it may go on; false if it does not listen. */
 bool connection_judge(struct connection *conn);
 /* Makes room by ending the oldest connection that has not exchanged keys yet,
@@ -152,6 +148,22 @@ bool connection_evict(struct daemon *d);
 enum sgb_err connection_start(struct daemon *d, int client,
 	const struct addr *source, uint16_t port, const struct addr *front,
 	const char *local);
+
+/* daemon_approval.c */
+/* MON_ASK: an access waits for a yes, or no longer. A yes that was given
+ * before is its answer, else MON_PENDING. */
+enum sgb_err connection_ask(struct daemon *d, struct connection *conn,
+	struct msg *msg) SGB_MUST_CHECK;
+/* Was it let in there by a yes that can be taken back? */
+bool connection_is_in(const struct connection *conn, const char *access);
+/* Whose request is it, and which group judges? Borrowed; false if none waits
+ * under this id. */
+bool connection_asks(struct daemon *d, const char *id, const char **ret_user,
+	const char **ret_group);
+/* Somebody judged a request, filed or of a connection that waits. Returns
+ * what requests_judge does. */
+enum sgb_err connection_verdict(struct daemon *d, const char *id,
+	const char *judge, bool yes, const char *word) SGB_MUST_CHECK;
 
 /* daemon_systemd.c: what systemd tells and is told; without it, nothing
  * happens. One word of sd_notify(3), such as "READY=1". */

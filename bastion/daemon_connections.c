@@ -61,6 +61,9 @@ void connection_close(struct daemon *d, struct connection *conn)
 	free(conn->parent);
 	free(conn->approval);
 	free(conn->access);
+	free(conn->ask_id);
+	while (conn->in_count)
+		free(conn->in[--conn->in_count]);
 	free(conn);
 }
 
@@ -170,125 +173,10 @@ static enum sgb_err on_child(
 	return SGB_OK;
 }
 
-static enum sgb_err send_approval(struct connection *conn, const char *judge,
-	bool yes, const char *word, uint64_t seconds)
-{
-	struct msg msg;
-	enum sgb_err err;
-
-	msg_init(&msg, MSG_MON_APPROVAL);
-	buf_put_cstring(&msg.body, judge);
-	buf_put_u32(&msg.body, yes);
-	buf_put_cstring(&msg.body, word);
-	buf_put_u64(&msg.body, seconds);
-	err = msg_send(conn->control, &msg);
-	msg_done(&msg);
-	return err;
-}
-
-/* A yes that was given before lets it in. */
-static enum sgb_err let_in(struct daemon *d, struct connection *conn)
-{
-	struct access_request *request = requests_granted(d, conn);
-	char word[400];
-	char *judge;
-	enum sgb_err err;
-
-	judge = request ? strdup(request->judge) : NULL;
-	if (!judge)
-		return SGB_ERR_NOTFOUND;
-	snprintf(word, sizeof(word), "request %s: %s", request->id,
-		*request->reason ? request->reason : request->word);
-	conn->let_in = request->seconds != 0;
-	err = send_approval(conn, judge, true, word, requests_use(d, request));
-	free(judge);
-	return err;
-}
-
-static enum sgb_err on_ask(
-	struct daemon *d, struct connection *conn, struct msg *msg)
-{
-	char *group = reader_cstring(&msg->reader, 256);
-	uint64_t seconds = reader_u64(&msg->reader);
-	char *access = reader_cstring(&msg->reader, 512);
-	enum sgb_err err = reader_end(&msg->reader);
-	struct msg out;
-
-	if (group && !*group) {
-		free(group);
-		free(access);
-		take_text(&conn->approval, NULL);
-		return err;
-	}
-	take_text(&conn->approval, group);
-	take_text(&conn->access, access);
-	conn->approval_seconds = seconds;
-	if (err || !let_in(d, conn))
-		return err;
-	msg_init(&out, MSG_MON_PENDING);
-	err = msg_send(conn->control, &out);
-	msg_done(&out);
-	return err;
-}
-
 static enum sgb_err on_file(
 	struct daemon *d, struct connection *conn, struct msg *msg)
 {
 	return requests_file(d, conn, msg);
-}
-
-/* Those that wait for what was granted just now. */
-static void wake_waiting(struct daemon *d)
-{
-	struct connection *conn;
-
-	TAILQ_FOREACH (conn, &d->connections, link)
-		if (conn->approval && conn->user && conn->access &&
-			requests_granted(d, conn) && let_in(d, conn))
-			log_put(LOG_WARNING, "%s: verdict not delivered",
-				conn->id);
-}
-
-bool connection_asks(struct daemon *d, const char *id, const char **ret_user,
-	const char **ret_group)
-{
-	const struct connection *conn = connection_find(d, id);
-	const struct access_request *request;
-
-	if (conn && conn->approval) {
-		*ret_user = conn->user;
-		*ret_group = conn->approval;
-		return conn->user;
-	}
-	TAILQ_FOREACH (request, &d->requests, link) {
-		if (strcmp(request->id, id))
-			continue;
-		*ret_user = request->user;
-		*ret_group = request->group;
-		return true;
-	}
-	return false;
-}
-
-enum sgb_err connection_verdict(struct daemon *d, const char *id,
-	const char *judge, bool yes, const char *word)
-{
-	struct connection *conn = connection_find(d, id);
-	enum sgb_err err;
-
-	if (conn && conn->approval) {
-		if (yes && conn->user && !strcmp(conn->user, judge))
-			return SGB_ERR_DENIED;
-		if (yes)
-			requests_keep(d, conn, judge, word);
-		conn->let_in = yes && conn->approval_seconds;
-		return send_approval(
-			conn, judge, yes, word, conn->approval_seconds);
-	}
-	err = requests_judge(d, id, judge, yes, word);
-	if (!err && yes)
-		wake_waiting(d);
-	return err;
 }
 
 /* Who judges is the sender's user, as its monitor proved it; whether he may is
@@ -345,6 +233,7 @@ static void put_connection(struct buf *out, const struct connection *conn)
 	buf_put_cstring(out, conn->login);
 	buf_put_cstring(out, forward_waits(conn) ? conn->access : conn->target);
 	buf_put_cstring(out, conn->approval);
+	buf_put_cstring(out, conn->approval ? conn->ask_id : "");
 	buf_put_cstring(out, "");
 	buf_put_cstring(out, "");
 	buf_put_u32(out, conn->phase);
@@ -364,6 +253,7 @@ static void put_request(struct buf *out, const struct access_request *request)
 	buf_put_cstring(out, "");
 	buf_put_cstring(out, request->access);
 	buf_put_cstring(out, request->group);
+	buf_put_cstring(out, request->id);
 	buf_put_cstring(out, request->reason);
 	buf_put_cstring(out, request->judge);
 	buf_put_u32(out, MONITOR_PHASE_WAITING);
@@ -423,7 +313,7 @@ static const struct report_row {
 	{MSG_MON_PENALTY, on_penalty},
 	{MSG_MON_ROOM, on_room},
 	{MSG_MON_CHILD, on_child},
-	{MSG_MON_ASK, on_ask},
+	{MSG_MON_ASK, connection_ask},
 	{MSG_MON_VERDICT, on_verdict},
 	{MSG_MON_FILE, on_file},
 	{MSG_MON_QUERY, on_query},

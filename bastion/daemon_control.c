@@ -61,6 +61,7 @@ static void put_connection(struct buf *out, const struct connection *conn)
 	put_field(out, "recording", conn->rec_id);
 	put_field(out, "parent", conn->parent);
 	put_field(out, "approval", conn->approval);
+	put_field(out, "request", conn->approval ? conn->ask_id : NULL);
 	buf_put_u8(out, '}');
 }
 

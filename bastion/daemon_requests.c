@@ -224,7 +224,8 @@ static void end_those_in(struct daemon *d, const struct access_request *request)
 	struct connection *conn;
 
 	TAILQ_FOREACH (conn, &d->connections, link)
-		if (conn->let_in && same(request, conn->user, conn->access) &&
+		if (conn->user && !strcmp(conn->user, request->user) &&
+			connection_is_in(conn, request->access) &&
 			connection_end(conn, "The approval was taken back."))
 			log_put(LOG_WARNING, "%s: end not delivered", conn->id);
 }

@@ -30,6 +30,7 @@
 	(POLICY_SHELL | POLICY_EXEC | POLICY_EXEC_PATTERN | POLICY_SFTP_READ | \
 		POLICY_SFTP_WRITE | POLICY_SCP | POLICY_RSYNC)
 #define CONN_ID_MAX	   40
+#define ASK_ID_MAX	   56
 #define MONITOR_REF_MAX	   8
 #define MONITOR_MFA_MAX	   16
 #define MONITOR_ACCESS_MAX 420
@@ -118,7 +119,9 @@ struct monitor {
 		char *host; /* NULL: none */
 		uint16_t port;
 		uint64_t until_ms;
-	} waiting; /* a forward, for an approval; one at a time */
+	} waiting;		 /* a forward, for an approval; one at a time */
+	unsigned int asks;	 /* MON_ASKs so far */
+	char ask_id[ASK_ID_MAX]; /* of the last: what a verdict must name */
 	/* forwards that may go there */
 	struct monitor_approved approved[MONITOR_PLACES_MAX];
 	unsigned int approved_count;

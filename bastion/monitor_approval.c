@@ -20,13 +20,30 @@
 void monitor_access_name(
 	const struct policy_decision *decision, bool forward, char *out)
 {
+	const char *name = decision->instance;
+	char address[ADDR_TEXT_MAX];
+
+	/* A host of a subnet has no name but its address: a yes is for it,
+	 * and not for its neighbours. */
+	if (!name || strchr(name, '/'))
+		name = addr_text(&decision->target_addr, address);
 	if (forward)
-		snprintf(out, MONITOR_ACCESS_MAX, "forward %.200s:%u",
-			decision->instance, decision->target_port);
+		snprintf(out, MONITOR_ACCESS_MAX, "forward %.200s:%u", name,
+			decision->target_port);
 	else
 		snprintf(out, MONITOR_ACCESS_MAX, "%.200s@%.200s:%u",
-			decision->login, decision->instance,
-			decision->target_port);
+			decision->login, name, decision->target_port);
+}
+
+/* The first that a connection asks for goes by its own name; what it asks for
+ * later has others, so that a yes never falls on what it was not meant for. */
+static void next_ask(struct monitor *m)
+{
+	if (++m->asks == 1)
+		snprintf(m->ask_id, sizeof(m->ask_id), "%s", m->conn_id);
+	else
+		snprintf(m->ask_id, sizeof(m->ask_id), "%s.%u", m->conn_id,
+			m->asks);
 }
 
 /* decision NULL: no longer. */
@@ -37,9 +54,12 @@ static enum sgb_err send_ask(
 	struct msg msg;
 	enum sgb_err err;
 
-	if (decision)
+	if (decision) {
 		monitor_access_name(decision, m->waiting.host, access);
+		next_ask(m);
+	}
 	msg_init(&msg, MSG_MON_ASK);
+	buf_put_cstring(&msg.body, m->ask_id);
 	buf_put_cstring(&msg.body, decision ? decision->approval : "");
 	buf_put_u64(&msg.body, decision ? decision->approval_seconds : 0);
 	buf_put_cstring(&msg.body, access);
@@ -59,7 +79,7 @@ static enum sgb_err send_notice(struct monitor *m, const char *group)
 		"minutes.\nOne of them can say: ssh BASTION approve %s\n",
 		m->waiting.host ? "This forward" : "This access", group,
 		(unsigned long long)(m->conf->approval_timeout + 59) / 60,
-		m->conn_id);
+		m->ask_id);
 	msg_init(&msg, MSG_SES_NOTICE);
 	buf_put_cstring(&msg.body, text);
 	err = msg_send(m->session, &msg);
@@ -248,6 +268,7 @@ static enum sgb_err judged(struct monitor *m, const char *approver, bool yes,
 
 enum sgb_err monitor_approval_verdict(struct monitor *m, struct msg *msg)
 {
+	char *ask = reader_cstring(&msg->reader, ASK_ID_MAX - 1);
 	char *approver = reader_cstring(&msg->reader, 256);
 	uint32_t yes = reader_u32(&msg->reader);
 	char *reason = reader_cstring(&msg->reader, 512);
@@ -256,8 +277,10 @@ enum sgb_err monitor_approval_verdict(struct monitor *m, struct msg *msg)
 
 	if (!err && seconds > MONITOR_APPROVED_MAX)
 		seconds = MONITOR_APPROVED_MAX;
-	if (!err && waits(m))
+	/* A word about what was asked before is not about what waits now. */
+	if (!err && waits(m) && !strcmp(ask, m->ask_id))
 		err = judged(m, approver, yes == 1, reason, seconds);
+	free(ask);
 	free(approver);
 	free(reason);
 	return err;

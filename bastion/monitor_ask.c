@@ -43,13 +43,16 @@ static uint32_t ask_ahead(struct monitor *m, const struct monitor_order *order,
 	const struct policy_decision *decision, bool forward,
 	const char *reason, struct buf *out)
 {
-	char access[MONITOR_ACCESS_MAX], what[500], id[256], text[800];
+	char access[MONITOR_ACCESS_MAX], what[500], id[256], text[1100];
+	char group[256];
 	struct event event = {.kind = EVENT_ACCESS,
 		.ok = true,
 		.what = what,
 		.reason = reason};
 
 	monitor_access_name(decision, forward, access);
+	/* While sgbridged is asked a reload may free the policy. */
+	snprintf(group, sizeof(group), "%s", decision->approval);
 	snprintf(what, sizeof(what), "asks for %s", access);
 	if (monitor_event(m, &event)) {
 		monitor_put_result(order, "cannot be recorded", out);
@@ -60,13 +63,13 @@ static uint32_t ask_ahead(struct monitor *m, const struct monitor_order *order,
 		return 1;
 	}
 	snprintf(text, sizeof(text),
-		"%s asked for; one of %s can say: approve %s", access,
-		decision->approval, id);
+		"%s asked for; one of %s can say: approve %s", access, group,
+		id);
 	if (order->json) {
 		buf_printf(out, "{\"result\":\"asked\"");
 		monitor_put_member(out, "id", id);
 		monitor_put_member(out, "access", access);
-		monitor_put_member(out, "approval", decision->approval);
+		monitor_put_member(out, "approval", group);
 		buf_printf(out, "}\n");
 	} else {
 		buf_printf(out, "%s\n", text);

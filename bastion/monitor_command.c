@@ -356,6 +356,10 @@ enum sgb_err monitor_command(struct monitor *m, struct msg *msg)
 	struct buf out;
 	uint32_t status;
 
+	/* Logged on with what the target wants, which may be less than a
+	 * command does; a sound session asks for none then. */
+	if (!err && m->target)
+		err = SGB_ERR_PHASE;
 	if (err) {
 		free(command);
 		return err;

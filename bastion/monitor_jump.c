@@ -125,8 +125,9 @@ enum sgb_err monitor_jump(struct monitor *m, struct msg *msg)
 	struct policy_request request;
 	const char *why = NULL;
 
-	/* One at a time: the answer does not say what it answers. */
-	if (!err && m->waiting.host)
+	/* One at a time: the answer does not say what it answers. And none
+	 * beside a target: its proofs and its approval are not for others. */
+	if (!err && (m->waiting.host || m->target))
 		err = SGB_ERR_PHASE;
 	if (err) {
 		free(host);

@@ -17,8 +17,8 @@
 
 /* One row of MON_LIST. */
 struct row {
-	char *id, *recording, *user, *source, *login, *target, *group, *reason,
-		*judge;
+	char *id, *recording, *user, *source, *login, *target, *group, *request,
+		*reason, *judge;
 	uint32_t kind, phase;
 	uint64_t since, until;
 };
@@ -64,6 +64,7 @@ static void row_done(struct row *row)
 	free(row->login);
 	free(row->target);
 	free(row->group);
+	free(row->request);
 	free(row->reason);
 	free(row->judge);
 }
@@ -79,6 +80,7 @@ static bool row_read(struct row *row, struct reader *rd)
 	row->login = reader_cstring(rd, 256);
 	row->target = reader_cstring(rd, 512);
 	row->group = reader_cstring(rd, 256);
+	row->request = reader_cstring(rd, ASK_ID_MAX);
 	row->reason = reader_cstring(rd, 512);
 	row->judge = reader_cstring(rd, 256);
 	row->phase = reader_u32(rd);
@@ -174,14 +176,14 @@ static bool mine_to_judge(
 	return *row->group && strcmp(row->user, m->user) &&
 	       policy_in_group(m->policy, row->group, m->user,
 		       (const char *const *)m->groups) &&
-	       (!id || !strcmp(row->id, id));
+	       (!id || !strcmp(row->request, id));
 }
 
 /* Also what was granted can be taken back, and one's own withdrawn. */
 static bool mine_to_deny(
 	struct monitor *m, const struct row *row, const char *id)
 {
-	if (strcmp(row->id, id))
+	if (strcmp(row->request, id))
 		return false;
 	if (!strcmp(row->user, m->user))
 		return row->kind == MONITOR_ROW_REQUEST ||
@@ -247,14 +249,15 @@ static const char *state_name(const struct row *row)
 	}
 }
 
-static void put_json(struct listing *list, const struct row *row)
+static void put_json(
+	struct listing *list, const struct row *row, const char *id)
 {
 	struct buf *out = list->out;
 
 	buf_printf(out, "%s{\"since\":%llu,\"until\":%llu",
 		list->count ? "," : "", (unsigned long long)row->since,
 		(unsigned long long)row->until);
-	monitor_put_member(out, "id", row->id);
+	monitor_put_member(out, "id", id);
 	monitor_put_member(out, "recording", row->recording);
 	monitor_put_member(out, "user", row->user);
 	monitor_put_member(out, "source", row->source);
@@ -282,7 +285,7 @@ static void put_session(struct listing *list, const struct row *row)
 	char when[24];
 
 	if (list->order->json) {
-		put_json(list, row);
+		put_json(list, row, row->id);
 		return;
 	}
 	utc(row->since, when);
@@ -297,13 +300,14 @@ static void put_request(struct listing *list, const struct row *row)
 	char when[24];
 
 	if (list->order->json) {
-		put_json(list, row);
+		put_json(list, row, row->request);
 		return;
 	}
 	utc(row->since, when);
-	buf_printf(list->out, "%-17s %-20s %-12s %-16s %-9s %s%s%s", row->id,
-		when, row->user, row->source, state_name(row), row->login,
-		*row->login ? "@" : "", *row->target ? row->target : "-");
+	buf_printf(list->out, "%-17s %-20s %-12s %-16s %-9s %s%s%s",
+		row->request, when, row->user, row->source, state_name(row),
+		row->login, *row->login ? "@" : "",
+		*row->target ? row->target : "-");
 	if (*row->judge)
 		buf_printf(list->out, "  by %s", row->judge);
 	buf_printf(list->out, "%s%s\n", *row->reason ? "  " : "", row->reason);

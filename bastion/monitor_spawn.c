@@ -127,6 +127,20 @@ enum sgb_err monitor_spawn_session(struct monitor *m)
 	return send_start(m);
 }
 
+/* What was approved, and where forwards went, is the outer connection's. */
+static void forget_approvals(struct monitor *m)
+{
+	free(m->approver);
+	m->approver = NULL;
+	m->approved_until_ms = 0;
+	m->asks = 0;
+	m->ask_id[0] = '\0';
+	m->chosen = false;
+	while (m->approved_count)
+		free(m->approved[--m->approved_count].approver);
+	m->place_count = 0;
+}
+
 /* What the child must not share with its parent. */
 static enum sgb_err become_inner(struct monitor *m, const char *id, int control,
 	int stream, const char *target, uint16_t port)
@@ -144,6 +158,7 @@ static enum sgb_err become_inner(struct monitor *m, const char *id, int control,
 		close(m->recorder);
 	monitor_agent_close(m);
 	monitor_forwards_done(m);
+	forget_approvals(m);
 	m->control = control;
 	m->client = stream;
 	m->session = m->recorder = -1;

@@ -35,6 +35,29 @@ permit Developers from 203.0.113.7 to SG_Desktop port 3389, 3390 {
 	allow forward
 	approval by SysAdmins
 }
+security-group SG_Held {
+	instance win2 10.0.2.23 { port 3389 }
+	accept tcp 3389-3390 from SG_Bridge priority 1
+}
+permit Developers from 203.0.113.7 to SG_Held port 3389, 3390 {
+	mfa never
+	allow forward
+	approval by SysAdmins for 1h
+}
+security-group SG_Floor {
+	subnet 10.0.9.0/24
+	accept tcp 22, 3389 from SG_Bridge priority 1
+}
+permit Developers from 203.0.113.7 to SG_Floor as ops {
+	mfa never
+	allow exec
+	approval by SysAdmins for 1h
+}
+permit Developers from 203.0.113.7 to SG_Floor port 3389 {
+	mfa never
+	allow forward
+	approval by SysAdmins
+}
 permit SysAdmins, Auditors from 203.0.113.7 to SG_Current as ops { mfa never; allow exec }
 audit Auditors from 203.0.113.7 { list }'
 lab_up || exit 1
@@ -193,9 +216,10 @@ ok "a yes while it waits holds for the rule's time" eval '
 
 # --- forwards wait as well
 in_ns db1 ip address add 10.0.2.22/24 dev d0
+in_ns db1 ip address add 10.0.2.23/24 dev d0
 lab_start "$LAB/desktop.log" ip netns exec "$lab_tag-db1" python3 -c '
 import socket, threading
-s = socket.socket(); s.bind(("10.0.2.22", 3389)); s.listen(8)
+s = socket.socket(); s.bind(("0.0.0.0", 3389)); s.listen(8)
 def serve(c):
     while True:
         part = c.recv(4096)
@@ -213,6 +237,11 @@ carol_forward() {
 through() {
 	in_ns client timeout 20 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1 &&
 		echo hello >&3 && read -r line <&3 && echo \"\$line\""
+}
+# The next request of this connection has another name.
+next_request() {
+	first=$id
+	wait_request && [ "$id" != "$first" ]
 }
 start carol_forward
 wait_for in_ns client bash -c 'exec 3<>/dev/tcp/127.0.0.1/7389'
@@ -233,7 +262,11 @@ ok "the approver is in its recording" eval 'wait_for find_approver'
 through 7390 >"$LAB/word" 2>&1 &
 # shellcheck disable=SC2034
 word=$!
-ok "another place is another request" wait_request
+ok "another place is another request" next_request
+ok "which the first one's name does not judge" eval \
+	'! as bob bob@bastion approve "$first" >/dev/null 2>&1 &&
+	! as bob bob@bastion deny "$first" >/dev/null 2>&1 &&
+	as bob bob@bastion requests | grep -q "^$id .*forward win1:3390"'
 ok "a no refuses it" eval 'as bob bob@bastion deny "$id" >/dev/null
 	wait "$word"; ! grep -q HELLO "$LAB/word"'
 ok "and the connection goes on" eval 'through 7389 | grep -q HELLO'
@@ -250,6 +283,70 @@ ok "then it passes at once" eval \
 	'echo ahead | as_piped carol -W win1:3389 carol@bastion | grep -q AHEAD'
 kill "$client"
 wait "$client" 2>/dev/null
+held() {
+	as carol -N -L 127.0.0.1:7391:win2:3389 -L 127.0.0.1:7392:win2:3390 \
+		carol@bastion
+}
+# pass PORT: asks for a forward, and somebody lets it pass.
+pass() {
+	through "$1" >/dev/null 2>&1 &
+	wait_request && as bob bob@bastion approve "$id" >/dev/null
+}
+granted() {
+	sgb requests --json | tr '{' '\n' | sed -n \
+		"s/.*\"id\":\"\([^\"]*\)\".*\"access\":\"forward win2:$1\",\"state\":\"granted\".*/\1/p"
+}
+is_granted() {
+	[ -n "$(granted "$1")" ]
+}
+start held
+wait_for in_ns client bash -c 'exec 3<>/dev/tcp/127.0.0.1/7391'
+ok "two forwards of one connection, for a time" eval 'wait_request &&
+	as bob bob@bastion approve "$id" >/dev/null && pass 7392 &&
+	wait_for is_granted 3390'
+# shellcheck disable=SC2034
+id=$(granted 3389)
+ok "the first yes can be taken back" \
+	eval 'as bob bob@bastion deny "$id" >/dev/null'
+ok "and ends them" eval 'wait_for gone && grep -q "taken back" "$LAB/err"'
+
+# --- the policy is read anew while a request is filed
+queued() {
+	[ "$(in_ns bastion ss -xlH src "$LAB/control" | awk '{ print $3 }')" -ge 1 ]
+}
+in_ns client timeout 60 ssh -F "$LAB/ssh_config" -i "$LAB/users/carol" \
+	-o BindAddress=203.0.113.7 -o ControlPath="$LAB/mux" -M -N \
+	carol@bastion </dev/null >/dev/null 2>&1 &
+master=$!
+wait_for test -S "$LAB/mux"
+kill -STOP "$LAB_BASTION"
+sgb reload >/dev/null 2>&1 &
+# shellcheck disable=SC2034
+reload=$!
+wait_for queued
+as carol -o ControlPath="$LAB/mux" carol@bastion request \
+	console@web1 'in between' >"$LAB/out2" 2>&1 &
+# shellcheck disable=SC2034
+asking=$!
+wait_for grep -q 'in between' "$LAB"/events/*.jsonl
+kill -CONT "$LAB_BASTION"
+ok "a reload meanwhile does no harm" eval 'wait "$asking" && wait "$reload" &&
+	grep -q "console@web1:22 asked for; one of Console can say" "$LAB/out2"'
+kill "$master"
+wait "$master" 2>/dev/null
+
+# --- the hosts of a subnet are as many accesses
+ask_for() {
+	as carol carol@bastion request "$1" 'the floor' >"$LAB/out2" 2>&1 &&
+		grep -qF "$2 asked for" "$LAB/out2"
+}
+ok "a host of a subnet is asked for by its address" \
+	ask_for ops@10.0.9.5 'ops@10.0.9.5:22'
+id=$(sed -n 's/.*approve //p' "$LAB/out2")
+ok "a yes for it" eval 'as bob bob@bastion approve "$id" >/dev/null'
+ok "is none for its neighbour" ask_for ops@10.0.9.6 'ops@10.0.9.6:22'
+ok "so it is with forwards" \
+	ask_for 10.0.9.6:3389 'forward 10.0.9.6:3389'
 
 # --- at the console: the person is who logged on, not root
 console() {

@@ -69,6 +69,11 @@ refusals() {
 more_refusals() {
 	[ "$(refusals)" -gt "$1" ]
 }
+# text WORD: as a message has it, in hexadecimal
+text() {
+	printf '%08x' "${#1}"
+	printf '%s' "$1" | od -An -tx1 | tr -d ' \n'
+}
 use "$LAB/programs"
 # Answers: 0 refused, 1 would do, 2 second factor, 3 logged on.
 play claims
@@ -156,6 +161,17 @@ for message in '40 00000000' '42 00000005726f626f74' '43 00000000' '44' \
 	play phase "$message"
 	ok "message $message ends the session" wait_for more_refusals "$count"
 	wait_for ended
+done
+# With the proofs of a target, which may be weaker than what these want: a
+# command, and a jump that would inherit them.
+for message in "49 00000001$(text hosts)" "45 $(text web1)00000016"; do
+	count=$(refusals)
+	play beside "$message"
+	ok "beside its target, message ${message%% *} ends the session" \
+		wait_for more_refusals "$count"
+	wait_for ended
+	ok "and nothing is answered" eval \
+		'grep -q "^auth 3" "$log" && ! grep -q "^got \(25\|30\)$" "$log"'
 done
 play deaf
 ok "who stops reading is ended" wait_for ended
