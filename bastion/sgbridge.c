@@ -343,7 +343,8 @@ void cli_print(const struct buf *out)
 		cli_fail("%s", sgb_err_text(buf_error(out)));
 		return;
 	}
-	fwrite(out->data, 1, out->len, stdout);
+	if (out->len)
+		fwrite(out->data, 1, out->len, stdout);
 }
 
 static bool set_format(struct cli *cli, const char *text)
