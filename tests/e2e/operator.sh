@@ -100,7 +100,9 @@ start in_ns client timeout 60 ssh -F "$LAB/ssh_jump" ops@web1 '
 wait_for grep -q begun "$LAB/out"
 recording=$(sgb sessions --json | sed -n \
 	's/.*"user":"robot","target":"web1"[^}]*"recording":"\([^"]*\)".*/\1/p')
-in_ns client script -qfc "timeout 60 ssh -tt -F $LAB/ssh_config \
+# exec: timeout leaves the terminal's foreground group unless it leads the
+# session, and a shell that forks (dash) would stop ssh with SIGTTOU.
+in_ns client script -qfc "exec timeout 60 ssh -tt -F $LAB/ssh_config \
 	-i $LAB/users/erin -o BindAddress=203.0.113.7 erin@bastion \
 	watch $recording" "$LAB/typed" <"$LAB/keys" >/dev/null 2>&1 &
 watcher=$!
