@@ -6,6 +6,9 @@
 # of it ends within SGB_TEST_MINUTES (60).
 set -u
 cd "$(dirname "$0")/.." || exit 1
+# Whose locale, terminal and shell it is decides nothing.
+export LC_ALL=C.UTF-8 TERM=xterm SHELL=/bin/sh
+unset LANG LANGUAGE
 build=${1:-build}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

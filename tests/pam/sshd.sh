@@ -3,6 +3,8 @@
 # The daemon is started through a link, so its PAM service is `sshd-sgb`.
 # Prints `ok NAME` or `not ok NAME` a case, and `N passed, N failed`.
 set -u
+# ssh writes what its locale lacks as octal, and the code is of block elements.
+export LC_ALL=C.UTF-8
 SELF=$(readlink -f "$0")
 BUILD=${1:-build}
 # shellcheck source-path=SCRIPTDIR source=common.sh
