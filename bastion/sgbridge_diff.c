@@ -89,6 +89,25 @@ static bool same(
 	       same_text(a->approval, b->approval);
 }
 
+/* By the names of jump hosts: what changes at one of them is told of it. */
+static bool same_way(const struct diff *diff,
+	const struct policy_decision *before,
+	const struct policy_decision *after)
+{
+	struct policy_decision a[POLICY_HOPS_MAX], b[POLICY_HOPS_MAX];
+	unsigned int count, i;
+
+	if (before->verdict != POLICY_PERMIT || after->verdict != POLICY_PERMIT)
+		return true;
+	count = policy_hops(diff->policies[0], before, a);
+	if (policy_hops(diff->policies[1], after, b) != count)
+		return false;
+	for (i = 0; i < count; i++)
+		if (strcmp(a[i].instance, b[i].instance))
+			return false;
+	return true;
+}
+
 /* The narrowest network that either policy knows the address by. */
 static const char *label_of(const struct diff *diff, const struct addr *addr)
 {
@@ -176,7 +195,7 @@ static void compare_at(struct diff *diff, const char *login, uint16_t port)
 	diff->request.port = port;
 	policy_decide(diff->policies[0], &diff->request, &before);
 	policy_decide(diff->policies[1], &diff->request, &after);
-	if (!same(&before, &after))
+	if (!same(&before, &after) || !same_way(diff, &before, &after))
 		found(diff, login, port, &before, &after);
 }
 
@@ -199,7 +218,17 @@ static void compare_all(struct diff *diff)
 
 /* ---- telling ---- */
 
-static void put_decision(
+static void put_way(const struct policy *policy,
+	const struct policy_decision *decision, struct buf *out)
+{
+	struct policy_decision hops[POLICY_HOPS_MAX];
+	unsigned int count = policy_hops(policy, decision, hops), i;
+
+	for (i = 0; i < count; i++)
+		buf_printf(out, "%s%s", i ? ", " : "; via ", hops[i].instance);
+}
+
+static void put_decision(const struct policy *policy,
 	const struct policy_decision *decision, struct buf *out)
 {
 	if (decision->verdict != POLICY_PERMIT) {
@@ -236,6 +265,7 @@ static void put_decision(
 		buf_printf(out, "; key %.15s", decision->host_keys[0]);
 	if (decision->credential == POLICY_STORED_KEY)
 		buf_printf(out, "; by key %s", decision->credential_key);
+	put_way(policy, decision, out);
 }
 
 static void put_who(const struct person *person, struct buf *out)
@@ -277,9 +307,9 @@ static void tell(struct diff *diff, const struct person *person,
 	table_put_buf(&diff->table, text);
 	table_put(&diff->table,
 		find->times % diff->places.time_count ? "at times" : "always");
-	put_decision(&find->before, text);
+	put_decision(diff->policies[0], &find->before, text);
 	table_put_buf(&diff->table, text);
-	put_decision(&find->after, text);
+	put_decision(diff->policies[1], &find->after, text);
 	table_put_buf(&diff->table, text);
 }
 

@@ -249,6 +249,9 @@ void topology_text_from(const struct policy *policy,
 	const struct policy_sg_rule *rule, struct buf *out);
 void topology_text_addrs(const struct policy *policy,
 	const struct policy_node *node, struct buf *out);
+/* The name of the jump host in front of it; "": the bastion connects itself. */
+const char *topology_text_via(
+	const struct policy *policy, const struct policy_node *node);
 
 int topology_show(struct cli *cli);
 int topology_svg(const struct policy *policy);

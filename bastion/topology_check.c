@@ -88,14 +88,20 @@ static void check_world(struct check *check, const struct policy_sg_rule *rule)
 
 /* ---- ways around the bastion ---- */
 
-static bool from_bastion(const struct policy *policy, const struct addr *from)
+/* From the bastion, or from the jump host through which it comes? */
+static bool from_bastion(const struct policy *policy,
+	const struct policy_node *to, const struct addr *from)
 {
-	uint32_t i;
+	struct policy_range nets[2] = {policy->bastion_nets};
+	uint32_t i, j;
 
-	for (i = 0; i < policy->bastion_nets.count; i++)
-		if (addr_in_net(from,
-			    &policy->nets.at[policy->bastion_nets.first + i]))
-			return true;
+	if (to->via != POLICY_NONE)
+		nets[1] = policy->nodes.at[to->via].nets;
+	for (i = 0; i < 2; i++)
+		for (j = 0; j < nets[i].count; j++)
+			if (addr_in_net(
+				    from, &policy->nets.at[nets[i].first + j]))
+				return true;
 	return false;
 }
 
@@ -124,7 +130,7 @@ static bool is_way(const struct policy *policy, struct way *way)
 	uint32_t rule;
 
 	return has_family(policy, way->to, way->flow.from.family) &&
-	       !from_bastion(policy, &way->flow.from) &&
+	       !from_bastion(policy, way->to, &way->flow.from) &&
 	       topology_accepts(policy, way->to, &way->flow, &rule);
 }
 
@@ -297,7 +303,8 @@ static bool zone_takes(const struct policy *policy,
 	for (i = 0; i < count; i++) {
 		const struct policy_node *to = &policy->nodes.at[nodes[i]];
 
-		if (!has_family(policy, to, flow->from.family))
+		if (!has_family(policy, to, flow->from.family) ||
+			from_bastion(policy, to, &flow->from))
 			continue;
 		for (j = 0; j < 2 * ports; j++) {
 			const struct policy_ports *range =

@@ -47,6 +47,16 @@ static bool ask_ends(const struct parts *parts, const struct addr_net *net)
 	       (addr_after(net, &after) && ask(parts, &after));
 }
 
+static bool ask_nets(const struct parts *parts, struct policy_range nets)
+{
+	uint32_t i;
+
+	for (i = 0; i < nets.count; i++)
+		if (ask_ends(parts, &parts->policy->nets.at[nets.first + i]))
+			return true;
+	return false;
+}
+
 static bool ask_network(const struct parts *parts, uint32_t network)
 {
 	struct policy_nets nets = {0};
@@ -65,17 +75,12 @@ static bool ask_network(const struct parts *parts, uint32_t network)
 static bool ask_group(const struct parts *parts, uint32_t sg)
 {
 	const struct policy *policy = parts->policy;
-	uint32_t i, j, count;
+	uint32_t i, count;
 	const uint32_t *nodes = topology_members(policy, sg, &count);
 
-	for (i = 0; i < count; i++) {
-		const struct policy_node *node = &policy->nodes.at[nodes[i]];
-
-		for (j = 0; j < node->nets.count; j++)
-			if (ask_ends(parts,
-				    &policy->nets.at[node->nets.first + j]))
-				return true;
-	}
+	for (i = 0; i < count; i++)
+		if (ask_nets(parts, policy->nodes.at[nodes[i]].nets))
+			return true;
 	return false;
 }
 
@@ -111,12 +116,11 @@ bool topology_each_part(const struct policy *policy,
 	const struct parts parts = {policy, net, each, arg};
 	uint32_t i, j;
 
-	if (ask(&parts, &net->base))
+	if (ask(&parts, &net->base) || ask_nets(&parts, policy->bastion_nets))
 		return true;
-	for (i = 0; i < policy->bastion_nets.count; i++)
-		if (ask_ends(&parts,
-			    &policy->nets.at[policy->bastion_nets.first + i]))
-			return true;
+	if (node->via != POLICY_NONE &&
+		ask_nets(&parts, policy->nodes.at[node->via].nets))
+		return true;
 	for (i = 0; i < node->sgs.count; i++) {
 		const struct policy_range *rules =
 			&policy->sgs.at[policy->ids.at[node->sgs.first + i]]

@@ -67,6 +67,15 @@ void topology_text_addrs(const struct policy *policy,
 	}
 }
 
+const char *topology_text_via(
+	const struct policy *policy, const struct policy_node *node)
+{
+	return node->via == POLICY_NONE
+		       ? ""
+		       : policy_symbol_text(
+				 policy, policy->nodes.at[node->via].sym);
+}
+
 static const char *zone_text(const struct policy *policy, uint32_t sg)
 {
 	uint32_t zone = policy->sgs.at[sg].zone;
@@ -120,6 +129,7 @@ static void put_nodes(const struct policy *policy, struct table *table)
 			policy_sg_accepts(policy, node, family, port, &ignored)
 				? "open"
 				: "closed");
+		table_put(table, topology_text_via(policy, node));
 	}
 	buf_done(&cell);
 }
@@ -219,6 +229,18 @@ static void dot_edge(const struct policy *policy,
 		out, "\"%s];\n", rule->drop ? ", style=dashed, color=red" : "");
 }
 
+static void dot_way(const struct policy *policy, const struct policy_node *node,
+	struct buf *out)
+{
+	if (node->via == POLICY_NONE)
+		return;
+	buf_printf(out, "\t");
+	put_quoted(out, "node ", topology_text_via(policy, node));
+	buf_printf(out, " -> ");
+	put_quoted(out, "node ", policy_symbol_text(policy, node->sym));
+	buf_printf(out, " [style=bold, color=blue, label=\"via\"];\n");
+}
+
 static void put_dot(const struct policy *policy, struct buf *out)
 {
 	uint32_t i, j;
@@ -231,6 +253,7 @@ static void put_dot(const struct policy *policy, struct buf *out)
 	for (i = 0; i < policy->nodes.count; i++) {
 		const struct policy_node *node = &policy->nodes.at[i];
 
+		dot_way(policy, node, out);
 		for (j = 1; j < node->sgs.count; j++) {
 			uint32_t sg = policy->ids.at[node->sgs.first + j];
 
@@ -275,7 +298,7 @@ static void print_tables(struct cli *cli, const struct table *nodes,
 int topology_show(struct cli *cli)
 {
 	static const char *const node_columns[] = {"instance", "addresses",
-		"port", "groups", "zone", "bastion", NULL};
+		"port", "groups", "zone", "bastion", "via", NULL};
 	static const char *const rule_columns[] = {"group", "priority",
 		"verdict", "protocol", "ports", "from", "rule", NULL};
 	struct table nodes, rules;

@@ -281,17 +281,20 @@ static void put_members(
 	struct buf *out, const struct policy *policy, const struct box *box)
 {
 	uint32_t i, count = 0;
-	char more[40];
+	char more[40], name[2 * POLICY_MAX_NAME + 8];
 
 	for (i = 0; i < policy->nodes.count; i++) {
 		const struct policy_node *node = &policy->nodes.at[i];
 
 		if (!topology_in_group(policy, node, box->sg))
 			continue;
+		snprintf(name, sizeof(name), "%s%s%s",
+			policy_symbol_text(policy, node->sym),
+			node->via == POLICY_NONE ? "" : " via ",
+			topology_text_via(policy, node));
 		if (count++ < LIST_MAX)
 			put_line(out, box->x + 10,
-				box->y + LINE * (count + 1) + 10, "",
-				policy_symbol_text(policy, node->sym));
+				box->y + LINE * (count + 1) + 10, "", name);
 	}
 	if (count <= LIST_MAX)
 		return;

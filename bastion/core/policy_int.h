@@ -159,6 +159,9 @@ struct policy_sg {
 	uint32_t zone; /* symbol or POLICY_NONE */
 	bool isolated;
 	bool used;
+	uint32_t via_sym; /* the jump host in front of its instances */
+	uint32_t via;	  /* its node; both POLICY_NONE: none */
+	struct policy_place via_place;
 	struct policy_logon logon;
 	struct policy_range rules;
 	struct policy_range table[2]; /* policy.sg_ports; IPv4, IPv6 */
@@ -173,6 +176,7 @@ struct policy_node {
 	uint32_t login;	  /* symbol or POLICY_NONE */
 	uint32_t via_sym; /* the jump host in front of it, or POLICY_NONE */
 	uint32_t via;	  /* its node */
+	bool via_direct;  /* none, whatever its groups say */
 	bool via_inside;  /* shares a group with it that is not isolated */
 	struct policy_place via_place;
 	struct policy_range via_table[2]; /* policy.sg_ports: what its groups
@@ -416,7 +420,8 @@ void policy_resolve_rules(struct policy_parser *parser);
 /* The declared name of these kinds (bits of 1 << kind) nearest to text. */
 const char *policy_nearest(
 	const struct policy *policy, const char *text, unsigned int kinds);
-/* Finds jump hosts, circles of them, and chains that are too long. */
+/* Finds jump hosts, an instance's own or its groups', circles of them, and
+ * chains that are too long. */
 void policy_resolve_via(struct policy_parser *parser);
 /* All CIDRs of a network and of those it consists of, labelled id. */
 void policy_network_nets(struct policy *policy, uint32_t network, uint32_t id,

@@ -14,6 +14,9 @@ struct parse_word {
 	bool repeats;
 };
 
+/* `via direct`: no jump host here, whatever the group says. */
+#define POLICY_DIRECT "direct"
+
 /* Which elements a list may hold. */
 enum parse_elems {
 	ELEMS_NAME = 1 << 0,

@@ -81,12 +81,15 @@ static void node_local(struct policy_parser *parser, void *subject)
 	node->local = true;
 }
 
+/* via INSTANCE | direct: what its groups say is not for it. */
 static void node_via(struct policy_parser *parser, void *subject)
 {
 	struct policy_node *node = subject;
 
 	node->via_place = parse_place(parser);
-	(void)parse_new_name(parser, "jump host", &node->via_sym);
+	node->via_direct = parse_accept(parser, POLICY_DIRECT);
+	if (!node->via_direct)
+		(void)parse_new_name(parser, "jump host", &node->via_sym);
 }
 
 /* credential certificate | key NAME */
@@ -304,6 +307,7 @@ static void group_subnet(struct policy_parser *parser, void *subject)
 		policy->nodes.at[i].local = settings.local;
 		policy->nodes.at[i].via_sym = settings.via_sym;
 		policy->nodes.at[i].via_place = settings.via_place;
+		policy->nodes.at[i].via_direct = settings.via_direct;
 		policy->nodes.at[i].logon = settings.logon;
 	}
 }
@@ -395,6 +399,21 @@ static void group_isolated(struct policy_parser *parser, void *subject)
 	context->sg.isolated = true;
 }
 
+static void group_via(struct policy_parser *parser, void *subject)
+{
+	struct group_context *context = subject;
+
+	if (parse_is(parser, POLICY_DIRECT)) {
+		ERROR_HINT(parser, parse_place(parser), "conflict",
+			"leave \"via\" out",
+			"\"" POLICY_DIRECT "\" is for an instance of a group "
+			"that has a jump host");
+		return;
+	}
+	context->sg.via_place = parse_place(parser);
+	(void)parse_new_name(parser, "jump host", &context->sg.via_sym);
+}
+
 static void group_credential(struct policy_parser *parser, void *subject)
 {
 	struct group_context *context = subject;
@@ -409,6 +428,7 @@ static const struct parse_word group_items[] = {
 	{"accept", group_accept, true},
 	{"drop", group_drop, true},
 	{"isolated", group_isolated, false},
+	{"via", group_via, false},
 	{"credential", group_credential, false},
 	{NULL, NULL, false},
 };
@@ -422,6 +442,7 @@ void parse_security_group(struct policy_parser *parser, void *unused)
 	(void)unused;
 	context.sg.place = parse_place(parser);
 	context.sg.zone = POLICY_NONE;
+	context.sg.via_sym = context.sg.via = POLICY_NONE;
 	context.sg.rules.first = policy->sg_rules.count;
 	if (!parse_new_name(parser, "security group", &context.sg.sym)) {
 		parse_skip(parser);

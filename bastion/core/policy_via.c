@@ -1,5 +1,6 @@
 /*
- * Jump hosts: instances that the bastion reaches through another one. Found
+ * Jump hosts: instances that the bastion reaches through another one, as they
+ * say themselves or as the groups do that they are declared in. Found
  * and judged when a policy is compiled, so that deciding only follows numbers
  * that end.
  */
@@ -27,15 +28,15 @@ static bool is_bastion_itself(const struct policy *policy, uint32_t index)
 }
 
 static void unknown_hop(
-	struct policy_parser *parser, const struct policy_node *node)
+	struct policy_parser *parser, uint32_t sym, struct policy_place place)
 {
-	const char *text = policy_symbol_text(parser->policy, node->via_sym);
+	const char *text = policy_symbol_text(parser->policy, sym);
 	const char *near = policy_nearest(
 		parser->policy, text, 1u << NAME_NODE);
 	char hint[120];
 
 	snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
-	ERROR_HINT(parser, node->via_place, "unknown-name", near ? hint : NULL,
+	ERROR_HINT(parser, place, "unknown-name", near ? hint : NULL,
 		"unknown instance \"%s\"", text);
 }
 
@@ -50,30 +51,98 @@ static void mark_used(struct policy *policy, uint32_t hop)
 				true;
 }
 
-static void find_hop(struct policy_parser *parser, struct policy_node *node)
+/* The node of a jump host; POLICY_NONE after an error. local: what is behind
+ * it is the bastion itself. */
+static uint32_t find_hop(struct policy_parser *parser, uint32_t sym,
+	struct policy_place place, bool local)
 {
 	struct policy *policy = parser->policy;
-	uint32_t hop = policy_named(policy, node->via_sym, NAME_NODE);
-	const char *name = policy_symbol_text(policy, node->via_sym);
+	uint32_t hop = policy_named(policy, sym, NAME_NODE);
 
 	if (hop == POLICY_NONE) {
-		unknown_hop(parser, node);
-		return;
-	}
-	if (node->local || policy->nodes.at[hop].local) {
-		ERROR(parser, node->via_place, "conflict",
+		unknown_hop(parser, sym, place);
+	} else if (local || policy->nodes.at[hop].local) {
+		ERROR(parser, place, "conflict",
 			"what is \"local\" is neither a jump host nor behind "
 			"one");
+	} else if (is_bastion_itself(policy, hop)) {
+		ERROR_HINT(parser, place, "conflict", "leave \"via\" out",
+			"\"%s\" is the bastion itself",
+			policy_symbol_text(policy, sym));
+	} else {
+		mark_used(policy, hop);
+		return hop;
+	}
+	return POLICY_NONE;
+}
+
+static bool has_own_way(const struct policy_node *node)
+{
+	return node->via_sym != POLICY_NONE || node->via_direct || node->local;
+}
+
+/* What an instance does not say itself, the groups say that it is declared
+ * in. Mistakes about that are told at the instance: one mends them there. */
+static void inherit_hop(struct policy_parser *parser, struct policy_node *node,
+	const struct policy_sg *sg)
+{
+	if (sg->via == POLICY_NONE || has_own_way(node))
+		return;
+	if (node->via != POLICY_NONE && node->via != sg->via) {
+		ERROR_HINT(parser, node->place, "conflict",
+			"give it a \"via\" of its own",
+			"the groups of \"%s\" name different jump hosts",
+			policy_symbol_text(parser->policy, node->sym));
+		node->via_direct = true; /* once is enough */
+		node->via = POLICY_NONE;
 		return;
 	}
-	if (is_bastion_itself(policy, hop)) {
-		ERROR_HINT(parser, node->via_place, "conflict",
-			"leave \"via\" out", "\"%s\" is the bastion itself",
-			name);
+	node->via = sg->via;
+	node->via_place = node->place;
+}
+
+/* An instance of this name would make `via direct` mean two things. */
+static void judge_direct(struct policy_parser *parser)
+{
+	const struct policy *policy = parser->policy;
+	uint32_t sym = policy_symbol_find(policy, POLICY_DIRECT), i;
+
+	if (policy_named(policy, sym, NAME_NODE) == POLICY_NONE)
 		return;
+	for (i = 0; i < policy->nodes.count; i++)
+		if (policy->nodes.at[i].via_direct)
+			ERROR_HINT(parser, policy->nodes.at[i].via_place,
+				"conflict", "give the instance another name",
+				"\"" POLICY_DIRECT
+				"\" says that there is no jump host, and is "
+				"the name of an instance too");
+}
+
+static void find_hops(struct policy_parser *parser)
+{
+	struct policy *policy = parser->policy;
+	uint32_t i;
+
+	for (i = 0; i < policy->nodes.count; i++) {
+		struct policy_node *node = &policy->nodes.at[i];
+
+		if (node->via_sym != POLICY_NONE)
+			node->via = find_hop(parser, node->via_sym,
+				node->via_place, node->local);
 	}
-	node->via = hop;
-	mark_used(policy, hop);
+	for (i = 0; i < policy->sgs.count; i++) {
+		struct policy_sg *sg = &policy->sgs.at[i];
+
+		if (sg->via_sym != POLICY_NONE)
+			sg->via = find_hop(
+				parser, sg->via_sym, sg->via_place, false);
+	}
+	for (i = 0; i < policy->memberships.count; i++) {
+		const struct policy_pair *pair = &policy->memberships.at[i];
+
+		inherit_hop(parser, &policy->nodes.at[(uint32_t)pair->key],
+			&policy->sgs.at[pair->value]);
+	}
 }
 
 /* Writes "a via b via a" as far as it fits. */
@@ -111,7 +180,10 @@ static void follow(struct policy_parser *parser, uint32_t start)
 	}
 	if (at == start && lowest == start) {
 		chain_text(policy, start, steps, text, sizeof(text));
-		ERROR(parser, node->via_place, "circle",
+		ERROR_HINT(parser, node->via_place, "circle",
+			has_own_way(node) ? NULL
+					  : "its group says so: give it "
+					    "\"via " POLICY_DIRECT "\"",
 			"jump hosts in a circle: %s", text);
 	} else if (at == POLICY_NONE && steps > POLICY_HOPS_MAX) {
 		ERROR(parser, node->via_place, "too-deep",
@@ -127,9 +199,8 @@ void policy_resolve_via(struct policy_parser *parser)
 	struct policy *policy = parser->policy;
 	uint32_t i;
 
-	for (i = 0; i < policy->nodes.count; i++)
-		if (policy->nodes.at[i].via_sym != POLICY_NONE)
-			find_hop(parser, &policy->nodes.at[i]);
+	judge_direct(parser);
+	find_hops(parser);
 	for (i = 0; i < policy->nodes.count; i++)
 		if (policy->nodes.at[i].via != POLICY_NONE)
 			follow(parser, i);

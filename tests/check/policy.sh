@@ -216,6 +216,68 @@ hidden() {
 }
 ok "not what is behind it, nor one that leads nowhere" 0 '' hidden
 ok "fmt keeps it" 0 'via +near1' sgb fmt "$work/via.conf"
+
+# --- a way that a group says for all of its instances
+cat >"$work/via_group.conf" <<'END'
+security-group SG_Bridge { instance jump1 10.0.0.5 }
+security-group Near { zone near; instance near1 10.1.0.1 { login hop }
+	instance near2 10.1.0.2; accept tcp 22 from SG_Bridge }
+security-group Far { zone far; via near1; instance far1 10.3.0.1
+	instance far2 10.3.0.2 { via near2 }; subnet 10.3.1.0/24
+	instance out1 10.3.0.3 { via direct }
+	accept tcp 22 from Near, SG_Bridge }
+permit alice from 203.0.113.9 to Far as ops { allow shell }
+END
+group_way() {
+	local got want=$1
+	shift
+	got=$(sgb explain -p "$work/via_group.conf" alice from 203.0.113.9 \
+		to "$1" --json | sed -n 's/.*"via":\[\([^]]*\)\].*/\1/p')
+	[ "$got" = "$want" ]
+}
+ok "a group's jump host" 0 '' group_way '"near1"' far1
+ok "an instance's own wins" 0 '' group_way '"near2"' far2
+ok "subnets too" 0 '' group_way '"near1"' 10.3.1.9
+ok "none for who says so" 0 '' group_way '' out1
+ok "fmt keeps the group's" 0 '; via near1;' sgb fmt "$work/via_group.conf"
+ok "the table of instances names it" 0 '^10.3.1.0/24 .*open +near1' \
+	sgb topology show -p "$work/via_group.conf"
+ok "and the picture" 0 'node near1" -> "node far1".*label="via"' \
+	sgb topology show --dot -p "$work/via_group.conf"
+ok "as the other one does" 0 'far1 via near1<' \
+	sgb topology show --svg -p "$work/via_group.conf"
+ok "the ruleset leads to jump hosts" 0 'daddr \{ 10.1.0.1, 10.1.0.2, 10.3.0.3' \
+	sgb topology nftables -p "$work/via_group.conf"
+behind() {
+	! sgb topology nftables -p "$work/via_group.conf" |
+		grep -E '10\.3\.0\.[12]|10\.3\.1\.'
+}
+ok "and not behind them" 0 '' behind
+ok "a host that is not its jump host goes around" 1 \
+	'port 22 is open from 10.1.0.2, which is near2' \
+	sgb topology check -p "$work/via_group.conf"
+cat >"$work/via_own.conf" <<'END'
+security-group SG_Bridge { instance jump1 10.0.0.5 }
+security-group Near { zone near; instance near1 10.1.0.1
+	accept tcp 22 from SG_Bridge }
+security-group Far { zone far; isolated; via near1; instance far1 10.3.0.1
+	subnet 10.3.1.0/24; accept tcp 22 from Near }
+permit alice from 203.0.113.9 to Far as ops { allow shell }
+END
+around() {
+	sgb topology check -p "$1" | grep -cE 'warning: (port|zone)' || true
+}
+ok "the jump host itself does not" 0 '^0$' around "$work/via_own.conf"
+sed 's/via near1;//' "$work/via_own.conf" >"$work/via_none.conf"
+ok "if it is one" 0 '^3$' around "$work/via_none.conf"
+sed 's/via near1; instance far1/instance far1/' "$work/via_group.conf" \
+	>"$work/via_less.conf"
+ok "another way is a difference" 1 'changed .*far1 .*; via near1' \
+	sgb diff "$work/via_less.conf" "$work/via_group.conf"
+sed 's/Near { zone/Near { isolated; zone/' "$work/via_group.conf" \
+	>"$work/via_same.conf"
+ok "the same way is none" 0 'allow the same' \
+	sgb diff "$work/via_same.conf" "$work/via_group.conf"
 ok "what differs" 1 'differs +192.0.2.1 is not in office, home' \
 	explain alice from 192.0.2.1 to web1 at "$day"
 ok "the other login" 1 'differs +login root is not ops' \

@@ -240,6 +240,11 @@ security-group SG_Prod {
 END
 chmod 644 "$work/ours.conf"
 ok "drift: none, whatever the names" 0 'as in the cloud$' drift
+sed 's/isolated/&; via frontend/; s/10.0.1.11/& { via direct }/' \
+	"$work/ours.conf" >"$work/ours_via.conf"
+chmod 644 "$work/ours_via.conf"
+ok "drift: a way is the policy's own affair" 0 'as in the cloud$' \
+	drift -p "$work/ours_via.conf"
 sed -i 's/22 from/22, 23 from/; s/10.0.1.11/10.0.1.12/' "$work/ours.conf"
 ok "drift: a rule of ours" 1 \
 	'^only declared +SG_Prod +accept tcp 23 from 10.0.0.5/32 priority 1 +ours.conf:5' \

@@ -43,7 +43,7 @@ pin() {
 cp "$LAB/policy.conf" "$LAB/plain.conf"
 # policy PIN-OF-WEB1 LOGIN
 policy() {
-	sed "s,host-key $(pin web1); login ops,host-key $1; login ${2:-ops}," \
+	sed "s,host-key $(pin web1); login ops,host-key $1; login ${2:-ops}; via direct," \
 		"$LAB/plain.conf" >"$LAB/policy.conf"
 	cat >>"$LAB/policy.conf" <<-END
 		group Desktop dora
@@ -52,7 +52,9 @@ policy() {
 		 	accept tcp 22, 3389 from SG_Current priority 1
 		}
 		security-group SG_Farther {
-		 	instance far2 10.9.2.2 { host-key ${FAR2_PIN:-$(pin far2)}; login ops; via far1 }
+		 	via far1
+		 	instance far2 10.9.2.2 { host-key ${FAR2_PIN:-$(pin far2)}; login ops }
+		 	instance web1
 		 	accept tcp 22, 3389 from SG_Far priority 1
 		}
 		permit SysAdmins from office to SG_Far, SG_Farther as ops {
@@ -140,6 +142,8 @@ ok "on the jump host it is a certificate for forwards alone" eval \
 	'grep -q "Accepted publickey for ops.*robot from" "$LAB/web1/sshd.log"'
 ok "and nobody has a session there" eval \
 	'! grep -q "Starting session" "$LAB/web1/sshd.log"'
+ok "one of the group behind them that says it is not" \
+	connection web1 10.0.1.1 10.0.1.11
 
 # --- plain forwards
 # Turns round what it gets; after "stay" it keeps its side open, whatever the
@@ -281,7 +285,7 @@ ended() {
 hold
 ok "two jump hosts, two processes besides its own" \
 	eval '[ "$(processes)" -eq 3 ]'
-sed -i 's/; via far1//' "$LAB/policy.conf"
+sed -i '/^[[:space:]]*via far1$/d' "$LAB/policy.conf"
 "$BUILD/sgbridge" reload -c "$LAB/sgbridge.conf" >/dev/null
 ok "another way there ends it" wait_for ended
 policy "$(pin web1)"

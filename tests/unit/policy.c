@@ -648,6 +648,47 @@ static void test_via(void **state)
 	policy_free(policy);
 }
 
+static unsigned int hops_to(const struct policy *policy, const char *target)
+{
+	struct policy_decision hops[POLICY_HOPS_MAX];
+	struct policy_decision decision = ask(
+		policy, "alice", "10.9.0.1", "ops", target);
+
+	assert_int_equal(decision.verdict, POLICY_PERMIT);
+	return policy_hops(policy, &decision, hops);
+}
+
+/* What a group says counts where an instance says nothing itself. */
+static void test_via_group(void **state)
+{
+	struct policy *policy = compile(
+		"security-group SG_Bridge { instance jump 10.0.0.5 }\n"
+		"security-group Far { via near\n"
+		"instance far 10.3.0.1; instance deep 10.3.0.2 { via far }\n"
+		"instance near 10.1.0.1 { via direct }\n"
+		"instance open 10.3.0.3 { via direct }\n"
+		"subnet 10.3.1.0/24; subnet 10.3.2.0/24 { via direct }\n"
+		"instance here 127.0.0.1 { local }\n"
+		"accept tcp 22 from any }\n"
+		"security-group Other { instance far; instance late 10.4.0.1\n"
+		"accept tcp 22 from any }\n"
+		"security-group Third { via near; instance late\n"
+		"instance far }\n"
+		"permit alice from any to Far, Other as ops { allow shell }\n");
+
+	(void)state;
+	assert_int_equal(hops_to(policy, "far"), 1);
+	assert_int_equal(hops_to(policy, "10.3.1.7"), 1);
+	assert_int_equal(hops_to(policy, "deep"), 2);
+	assert_int_equal(hops_to(policy, "near"), 0);
+	assert_int_equal(hops_to(policy, "open"), 0);
+	assert_int_equal(hops_to(policy, "10.3.2.7"), 0);
+	assert_int_equal(hops_to(policy, "here"), 0);
+	/* Any of the groups that it is declared in. */
+	assert_int_equal(hops_to(policy, "late"), 1);
+	policy_free(policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -662,6 +703,7 @@ int main(void)
 		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_local),
 		cmocka_unit_test(test_via),
+		cmocka_unit_test(test_via_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

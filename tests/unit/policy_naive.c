@@ -59,6 +59,7 @@ struct node {
 	int addr_count;
 	bool subnet;
 	int port, login, via; /* 0, -1, -1: none */
+	bool says_via;	      /* itself: that it has one, or has none */
 	unsigned int sgs;
 };
 
@@ -94,6 +95,7 @@ struct model {
 	struct hours hours[HOURS];
 	int sg_zone[SGS];
 	bool sg_isolated[SGS];
+	int sg_via[SGS]; /* -1: none */
 	struct node nodes[NODES + SUBNETS];
 	struct sg_rule sg_rules[SG_RULES];
 	int sg_rule_count;
@@ -409,6 +411,34 @@ static void random_hops(struct model *model)
 	}
 }
 
+/* A group says what one of its instances has; the others then say something
+ * else themselves, or, mostly, nothing if it is the same. */
+static void random_group_hops(struct model *model)
+{
+	int i, sg;
+
+	for (sg = 0; sg < SGS; sg++) {
+		i = (int)chance(NODES + SUBNETS);
+		model->sg_via[sg] = model->nodes[i].sgs >> sg & 1
+					    ? model->nodes[i].via
+					    : -1;
+	}
+	for (i = 0; i < NODES + SUBNETS; i++) {
+		struct node *node = &model->nodes[i];
+		int said = -1;
+		bool clash = false;
+
+		for (sg = 0; sg < SGS; sg++) {
+			if (!(node->sgs >> sg & 1) || model->sg_via[sg] < 0)
+				continue;
+			clash = clash ||
+				(said >= 0 && said != model->sg_via[sg]);
+			said = model->sg_via[sg];
+		}
+		node->says_via = clash || said != node->via || !chance(4);
+	}
+}
+
 static void random_names(struct model *model)
 {
 	int i;
@@ -487,6 +517,7 @@ static void random_model(struct model *model)
 	else
 		model->bastion_node = (int)chance(NODES);
 	random_hops(model);
+	random_group_hops(model);
 	model->root_login = chance(2);
 }
 
@@ -580,8 +611,10 @@ static void put_node(
 		if (node->login >= 0)
 			fprintf(text->out, " login %s;",
 				login_names[node->login]);
-		if (node->via >= 0)
+		if (node->says_via && node->via >= 0)
 			fprintf(text->out, " via i%d", node->via);
+		else if (node->says_via)
+			fprintf(text->out, " via direct");
 		fprintf(text->out, " }");
 	}
 	end_line(text);
@@ -615,6 +648,10 @@ static void put_sg(struct text *text, struct model *model, int sg, bool *seen)
 	}
 	if (model->sg_isolated[sg]) {
 		fprintf(text->out, "\tisolated");
+		end_line(text);
+	}
+	if (model->sg_via[sg] >= 0) {
+		fprintf(text->out, "\tvia i%d", model->sg_via[sg]);
 		end_line(text);
 	}
 	for (i = 0; i < NODES + SUBNETS; i++)
