@@ -148,8 +148,8 @@ SGR_OBJS := $(addprefix audit/,suite.o suite_public.o container.o ratchet.o \
 	header.o stanza.o recipients.o \
 	squeeze.o journal_form.o scan.o scan_length.o source.o recover.o)
 RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
-	recorder_setup.o recorder_key.o recorder_limits.o recorder_quota.o recorder_peer.o recorder_heads.o recorder_sandbox.o \
-	recorder_recover.o \
+	recorder_setup.o recorder_key.o recorder_limits.o recorder_quota.o recorder_keep.o \
+	recorder_peer.o recorder_heads.o recorder_sandbox.o recorder_recover.o \
 	recorder_disk.o recorder_session.o \
 	recorder_index.o recorder_stray.o recording.o recording_file.o viewers.o recorder_event.o syncer.o)
 FORWARD_OBJS := $(addprefix audit/,sgbridge-forward.o forward_conf.o \

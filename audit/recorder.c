@@ -53,6 +53,11 @@ uint64_t recorder_mono_us(void)
 	return clock_ns(CLOCK_MONOTONIC) / 1000;
 }
 
+uint64_t recorder_day(void)
+{
+	return recorder_wall_ns() / (86400ULL * 1000000000);
+}
+
 uint64_t recorder_free_bytes(const struct recorder *recorder)
 {
 	struct statvfs st;
@@ -256,6 +261,7 @@ int main(int argc, char **argv)
 	recorder_gate_init(&recorder, &recorder.index_gate, "index",
 		recorder.index, recorder_index_settled);
 	recorder_recover(&recorder);
+	recorder_keep_load(&recorder);
 	open_loop(&recorder);
 	if (recorder_confine())
 		log_fatal(EX_OSERR, "cannot set the system call filter");

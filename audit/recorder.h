@@ -59,6 +59,15 @@ struct folder {
 	struct sync_job job;
 };
 
+/* Whose recordings are of today, noted in a file; see recorder_keep.c. */
+struct keep {
+	int fd; /* or -1: there are no quotas */
+	uint64_t day;
+	uint64_t size;
+	bool unsynced;
+	struct sync_job job;
+};
+
 struct recorder {
 	struct conf *conf;
 	bool privileged; /* started as root */
@@ -88,7 +97,8 @@ struct recorder {
 	uint64_t open_count;
 	bool disk_low;	       /* new ones are refused until disk-resume */
 	struct quotas *quotas; /* of persons; NULL: none yet */
-	uint64_t heads_us;     /* when heads were sent last */
+	struct keep keep;
+	uint64_t heads_us; /* when heads were sent last */
 	uint64_t heads_seq[2];
 	bool stopping;
 	bool kernel_audit; /* it takes our records */
@@ -100,6 +110,7 @@ struct recorder {
 /* Clocks, read when they are needed. */
 uint64_t recorder_wall_ns(void);
 uint64_t recorder_mono_us(void);
+uint64_t recorder_day(void); /* UTC, since 1970 */
 /* Free bytes where recordings are; 0 if that can't be told or no inode is
  * left. */
 uint64_t recorder_free_bytes(const struct recorder *recorder);
@@ -133,6 +144,27 @@ void recorder_quota_count(struct recorder *recorder, struct recording *rec);
 /* Counts. Why it must end now, or NULL. */
 const char *recorder_quota_over(
 	struct recorder *recorder, struct recording *rec);
+
+/* So many bytes of today that are known from before. SGB_ERR_LIMIT: too many
+ * persons. */
+#define QUOTA_NAME_MAX 64
+enum sgb_err recorder_quota_add(struct recorder *recorder, const char *name,
+	uint64_t bytes) SGB_MUST_CHECK;
+/* Of a recording that has a person. */
+const char *recorder_quota_name(
+	const struct recorder *recorder, const struct recording *rec);
+
+/* recorder_keep.c: what the quotas of today rest on, for a recorder that starts
+ * again. The first reads it, when no recording is open; exits on failure. */
+void recorder_keep_load(struct recorder *recorder);
+/* A recording of a person begins; on failure it must not. It ends; and it goes
+ * on, perhaps on another day. */
+enum sgb_err recorder_keep_begin(
+	struct recorder *recorder, struct recording *rec) SGB_MUST_CHECK;
+void recorder_keep_end(struct recorder *recorder, struct recording *rec);
+void recorder_keep_day(struct recorder *recorder, struct recording *rec);
+/* Once a round. */
+void recorder_keep_commit(struct recorder *recorder);
 
 /* recorder_key.c: signs with the key in fd (PEM) from now on, once the trail
  * says so under the old one; closes fd. On failure the old key stays.

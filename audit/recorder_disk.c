@@ -159,6 +159,7 @@ void recorder_commit(struct recorder *recorder)
 	folder_start(recorder);
 	gate_start(&recorder->trail_gate);
 	gate_start(&recorder->index_gate);
+	recorder_keep_commit(recorder);
 }
 
 void recorder_settle(struct recorder *recorder)

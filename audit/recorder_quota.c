@@ -1,6 +1,7 @@
 /*
- * How much is recorded of whom. Counted since the start: META is encrypted, so
- * the recorder could not read off its files whose they are.
+ * How much is recorded of whom, today. META is encrypted, so the recorder could
+ * not read off its files whose they are: recorder_keep.c notes that beside the
+ * trail, where names are in clear anyway.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,21 +11,20 @@
 #include "recorder.h"
 #include "recording_int.h"
 
-#define PERSONS_MAX  65536
-#define NAME_MAX_LEN 64
-#define DAY_NS	     (86400ULL * 1000000000)
+#define PERSONS_MAX 65536
 
 struct quotas {
 	size_t count, cap;
 	struct person {
-		char name[NAME_MAX_LEN];
+		char name[QUOTA_NAME_MAX];
 		uint64_t day, bytes;
 	} * persons;
 };
 
 /* META is the monitor's, whose names have no character that JSON escapes; one
  * that has is nobody's. */
-static bool take_name(const uint8_t *meta, size_t len, char name[NAME_MAX_LEN])
+static bool take_name(
+	const uint8_t *meta, size_t len, char name[QUOTA_NAME_MAX])
 {
 	static const char member[] = "\"user\":\"";
 	const char *at = memmem(meta, len, member, sizeof(member) - 1), *end;
@@ -35,7 +35,7 @@ static bool take_name(const uint8_t *meta, size_t len, char name[NAME_MAX_LEN])
 	at += sizeof(member) - 1;
 	left = len - (size_t)((const uint8_t *)at - meta);
 	end = memchr(at, '"', left);
-	if (!end || end == at || end - at >= NAME_MAX_LEN ||
+	if (!end || end == at || end - at >= QUOTA_NAME_MAX ||
 		memchr(at, '\\', (size_t)(end - at)))
 		return false;
 	memcpy(name, at, (size_t)(end - at));
@@ -79,7 +79,7 @@ static struct person *find_person(struct recorder *recorder, const char *name)
 
 static bool has_left(struct recorder *recorder, struct person *person)
 {
-	uint64_t day = recorder_wall_ns() / DAY_NS;
+	uint64_t day = recorder_day();
 
 	if (person->day != day) {
 		person->day = day;
@@ -88,10 +88,28 @@ static bool has_left(struct recorder *recorder, struct person *person)
 	return person->bytes < recorder->conf->user_quota;
 }
 
+enum sgb_err recorder_quota_add(
+	struct recorder *recorder, const char *name, uint64_t bytes)
+{
+	struct person *person = find_person(recorder, name);
+
+	if (!person)
+		return SGB_ERR_LIMIT;
+	(void)has_left(recorder, person);
+	person->bytes += bytes;
+	return SGB_OK;
+}
+
+const char *recorder_quota_name(
+	const struct recorder *recorder, const struct recording *rec)
+{
+	return recorder->quotas->persons[rec->person - 1].name;
+}
+
 bool recorder_quota_take(struct recorder *recorder, struct recording *rec,
 	const uint8_t *meta, size_t meta_len)
 {
-	char name[NAME_MAX_LEN];
+	char name[QUOTA_NAME_MAX];
 	struct person *person;
 
 	if (!recorder->conf->user_quota)
@@ -115,6 +133,7 @@ void recorder_quota_count(struct recorder *recorder, struct recording *rec)
 		return;
 	person = &recorder->quotas->persons[rec->person - 1];
 	(void)has_left(recorder, person); /* a new day begins with nothing */
+	recorder_keep_day(recorder, rec);
 	person->bytes += rec->size - rec->counted;
 	rec->counted = rec->size;
 }

@@ -137,6 +137,7 @@ static void begin_end(struct recording *rec, struct peer *peer,
 	recorder->open_count--;
 	err = recording_close(recorder, rec, reason, text);
 	recorder_quota_count(recorder, rec);
+	recorder_keep_end(recorder, rec);
 	if (err)
 		finish(rec, err);
 }

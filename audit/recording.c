@@ -351,6 +351,11 @@ enum sgb_err recording_open(struct recorder *recorder, const char *retention,
 		return err;
 	}
 	err = make(rec, retention, meta, meta_len);
+	if (!err) {
+		err = recorder_keep_begin(recorder, rec);
+		if (err)
+			recording_unmake(rec);
+	}
 	if (err) {
 		(void)snprintf(why, why_len,
 			"cannot start a recording in %s: %s",

@@ -48,6 +48,8 @@ struct recording {
 	uint64_t index_seq;    /* its line in the index; 0: not added yet */
 	uint8_t first_link[SUITE_HASH_LEN], prev_head[SUITE_HASH_LEN];
 	uint64_t counted; /* bytes of it that its person's quota knows */
+	uint64_t day;	  /* for which its person is noted, */
+	uint64_t base;	  /* and what it had before that day */
 	size_t person;	  /* place in the quotas, from 1; 0: none */
 	enum recorder_close end_reason;
 	char *end_text; /* for the event */

@@ -226,6 +226,62 @@ def quotas():
     ok("nor who comes to mend that", isinstance(glass, peer.Recording), glass)
 
 
+def restarts(recorder, log):
+    """Killed at once: what was counted still is."""
+    for path in glob.glob(work + "/rec/*/*/*/*.sgr"):
+        os.unlink(path)
+    over = person(b"frank", size=180000)
+    closed = person(b"frank", size=180000)
+    closed.close()
+    gone = person(b"grace", size=200000)
+    gone.close()
+    more = person(b"grace", size=220000)
+    ok("used up", cut_for(more, b"user-quota") is True)
+    # Moved elsewhere after its end, which is none of the quota's business.
+    for each in (gone, more):
+        os.unlink(glob.glob("%s/rec/*/*/*/%s.sgr" % (work, each.rec_id))[0])
+    ok("noted beside the trail", os.stat(work + "/events/quota").st_mode & 0o777 == 0o600)
+    recorder.kill()
+    recorder.wait(20)
+    over.drop()
+    with open(work + "/events/quota", "ab") as file:
+        file.write(b"0199c2")  # as a crash cuts a line
+    recorder = peer.start(build, work + "/conf", door, log)
+    why = person(b"grace")
+    ok("after a restart, too", "user-quota" in str(why), why)
+    why = person(b"bob")
+    ok("and for who was so before", "user-quota" in str(why), why)
+    last = person(b"frank", size=20000)
+    ok("who has some left goes on", isinstance(last, peer.Recording), last)
+    for _ in range(3):
+        last.send(os.urandom(20000))
+    ok("to what is left, with what the crash ended",
+       cut_for(last, b"user-quota") is True)
+    ok("others are not concerned", isinstance(person(b"heidi"), peer.Recording))
+    recorder.kill()
+    recorder.wait(20)
+    with open(work + "/events/quota", "r+b") as file:
+        day = int(file.readline().split()[-1])
+        text = file.read()
+        file.seek(0)
+        file.truncate()
+        file.write(b"sgbridge-quota 1 %d\n" % (day - 1) + text)
+    recorder = peer.start(build, work + "/conf", door, log)
+    ok("another day is not counted", isinstance(person(b"grace"), peer.Recording))
+    with open(work + "/events/quota", "rb") as file:
+        ok("and is gone", len(file.read().splitlines()) < 4)
+    recorder.kill()
+    recorder.wait(20)
+    with open(work + "/events/quota", "ab") as file:
+        file.write(b"what is this\n")
+    refused = subprocess.run([build + "/sgbridge-recorder", "-e", "-c", work + "/conf"],
+                             stderr=subprocess.PIPE, timeout=20, check=False)
+    ok("nothing begins with a file that is not as it left it",
+       refused.returncode == 65 and b"events/quota" in refused.stderr, refused)
+    os.unlink(work + "/events/quota")
+    return peer.start(build, work + "/conf", door, log)
+
+
 def limits():
     peer.configure(work + "/conf", work, work + "/rec", work + "/events", "1M",
                    "disk-resume 1280K\nrecording-quota 300K\nuser-quota 400K\n")
@@ -235,6 +291,8 @@ def limits():
     for path in glob.glob(work + "/rec/*/*/*/*.sgr"):
         os.unlink(path)
     quotas()
+    with open(work + "/log", "ab") as log:
+        recorder = restarts(recorder, log)
     recorder.terminate()
     recorder.wait(20)
 
