@@ -169,7 +169,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	index_db.o index_add.o index_search.o needle.o text_block.o text_reader.o \
 	cmd_disclose.o export_html.o export_player.o \
 	writer.o import.o import_asciicast.o cmd_import.o \
-	index_list.o cmd_watch.o cmd_expire.o cmd_stats.o \
+	index_list.o index_filter.o cmd_watch.o cmd_expire.o cmd_stats.o \
 	baseline.o findings.o findings_usual.o findings_runs.o findings_fact.o \
 	findings_facts.o findings_rules.o findings_run.o trail.o audit_tell.o \
 	cmd_findings.o kaudit_line.o cmd_collect.o cmd_who.o)

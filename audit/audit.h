@@ -55,6 +55,7 @@ struct audit {
 	const char *disclosed; /* file */
 	const char *index;     /* NULL: not asked for; "": the default one */
 	unsigned int jobs;     /* 0: one a core */
+	size_t limit;	       /* results; 0: all */
 	double speed;
 	double idle_limit; /* seconds; 0: none */
 	bool json;

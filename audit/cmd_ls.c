@@ -155,11 +155,57 @@ static int list_index(struct audit *audit)
 	return listing.shown ? 0 : AUDIT_EXIT_NONE;
 }
 
+/* META may be NULL; the caller frees. False: it is not wanted. */
+static bool is_wanted(struct audit *audit, const struct filter *filter,
+	const struct store *store, const struct store_entry *entry, char **meta)
+{
+	*meta = NULL;
+	if (!filter_entry(audit, filter, entry))
+		return false;
+	*meta = read_meta(audit, store, entry);
+	return filter_meta(audit, *meta ? *meta : "{}");
+}
+
+/* Where the latest of so many as are wanted begin. */
+static size_t first(struct audit *audit, const struct filter *filter,
+	const struct store *store)
+{
+	size_t at = store->count, found = 0;
+	char *meta;
+
+	if (!audit->limit)
+		return 0;
+	while (at && found < audit->limit) {
+		found += is_wanted(
+			audit, filter, store, &store->entries[--at], &meta);
+		free(meta);
+	}
+	return at;
+}
+
+static size_t list_store(struct audit *audit, const struct filter *filter,
+	const struct store *store, size_t from)
+{
+	size_t i, shown = 0;
+	char *meta;
+
+	for (i = from; i < store->count; i++) {
+		if (is_wanted(
+			    audit, filter, store, &store->entries[i], &meta)) {
+			(audit->json ? print_object : print_row)(
+				store, &store->entries[i], meta);
+			shown++;
+		}
+		free(meta);
+	}
+	return shown;
+}
+
 int cmd_ls(struct audit *audit, int argc, char **argv)
 {
 	struct filter filter;
 	struct store *store;
-	size_t i, shown = 0;
+	size_t shown;
 
 	(void)argv;
 	if (argc)
@@ -175,20 +221,7 @@ int cmd_ls(struct audit *audit, int argc, char **argv)
 		audit_viewed(audit, "", "ls");
 	if (!audit->json)
 		print_title();
-	for (i = 0; i < store->count; i++) {
-		const struct store_entry *entry = &store->entries[i];
-		char *meta;
-
-		if (!filter_entry(audit, &filter, entry))
-			continue;
-		meta = read_meta(audit, store, entry);
-		if (filter_meta(audit, meta ? meta : "{}")) {
-			(audit->json ? print_object : print_row)(
-				store, entry, meta);
-			shown++;
-		}
-		free(meta);
-	}
+	shown = list_store(audit, &filter, store, first(audit, &filter, store));
 	store_free(store);
 	return shown ? 0 : AUDIT_EXIT_NONE;
 }

@@ -58,11 +58,16 @@ static void print_hit(const struct audit *audit, const char *id,
 	(void)printf("\n");
 }
 
+static bool is_enough(const struct search *search)
+{
+	return search->audit->limit && search->hits >= search->audit->limit;
+}
+
 static void on_text(void *data, const struct found_text *found)
 {
 	struct search *search = data;
 
-	if (!matches(search, found->text))
+	if (!matches(search, found->text) || is_enough(search))
 		return;
 	search->hits++;
 	print_hit(search->audit, search->id, found);
@@ -152,7 +157,7 @@ static void search_store(struct search *search)
 
 	filter_init(audit, &filter);
 	store = select_store(audit);
-	for (i = 0; i < store->count; i++)
+	for (i = 0; i < store->count && !is_enough(search); i++)
 		if (filter_entry(audit, &filter, &store->entries[i]))
 			search_entry(search, store, &store->entries[i]);
 	store_free(store);

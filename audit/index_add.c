@@ -83,13 +83,23 @@ static enum sgb_err forget(struct index_db *index, const char *id)
 	return err;
 }
 
+/* Stays when the last recording that has it goes: then it finds nothing. */
+static enum sgb_err add_name(struct index_db *index, int kind, const char *text)
+{
+	enum sgb_err err;
+
+	(void)sqlite3_bind_int(index->name, 1, kind);
+	bind_text(index->name, 2, text);
+	err = step(index, index->name);
+	(void)sqlite3_reset(index->name);
+	return err;
+}
+
 static enum sgb_err add_recording(struct index_db *index)
 {
-	static const char *const names[] = {
-		"user", "source", "target", "login", "mfa"};
 	const struct store_entry *entry = &index->entry;
 	sqlite3_stmt *statement = NULL;
-	enum sgb_err err;
+	enum sgb_err err = SGB_OK;
 	size_t i;
 
 	if (sqlite3_prepare_v2(index->db,
@@ -104,14 +114,16 @@ static enum sgb_err add_recording(struct index_db *index)
 	(void)sqlite3_bind_int(statement, 5, (int)entry->state);
 	(void)sqlite3_bind_int(statement, 6, (int)entry->reason);
 	(void)sqlite3_bind_int(statement, 7, index->given_up);
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char *text = json_member(index->meta, names[i]);
+	for (i = 0; !err && i < INDEX_COLUMNS; i++) {
+		char *text = json_member(index->meta, index_columns[i]);
 
 		bind_text(statement, 8 + (int)i, text);
+		err = add_name(index, (int)i, text);
 		free(text);
 	}
 	bind_text(statement, 13, index->meta);
-	err = step(index, statement);
+	if (!err)
+		err = step(index, statement);
 	sqlite3_finalize(statement);
 	index->rec = sqlite3_last_insert_rowid(index->db);
 	return err;
@@ -127,6 +139,10 @@ static enum sgb_err prepare(struct index_db *index)
 	if (!index->gram && sqlite3_prepare_v2(index->db,
 				    "INSERT INTO gram(rowid, t) VALUES (?, ?)",
 				    -1, &index->gram, NULL))
+		return SGB_ERR_SYSTEM;
+	if (!index->name && sqlite3_prepare_v2(index->db,
+				    "INSERT OR IGNORE INTO name VALUES (?, ?)",
+				    -1, &index->name, NULL))
 		return SGB_ERR_SYSTEM;
 	return SGB_OK;
 }
@@ -297,5 +313,6 @@ void index_add_done(struct index_db *index)
 		index->open = false;
 	sqlite3_finalize(index->add);
 	sqlite3_finalize(index->gram);
+	sqlite3_finalize(index->name);
 	text_packer_free(index->packer);
 }

@@ -15,8 +15,15 @@
 
 #include "index_own.h"
 
-#define SCHEMA_VERSION "3"
+#define SCHEMA_VERSION "4"
 #define CHECK_MAX      (256 * 1024 * 1024)
+
+/* What version 4 added: filters are answered by these. */
+#define NAMES_SCHEMA \
+	"CREATE INDEX IF NOT EXISTS by_state ON recording(state, start_ns);" \
+	"CREATE INDEX IF NOT EXISTS by_mfa ON recording(mfa, start_ns);" \
+	"CREATE TABLE IF NOT EXISTS name(kind INTEGER, text TEXT, " \
+	"PRIMARY KEY(kind, text)) WITHOUT ROWID;"
 
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS recording(n INTEGER PRIMARY KEY, id TEXT "
@@ -27,7 +34,8 @@ static const char schema[] =
 	"CREATE INDEX IF NOT EXISTS by_user ON recording(user, start_ns);"
 	"CREATE INDEX IF NOT EXISTS by_target ON recording(target, start_ns);"
 	"CREATE INDEX IF NOT EXISTS by_login ON recording(login, start_ns);"
-	"CREATE INDEX IF NOT EXISTS by_source ON recording(source, start_ns);"
+	"CREATE INDEX IF NOT EXISTS by_source ON recording(source, "
+	"start_ns);" NAMES_SCHEMA
 	"CREATE TABLE IF NOT EXISTS block(n INTEGER PRIMARY KEY AUTOINCREMENT, "
 	"rec INTEGER NOT NULL, lines BLOB, text BLOB);"
 	"CREATE INDEX IF NOT EXISTS by_rec ON block(rec);"
@@ -35,6 +43,18 @@ static const char schema[] =
 	"columnsize=0, detail=none, tokenize='ascii');"
 	"INSERT INTO gram(gram, rank) VALUES('hashsize', 33554432);"
 	"PRAGMA user_version = " SCHEMA_VERSION ";";
+
+/* From version 3, of an earlier program. */
+static const char upgrade[] =
+	"BEGIN IMMEDIATE;" NAMES_SCHEMA
+	"INSERT OR IGNORE INTO name SELECT DISTINCT 0, user FROM recording;"
+	"INSERT OR IGNORE INTO name SELECT DISTINCT 1, source FROM recording;"
+	"INSERT OR IGNORE INTO name SELECT DISTINCT 2, target FROM recording;"
+	"INSERT OR IGNORE INTO name SELECT DISTINCT 3, login FROM recording;"
+	"INSERT OR IGNORE INTO name SELECT DISTINCT 4, mfa FROM recording;"
+	"PRAGMA user_version = " SCHEMA_VERSION ";"
+	"COMMIT;";
+#define UPGRADED_VERSION 3
 
 static void place(const struct audit *audit, char path[PATH_MAX])
 {
@@ -76,13 +96,13 @@ static int one_number(sqlite3 *db, const char *sql)
 
 /* Nothing but what the schema makes: no views, no triggers and no tables of
  * others, whatever the file came from. */
-static bool is_ours(sqlite3 *db)
+static bool is_ours(sqlite3 *db, int version)
 {
-	return one_number(db, "PRAGMA user_version") == atoi(SCHEMA_VERSION) &&
+	return one_number(db, "PRAGMA user_version") == version &&
 	       one_number(db,
 		       "SELECT count(*) FROM sqlite_schema WHERE type = 'view' "
 		       "OR type = 'trigger' OR (type = 'table' AND name NOT IN "
-		       "('recording', 'block', 'gram', 'gram_data', "
+		       "('recording', 'name', 'block', 'gram', 'gram_data', "
 		       "'gram_idx', 'gram_config', 'sqlite_sequence', "
 		       "'sqlite_stat1'))") == 0;
 }
@@ -115,7 +135,14 @@ static enum sgb_err prepare_db(sqlite3 *db, bool write)
 		(void)sqlite3_exec(db,
 			"PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536",
 			NULL, NULL, NULL);
-	return is_ours(db) ? SGB_OK : SGB_ERR_FORMAT;
+	if (is_ours(db, atoi(SCHEMA_VERSION)))
+		return SGB_OK;
+	if (!is_ours(db, UPGRADED_VERSION))
+		return SGB_ERR_FORMAT;
+	if (!write)
+		return SGB_ERR_STALE;
+	return sqlite3_exec(db, upgrade, NULL, NULL, NULL) ? SGB_ERR_FORMAT
+							   : SGB_OK;
 }
 
 /* Others could read what is in it, or write what is not. */
@@ -136,6 +163,7 @@ enum sgb_err index_open(struct audit *audit, bool write, struct index_db **ret,
 	int flags = write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
 			  : SQLITE_OPEN_READONLY;
 	const char *path;
+	enum sgb_err err;
 	mode_t mask;
 	int code;
 
@@ -156,12 +184,16 @@ enum sgb_err index_open(struct audit *audit, bool write, struct index_db **ret,
 	code = sqlite3_open_v2(
 		path, &index->db, flags | SQLITE_OPEN_NOFOLLOW, NULL);
 	umask(mask);
-	if (code || prepare_db(index->db, write)) {
-		(void)snprintf(why, why_len,
-			"index %.200s: %s; \"index\" makes one anew", path,
+	err = code ? SGB_ERR_FORMAT : prepare_db(index->db, write);
+	if (err) {
+		(void)snprintf(why, why_len, "index %.200s: %s", path,
 			!index->db ? "no memory"
 			: code	   ? sqlite3_errmsg(index->db)
-				   : "damaged, or not one of this version");
+			: err == SGB_ERR_STALE
+				? "of an earlier version; \"index\" brings it "
+				  "up to date"
+				: "damaged, or not one of this version; "
+				  "\"index\" makes one anew");
 		index_close(index);
 		return code == SQLITE_CANTOPEN ? SGB_ERR_SYSTEM
 					       : SGB_ERR_FORMAT;

@@ -6,6 +6,7 @@
  *	recording(n INTEGER PRIMARY KEY, id TEXT UNIQUE, start_ns, end_s, size,
  *		state, reason, given_up, user, source, target, login, mfa, meta)
  *		given_up: 1 if its bytes are in it instead of its screen
+ *	name(kind, text): each user, source, target, login and mfa once
  *	block(n INTEGER PRIMARY KEY, rec, lines, text): text_block.h; numbers
  *		are never used again
  *	gram: FTS5 without content, a row for each block of the same number,
@@ -50,14 +51,15 @@ bool index_remove(struct audit *audit, bool keep);
 typedef void (*index_row)(
 	void *data, const char *id, const struct found_text *found);
 /* Recordings under audit's filters, by time, as entries with id, start, end,
- * size, state and reason. */
+ * size, state and reason; with audit->limit the latest so many. */
 typedef void (*index_entry)(
 	void *data, const struct store_entry *entry, const char *meta);
 enum sgb_err index_list(struct index_db *db, struct audit *audit,
 	index_entry row, void *data, char *why, size_t why_len) SGB_MUST_CHECK;
 /* Lines that contain the text, letter case aside, under audit's filters, in the
- * order in which they went in; regex: that match it (extended, case aside).
- * scan: look at all blocks, whatever their trigrams. audit->jobs threads. */
+ * order in which they went in, no more than audit->limit; regex: that match it
+ * (extended, case aside). scan: look at all blocks, whatever their trigrams.
+ * audit->jobs threads. */
 struct index_query {
 	const char *pattern;
 	bool regex, scan;

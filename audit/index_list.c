@@ -1,7 +1,6 @@
 /*
- * Recordings out of the index, by who, where and when. Patterns become equality
- * or a range where they can, so that a million recordings are not looked at;
- * what comes out is held against the filters once more.
+ * Recordings out of the index, by who, where and when (index_filter.c); what
+ * comes out is held against the filters once more.
  */
 #include "index_db.h"
 
@@ -13,79 +12,22 @@
 #include "index_own.h"
 #include "select.h"
 
-#define FILTERS 4
-
-struct bound {
-	const char *column, *pattern;
-};
-
-/* As GLOB of SQLite: the characters that mean something else there are left to
- * the filter that follows. */
-static bool is_simple(const char *pattern)
-{
-	return !strpbrk(pattern, "[]\\");
-}
-
-static bool is_plain(const char *pattern)
-{
-	return !strpbrk(pattern, "*?[]\\");
-}
-
-static size_t put_bounds(
-	const struct audit *audit, struct bound bounds[FILTERS])
-{
-	const struct bound all[FILTERS] = {{"user", audit->user},
-		{"target", audit->target}, {"login", audit->login},
-		{"source", audit->source}};
-	size_t count = 0, i;
-
-	for (i = 0; i < FILTERS; i++)
-		if (all[i].pattern && is_simple(all[i].pattern))
-			bounds[count++] = all[i];
-	return count;
-}
-
-void index_put_filter(const struct audit *audit, struct buf *sql)
-{
-	struct bound bounds[FILTERS];
-	size_t count = put_bounds(audit, bounds), i;
-
-	buf_printf(sql, " AND start_ns >= ?1 AND start_ns < ?2");
-	for (i = 0; i < count; i++)
-		buf_printf(sql, " AND %s %s ?%zu", bounds[i].column,
-			is_plain(bounds[i].pattern) ? "=" : "GLOB", 3 + i);
-}
-
-void index_bind_filter(const struct audit *audit, const struct filter *filter,
-	sqlite3_stmt *statement)
-{
-	struct bound bounds[FILTERS];
-	size_t count = put_bounds(audit, bounds), i;
-
-	(void)sqlite3_bind_int64(statement, 1, (sqlite3_int64)filter->since_ns);
-	(void)sqlite3_bind_int64(statement, 2,
-		filter->until_ns > INT64_MAX ? INT64_MAX
-					     : (sqlite3_int64)filter->until_ns);
-	for (i = 0; i < count; i++)
-		(void)sqlite3_bind_text(statement, 3 + (int)i,
-			bounds[i].pattern, -1, SQLITE_STATIC);
-}
-
-static sqlite3_stmt *prepare_list(
-	sqlite3 *db, struct audit *audit, const struct filter *filter)
+/* The latest first where only so many are wanted. */
+static sqlite3_stmt *prepare_list(sqlite3 *db, const struct audit *audit,
+	const struct index_filter *filter)
 {
 	sqlite3_stmt *statement = NULL;
 	struct buf sql;
 
-	buf_init(&sql, 2000);
+	buf_init(&sql, 20000);
 	buf_printf(&sql,
 		"SELECT id, start_ns, end_s, size, state, reason, meta FROM "
 		"recording WHERE 1");
-	index_put_filter(audit, &sql);
-	buf_printf(&sql, " ORDER BY start_ns");
+	index_filter_put(filter, &sql);
+	buf_printf(&sql, " ORDER BY start_ns%s", audit->limit ? " DESC" : "");
 	if (!buf_error(&sql) && !sqlite3_prepare_v2(db, (const char *)sql.data,
 					(int)sql.len, &statement, NULL))
-		index_bind_filter(audit, filter, statement);
+		index_filter_bind(filter, statement);
 	buf_done(&sql);
 	return statement;
 }
@@ -111,28 +53,80 @@ static bool take_row(sqlite3_stmt *statement, struct store_entry *entry)
 	return true;
 }
 
+struct list {
+	struct audit *audit;
+	struct index_filter filter;
+	index_entry row;
+	void *data;
+	/* With a limit: what is told at the end, the last first. */
+	struct held {
+		struct store_entry entry;
+		char *meta;
+	} * held;
+	size_t count;
+};
+
+/* False: that was enough, or there is no memory. */
+static bool hold(
+	struct list *list, const struct store_entry *entry, const char *meta)
+{
+	struct held *held = reallocarray(
+		list->held, list->count + 1, sizeof(*held));
+
+	if (!held)
+		return false;
+	list->held = held;
+	held[list->count].entry = *entry;
+	held[list->count].meta = strdup(meta);
+	return held[list->count++].meta && list->count < list->audit->limit;
+}
+
+static bool list_one(struct list *list, sqlite3_stmt *statement)
+{
+	const char *meta = (const char *)sqlite3_column_text(statement, 6);
+	struct store_entry entry;
+
+	meta = meta ? meta : "{}";
+	if (!take_row(statement, &entry) ||
+		!filter_entry(list->audit, &list->filter.filter, &entry) ||
+		!filter_meta(list->audit, meta))
+		return true;
+	if (list->audit->limit)
+		return hold(list, &entry, meta);
+	list->row(list->data, &entry, meta);
+	return true;
+}
+
+static void tell_held(struct list *list)
+{
+	while (list->count) {
+		struct held *held = &list->held[--list->count];
+
+		list->row(list->data, &held->entry,
+			held->meta ? held->meta : "{}");
+		free(held->meta);
+	}
+	free(list->held);
+}
+
 enum sgb_err index_list(struct index_db *index, struct audit *audit,
 	index_entry row, void *data, char *why, size_t why_len)
 {
-	sqlite3 *db = index->db;
-	struct store_entry entry;
-	struct filter filter;
-	sqlite3_stmt *statement;
+	struct list list = {.audit = audit, .row = row, .data = data};
+	sqlite3_stmt *statement = NULL;
 	int code = SQLITE_ERROR;
+	bool more = true;
 
-	filter_init(audit, &filter);
-	statement = prepare_list(db, audit, &filter);
-	while (statement && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-		const char *meta = (const char *)sqlite3_column_text(
-			statement, 6);
-
-		if (take_row(statement, &entry) &&
-			filter_entry(audit, &filter, &entry) &&
-			filter_meta(audit, meta ? meta : "{}"))
-			row(data, &entry, meta ? meta : "{}");
-	}
-	if (code != SQLITE_DONE)
-		(void)snprintf(why, why_len, "index: %s", sqlite3_errmsg(db));
+	if (!index_filter_init(index, audit, &list.filter))
+		statement = prepare_list(index->db, audit, &list.filter);
+	while (statement && more &&
+		(code = sqlite3_step(statement)) == SQLITE_ROW)
+		more = list_one(&list, statement);
+	if (more && code != SQLITE_DONE)
+		(void)snprintf(
+			why, why_len, "index: %s", sqlite3_errmsg(index->db));
 	sqlite3_finalize(statement);
-	return code == SQLITE_DONE ? SGB_OK : SGB_ERR_SYSTEM;
+	index_filter_done(&list.filter);
+	tell_held(&list);
+	return !more || code == SQLITE_DONE ? SGB_OK : SGB_ERR_SYSTEM;
 }

@@ -32,7 +32,7 @@ struct index_db {
 	struct text_packer *packer;
 	struct text_block held[INDEX_HELD];
 	size_t held_count;
-	sqlite3_stmt *add, *gram;
+	sqlite3_stmt *add, *gram, *name;
 };
 
 /* index_db.c: another connection for reading, hardened like the first; NULL on
@@ -42,10 +42,25 @@ void index_check(struct index_db *index, int code);
 /* index_add.c: ends the transaction as well as it can. */
 void index_add_done(struct index_db *index);
 
-/* index_list.c: appends " AND ..." for what the filters ask for, in names of
- * the table recording and from parameter ?1 on; as index_bind_filter binds. */
-void index_put_filter(const struct audit *audit, struct buf *sql);
-void index_bind_filter(const struct audit *audit, const struct filter *filter,
-	sqlite3_stmt *statement);
+/* Whose values the table name has; kind is the place in this list. */
+#define INDEX_COLUMNS 5
+extern const char *const index_columns[INDEX_COLUMNS];
+
+/* index_filter.c: audit's filters as " AND ..." in columns of the table
+ * recording, with the parameters that go with it, which come first in a
+ * statement. init exits where a filter makes no sense; done also after it
+ * failed. */
+struct index_filter {
+	struct filter filter;
+	struct buf sql;
+	char **names;
+	size_t count;
+};
+enum sgb_err index_filter_init(struct index_db *index, struct audit *audit,
+	struct index_filter *ret) SGB_MUST_CHECK;
+void index_filter_put(const struct index_filter *filter, struct buf *sql);
+void index_filter_bind(
+	const struct index_filter *filter, sqlite3_stmt *statement);
+void index_filter_done(struct index_filter *filter);
 
 #endif

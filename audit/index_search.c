@@ -30,6 +30,8 @@ struct hit {
 };
 
 struct chunk {
+	sqlite3_int64 blocks[CHUNK];
+	size_t count;
 	struct buf hits; /* struct hit, text */
 	bool done;
 };
@@ -39,13 +41,18 @@ struct seek {
 	struct audit *audit;
 	const struct index_query *query;
 	struct needle needle;
-	struct filter filter;
+	struct index_filter filter;
 	index_row row;
 	void *data;
-	sqlite3_int64 *blocks;
-	size_t count, cap;
+	/* Blocks that may have it, as far as SQLite has named them. */
+	sqlite3_stmt *list;
+	sqlite3_int64 blocks[2 * CHUNK];
+	size_t count;
+	bool listed;		    /* that was all of them */
 	struct chunk chunks[AHEAD]; /* by number modulo AHEAD */
-	size_t next, told, all;	    /* chunks */
+	size_t next, told;	    /* chunks */
+	size_t found;
+	bool enough;
 	pthread_mutex_t lock;
 	pthread_cond_t room;
 	enum sgb_err err;
@@ -78,7 +85,7 @@ static sqlite3_stmt *prepare_blocks(struct seek *seek)
 	sqlite3_stmt *statement = NULL;
 	struct buf sql, grams;
 
-	buf_init(&sql, 4000);
+	buf_init(&sql, 20000);
 	buf_init(&grams, 4000);
 	if (by_gram(seek->query)) {
 		text_grams(seek->query->pattern, GRAMS_MAX, &grams);
@@ -89,53 +96,47 @@ static sqlite3_stmt *prepare_blocks(struct seek *seek)
 	} else {
 		buf_printf(&sql, "SELECT n FROM block WHERE rec IN (SELECT n "
 				 "FROM recording WHERE 1");
-		index_put_filter(seek->audit, &sql);
+		index_filter_put(&seek->filter, &sql);
 		buf_printf(&sql, ") ORDER BY n");
 	}
 	if (!buf_error(&sql))
 		seek->code = sqlite3_prepare_v2(db, (const char *)sql.data,
 			(int)sql.len, &statement, NULL);
 	if (statement && !by_gram(seek->query))
-		index_bind_filter(seek->audit, &seek->filter, statement);
+		index_filter_bind(&seek->filter, statement);
 	buf_done(&sql);
 	buf_done(&grams);
 	return statement;
 }
 
-static bool add_candidate(struct seek *seek, sqlite3_int64 number)
+/* With the lock, or before there are threads. Only as many as are looked at
+ * soon: whoever wants some results does not wait for a list of all. */
+static void list_more(struct seek *seek)
 {
-	if (seek->count == seek->cap) {
-		size_t cap = seek->cap ? 2 * seek->cap : 4096;
-		sqlite3_int64 *blocks = reallocarray(
-			seek->blocks, cap, sizeof(*blocks));
+	const size_t room = sizeof(seek->blocks) / sizeof(seek->blocks[0]);
 
-		if (!blocks)
-			return false;
-		seek->blocks = blocks;
-		seek->cap = cap;
-	}
-	seek->blocks[seek->count++] = number;
-	return true;
-}
+	while (!seek->listed && !seek->err && seek->count < room) {
+		int code = sqlite3_step(seek->list);
 
-static enum sgb_err list_blocks(struct seek *seek)
-{
-	sqlite3_stmt *statement = prepare_blocks(seek);
-	enum sgb_err err = statement ? SGB_OK : SGB_ERR_SYSTEM;
-	int code;
-
-	while (!err && (code = sqlite3_step(statement)) != SQLITE_DONE) {
-		if (code != SQLITE_ROW) {
+		if (code == SQLITE_ROW) {
+			seek->blocks[seek->count++] = sqlite3_column_int64(
+				seek->list, 0);
+			continue;
+		}
+		seek->listed = true;
+		if (code != SQLITE_DONE) {
 			seek->code = code;
-			err = SGB_ERR_SYSTEM;
-		} else if (!add_candidate(
-				   seek, sqlite3_column_int64(statement, 0))) {
-			err = SGB_ERR_NOMEM;
+			seek->err = SGB_ERR_SYSTEM;
 		}
 	}
-	sqlite3_finalize(statement);
-	seek->all = (seek->count + CHUNK - 1) / CHUNK;
-	return err;
+}
+
+static void start_list(struct seek *seek)
+{
+	seek->list = prepare_blocks(seek);
+	if (!seek->list)
+		seek->err = SGB_ERR_SYSTEM;
+	list_more(seek);
 }
 
 static void put_hit(
@@ -225,8 +226,8 @@ static void look_up(struct seek *seek, sqlite3_int64 rec)
 			seek->code = SQLITE_CORRUPT;
 		}
 		seek->wanted = !seek->err &&
-			       filter_entry(
-				       seek->audit, &seek->filter, &entry) &&
+			       filter_entry(seek->audit, &seek->filter.filter,
+				       &entry) &&
 			       filter_meta(seek->audit, text ? text : "{}");
 	}
 	(void)sqlite3_reset(who);
@@ -238,7 +239,8 @@ static void tell(struct seek *seek, const struct buf *hits)
 	struct hit hit;
 	size_t at;
 
-	for (at = 0; at + sizeof(hit) <= hits->len; at += hit.len) {
+	for (at = 0; !seek->enough && at + sizeof(hit) <= hits->len;
+		at += hit.len) {
 		memcpy(&hit, hits->data + at, sizeof(hit));
 		at += sizeof(hit);
 		look_up(seek, hit.rec);
@@ -246,15 +248,18 @@ static void tell(struct seek *seek, const struct buf *hits)
 			.channel = hit.channel,
 			.where = hit.where,
 			.text = (const char *)hits->data + at};
-		if (seek->wanted)
-			seek->row(seek->data, seek->id, &found);
+		if (!seek->wanted)
+			continue;
+		seek->row(seek->data, seek->id, &found);
+		seek->found++;
+		seek->enough = seek->found == seek->audit->limit;
 	}
 }
 
 /* With the lock. */
 static void tell_ready(struct seek *seek)
 {
-	while (seek->told < seek->all) {
+	while (seek->told < seek->next) {
 		struct chunk *chunk = &seek->chunks[seek->told % AHEAD];
 
 		if (!chunk->done)
@@ -268,26 +273,32 @@ static void tell_ready(struct seek *seek)
 	(void)pthread_cond_broadcast(&seek->room);
 }
 
-/* The number of the next one, or all of them. */
-static size_t take_chunk(struct seek *seek)
+/* The next one, and its number; NULL: there is none, or nobody wants it. */
+static struct chunk *take_chunk(struct seek *seek)
 {
-	size_t number;
+	struct chunk *chunk = NULL;
 
 	(void)pthread_mutex_lock(&seek->lock);
-	while (seek->next < seek->all && !seek->err &&
-		seek->next >= seek->told + AHEAD)
+	while (!seek->err && !seek->enough && seek->next >= seek->told + AHEAD)
 		(void)pthread_cond_wait(&seek->room, &seek->lock);
-	number = seek->err || seek->next >= seek->all ? seek->all
-						      : seek->next++;
+	if (!seek->count)
+		list_more(seek);
+	if (!seek->err && !seek->enough && seek->count) {
+		chunk = &seek->chunks[seek->next++ % AHEAD];
+		chunk->count = seek->count < CHUNK ? seek->count : CHUNK;
+		seek->count -= chunk->count;
+		memcpy(chunk->blocks, seek->blocks,
+			chunk->count * sizeof(chunk->blocks[0]));
+		memmove(seek->blocks, seek->blocks + chunk->count,
+			seek->count * sizeof(seek->blocks[0]));
+	}
 	(void)pthread_mutex_unlock(&seek->lock);
-	return number;
+	return chunk;
 }
 
-static void finish_chunk(
-	struct seek *seek, size_t number, struct buf *hits, enum sgb_err err)
+static void finish_chunk(struct seek *seek, struct chunk *chunk,
+	struct buf *hits, enum sgb_err err)
 {
-	struct chunk *chunk = &seek->chunks[number % AHEAD];
-
 	(void)pthread_mutex_lock(&seek->lock);
 	if (err && !seek->err)
 		seek->err = err;
@@ -300,17 +311,17 @@ static void finish_chunk(
 static void seek_chunks(struct seeker *seeker)
 {
 	struct seek *seek = seeker->seek;
-	size_t number;
+	struct chunk *chunk;
 
-	while ((number = take_chunk(seek)) < seek->all) {
-		size_t at = number * CHUNK, end = at + CHUNK;
+	while ((chunk = take_chunk(seek))) {
 		enum sgb_err err = SGB_OK;
 		struct buf hits;
+		size_t i;
 
 		buf_init(&hits, HITS_MAX);
-		for (; !err && at < end && at < seek->count; at++)
-			err = search_block(seeker, seek->blocks[at], &hits);
-		finish_chunk(seek, number, &hits, err);
+		for (i = 0; !err && i < chunk->count; i++)
+			err = search_block(seeker, chunk->blocks[i], &hits);
+		finish_chunk(seek, chunk, &hits, err);
 	}
 }
 
@@ -364,7 +375,8 @@ static void run_threads(struct seek *seek)
 	size_t started, i;
 
 	want = want < JOBS_MAX ? want : JOBS_MAX;
-	want = want < seek->all ? want : seek->all;
+	/* A second one would have nothing to do. */
+	want = seek->listed && seek->count <= CHUNK ? 1 : want;
 	/* This thread is one of them. */
 	for (started = 0; started + 1 < want; started++)
 		if (pthread_create(&threads[started], NULL, seek_thread, seek))
@@ -381,7 +393,8 @@ static void seek_done(struct seek *seek)
 	for (i = 0; i < AHEAD; i++)
 		buf_done(&seek->chunks[i].hits);
 	sqlite3_finalize(seek->who);
-	free(seek->blocks);
+	sqlite3_finalize(seek->list);
+	index_filter_done(&seek->filter);
 	free(seek);
 }
 
@@ -414,11 +427,14 @@ enum sgb_err index_search(struct index_db *index, struct audit *audit,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.room = PTHREAD_COND_INITIALIZER};
 	needle_init(&seek->needle, query->pattern);
-	filter_init(audit, &seek->filter);
+	seek->err = index_filter_init(index, audit, &seek->filter);
 	seek->code = sqlite3_prepare_v2(index->db,
 		"SELECT id, meta, start_ns, state FROM recording WHERE n = ?",
 		-1, &seek->who, NULL);
-	seek->err = seek->code ? SGB_ERR_SYSTEM : list_blocks(seek);
+	if (!seek->err && seek->code)
+		seek->err = SGB_ERR_SYSTEM;
+	if (!seek->err)
+		start_list(seek);
 	/* No line has a line feed in it. */
 	if (!seek->err && seek->count && !strchr(query->pattern, '\n'))
 		run_threads(seek);

@@ -166,17 +166,21 @@ static bool matches(json_t *meta, const char *name, const char *glob)
 	return !glob || !fnmatch(glob, text ? text : "", 0);
 }
 
-static bool used_mfa(json_t *meta)
+bool filter_is_mfa(const char *mfa)
 {
 	static const char *const yes[] = {
 		"totp", "hotp", "scratch", "remembered"};
-	const char *text = json_string_value(json_object_get(meta, "mfa"));
 	size_t i;
 
-	for (i = 0; text && i < sizeof(yes) / sizeof(yes[0]); i++)
-		if (!strcmp(text, yes[i]))
+	for (i = 0; mfa && i < sizeof(yes) / sizeof(yes[0]); i++)
+		if (!strcmp(mfa, yes[i]))
 			return true;
 	return false;
+}
+
+static bool used_mfa(json_t *meta)
+{
+	return filter_is_mfa(json_string_value(json_object_get(meta, "mfa")));
 }
 
 bool filter_meta(const struct audit *audit, const char *meta)

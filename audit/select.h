@@ -33,5 +33,7 @@ bool filter_entry(const struct audit *audit, const struct filter *filter,
 	const struct store_entry *entry);
 bool filter_wants_meta(const struct audit *audit);
 bool filter_meta(const struct audit *audit, const char *meta);
+/* Does META's "mfa" say that there was a second factor? */
+bool filter_is_mfa(const char *mfa);
 
 #endif

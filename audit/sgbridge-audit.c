@@ -42,6 +42,7 @@ enum option_id {
 	OPT_SEGMENTS,
 	OPT_DISCLOSED,
 	OPT_JOBS,
+	OPT_LIMIT,
 	OPT_KEY,
 	OPT_BY,
 	OPT_HOLD,
@@ -92,6 +93,7 @@ static const struct option options[] = {
 	{"player", required_argument, NULL, OPT_PLAYER},
 	{"key", required_argument, NULL, OPT_KEY},
 	{"jobs", required_argument, NULL, OPT_JOBS},
+	{"limit", required_argument, NULL, OPT_LIMIT},
 	{"disclosed", required_argument, NULL, OPT_DISCLOSED},
 	{"index", optional_argument, NULL, OPT_INDEX},
 	{NULL, 0, NULL, 0},
@@ -116,6 +118,7 @@ static const struct command {
 		"List recordings. Without a key: times, sizes, states. With "
 		"-i: "
 		"who, from where, to what.\n"
+		"      --limit N               the latest N alone\n"
 		"      --index[=FILE]          from the index: no folder is "
 		"read\n" FILTERS
 		"example: sgbridge-audit ls -i key.pem --user alice --since 7d "
@@ -166,7 +169,9 @@ static const struct command {
 		"      --index[=FILE]          ask the index that \"index\" "
 		"made\n"
 		"      --scan                  all of it, not only where it "
-		"points to\n" FILTERS
+		"points to\n"
+		"      --limit N               the first N, then no "
+		"further\n" FILTERS
 		"example: sgbridge-audit search -i key.pem --since 30d --user "
 		"'a*' 'drop table'\n"},
 	{"index", cmd_index, "[filters] [--rebuild] [--index=FILE]",
@@ -378,6 +383,11 @@ static void take_option(
 		break;
 	case OPT_JOBS:
 		audit->jobs = (unsigned int)number_option("jobs", optarg);
+		break;
+	case OPT_LIMIT:
+		audit->limit = (size_t)number_option("limit", optarg);
+		if (!audit->limit)
+			audit_fatal(EX_USAGE, "--limit: expected 1 or more");
 		break;
 	case OPT_SPEED: audit->speed = number_option("speed", optarg); break;
 	case OPT_IDLE:

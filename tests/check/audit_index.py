@@ -120,6 +120,91 @@ def grows():
     same("what was replaced", "customers")
 
 
+def lists(name, *filters):
+    """ls says the same with the index, and how many."""
+    want = run("ls", *key, "--json", *filters)
+    got = run("ls", "--index=" + index, "--json", *filters)
+    ok("ls %s %r" % (name, filters), want[:2] == got[:2], (want, got))
+    return len(want[1].splitlines())
+
+
+def filters():
+    """Patterns become names; the answer is that of the recordings."""
+    counts = [lists("by pattern", "--user", each) for each in (
+        "alice", "al*", "*l*", "*", "a?an", "[ab]*", "[!a]*", "al\\ice", "carol", "", "?", "b*b")]
+    ok("patterns", counts == [1, 2, 2, 3, 1, 3, 1, 1, 0, 0, 0, 1], counts)
+    counts = [lists("by two", "--user", "al*", "--target", each) for each in ("web*", "*2", "web1")]
+    ok("two patterns", counts == [2, 0, 2], counts)
+    counts = [lists("by what is not known", *each) for each in (
+        ("--login", "*"), ("--login", "ops"), ("--mfa", "no"), ("--mfa", "yes"),
+        ("--until", "2001-01-01"), ("--since", "1h"), ("--user", "*b", "--mfa", "no"))]
+    ok("what is not known", counts == [3, 0, 3, 0, 0, 3, 1], counts)
+    every = run("ls", *key, "--json")[1].splitlines(True)
+    for number in (1, 2, 3, 9):
+        for more in (key, ("--index=" + index,)):
+            ok("the latest %d" % number, run("ls", *more, "--json", "--limit", str(number))[1] ==
+               b"".join(every[-number:]))
+        lists("of some, the latest", "--user", "al*", "--limit", str(number))
+    code, out, _ = run("ls", "--index=" + index, "--limit", "0")
+    ok("none are no limit", code == 64 and not out, out)
+    for size in (1, 7):
+        want = run("search", "--index=" + index, "--json", "kernel")[1].splitlines(True)[:size]
+        for more in (("--jobs", "1"), ("--jobs", "3"), ("--scan",)):
+            got = run("search", "--index=" + index, "--json", *more, "--limit", str(size),
+                      "kernel")[1]
+            ok("the first %d" % size, got == b"".join(want), got)
+        got = run("search", *key, "--json", "--limit", str(size), "kernel")
+        ok("and without an index", got[0] == 0 and len(got[1].splitlines()) == size, got)
+
+
+def state(number):
+    with sqlite3.connect(index) as database:
+        database.execute("UPDATE recording SET state = ? WHERE user = 'bob'", (number,))
+
+
+def statuses():
+    state(1)
+    code, out, _ = run("ls", "--index=" + index, "--json", "--status", "open")
+    ok("by status", code == 0 and len(out.splitlines()) == 1 and b'"bob"' in out, out)
+    code, out, _ = run("ls", "--index=" + index, "--json", "--status", "open", "--user", "al*")
+    ok("and by who", code == 1 and not out, out)
+    code, out, _ = run("ls", "--index=" + index, "--json", "--status", "nonsense")
+    ok("no such status", code == 1 and not out, out)
+    state(0)
+
+
+def plans():
+    """What a million recordings rest on: no question looks at all of them."""
+    with sqlite3.connect("file:%s?mode=ro" % index, uri=True) as database:
+        for what in ("user", "source", "target", "login", "mfa", "state"):
+            plan = database.execute(
+                "EXPLAIN QUERY PLAN SELECT id FROM recording WHERE 1 AND %s IN (?, ?) AND "
+                "start_ns >= ? AND start_ns < ? ORDER BY start_ns" % what, (1, 2, 3, 4)).fetchall()
+            ok("there is an index for " + what, any("by_%s (%s=?" % (what, what) in row[3]
+                                                    for row in plan), plan)
+
+
+def earlier():
+    """An index of the version before is brought up to date, not made anew."""
+    shutil.copy(index, work + "/old.db")
+    with sqlite3.connect(work + "/old.db") as database:
+        database.executescript("DROP INDEX by_state; DROP INDEX by_mfa; DROP TABLE name;"
+                               "PRAGMA user_version = 3;")
+    code, out, err = run("ls", "--index=" + work + "/old.db")
+    ok("it is not read as it is", code == 66 and b"earlier version" in err, (code, out, err))
+    code, out, err = run("index", *key, "--index=" + work + "/old.db")
+    ok("nothing is put in again", code == 0 and out.startswith(b"0 ") and not err, (out, err))
+    ok("it is not kept aside", not os.path.exists(work + "/old.db.old"))
+    for question in (("--user", "al*"), ("--target", "*1"), ("--mfa", "no"), ("--user", "*b")):
+        ok("and it answers", run("ls", "--index=" + work + "/old.db", *question)[:2] ==
+           run("ls", "--index=" + index, *question)[:2], question)
+    with sqlite3.connect(work + "/old.db") as database:
+        have = database.execute("SELECT * FROM name ORDER BY kind, text").fetchall()
+    with sqlite3.connect(index) as database:
+        want = database.execute("SELECT * FROM name ORDER BY kind, text").fetchall()
+    ok("the names are the same", have == want and len(want) > 4, (have, want))
+
+
 def bombs():
     """What expands to more than a block, and what is no block."""
     with open(work + "/zeros", "wb") as file:
@@ -187,6 +272,10 @@ try:
     ok("the index is made", status == 0 and told.startswith(b"2 "), (told, wrong))
     questions(first)
     grows()
+    filters()
+    statuses()
+    plans()
+    earlier()
     bombs()
     damage()
     ok("nothing is left", not glob.glob(work + "/*-journal"))
