@@ -107,6 +107,7 @@ SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o bastion/sgbridge_lock.o bastion/sgbridge_watch.o \
 	bastion/sgbridge_explain.o bastion/sgbridge_check.o \
+	bastion/sgbridge_forward.o \
 	bastion/sgbridge_lint.o bastion/sgbridge_shadow.o \
 	bastion/sgbridge_list.o bastion/sgbridge_fmt.o \
 	bastion/sgbridge_diff.o bastion/sgbridge_replay.o bastion/sgbridge_places.o \
@@ -156,7 +157,8 @@ FORWARD_OBJS := $(addprefix audit/,sgbridge-forward.o forward_conf.o \
 	forward_parent.o forward_child.o forward_source.o forward_files.o \
 	forward_place.o forward_line.o forward_syslog.o forward_journald.o \
 	forward_link.o forward_tls.o forward_msg.o forward_sandbox.o \
-	forward_status.o journal_form.o suite.o)
+	forward_status.o forward_metrics.o forward_connect.o journal_form.o \
+	suite.o)
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	identity_command.o journal.o evidence.o decode.o \
 	disclosure.o sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \

@@ -46,6 +46,7 @@ struct forward_dest {
 	unsigned int facility; /* 0 to 23 */
 	size_t max_message;    /* bytes of one message; 0: any */
 	uint64_t hold_ms;      /* see forward_link.h */
+	uint64_t expires;      /* client-cert does; seconds since 1970, or 0 */
 	struct ssl_ctx_st *tls;
 };
 
@@ -62,6 +63,9 @@ struct forward_place {
 enum sgb_err forward_dests(const struct conf *conf, const char *path,
 	struct forward_dest ret[FORWARD_MAX], size_t *ret_count,
 	char why[FORWARD_TEXT_MAX + 200]) SGB_MUST_CHECK;
+
+/* "tls 10.0.0.9 6514" as the name of a file. */
+void forward_file_name(const char *name, char ret[FORWARD_NAME_MAX]);
 
 /* forward_place.c: what a position file says, and one line of it. The file is
  * "sgbridge-forward 1 FILE OFFSET SEQ HASH\n". */
@@ -81,6 +85,7 @@ struct forward_report {
 	struct forward_place final; /* what the receiver has for good */
 	uint64_t sent_seq;	    /* of the line sent last */
 	uint64_t lines, cut, gaps, again;
+	uint64_t expires; /* its certificate does; seconds since 1970, or 0 */
 	char text[FORWARD_TEXT_MAX]; /* why, or how it is connected */
 };
 
@@ -141,9 +146,20 @@ struct forward {
 	int lock_fd;	/* held while it runs */
 	char host[256]; /* what it calls itself */
 	uint64_t retry_ms;
+	const char *conf_path;
 };
-/* Until SIGTERM; logs what is wrong and returns an exit status. */
+/* sgbridge-forward.c: the settings again, with what they name: receivers, keys
+ * and the like into ret, whose folders and name are left alone. False after a
+ * line in the log: nothing changed. */
+bool forward_load(const struct forward *old, struct forward *ret);
+void forward_unload(struct forward *forward);
+/* Until SIGTERM; SIGHUP reads the settings again. Logs what is wrong and
+ * returns an exit status. */
 int forward_run(struct forward *forward);
+
+/* forward_connect.c: sockets that may still be connecting; -1 with errno. */
+int forward_to_network(const struct forward_dest *dest);
+int forward_to_journal(const char *path);
 
 /* forward_status.c: --status. Prints what the one that runs noted down.
  * Returns an exit status: 0 all receivers have all, 1 not, 69 none runs. */

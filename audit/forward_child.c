@@ -123,6 +123,7 @@ static void follow_link(struct child *child)
 		went_down(child, link->text);
 	} else if (link->phase == LINK_UP &&
 		   child->report.state != FORWARD_UP && holds(link)) {
+		child->report.expires = link->expires;
 		set_state(child, FORWARD_UP, link->text);
 	} else if (link->phase == LINK_UP && child->pause_ms > PAUSE_MS &&
 		   forward_now_ms() - link->since_ms > child->pause_ms) {

@@ -213,16 +213,23 @@ static bool set_address(const struct place *place, struct forward_dest *dest,
 	return true;
 }
 
+void forward_file_name(const char *name, char ret[FORWARD_NAME_MAX])
+{
+	char *at;
+
+	(void)snprintf(ret, FORWARD_NAME_MAX, "%s", name);
+	for (at = ret; *at; at++)
+		if (*at == ' ' || *at == ':')
+			*at = '-';
+}
+
 static void set_names(struct forward_dest *dest, const char *kind)
 {
-	char text[ADDR_TEXT_MAX], *at;
+	char text[ADDR_TEXT_MAX];
 
 	(void)snprintf(dest->name, sizeof(dest->name), "%s %s %u", kind,
 		addr_text(&dest->addr, text), (unsigned int)dest->port);
-	(void)snprintf(dest->file, sizeof(dest->file), "%s", dest->name);
-	for (at = dest->file; *at; at++)
-		if (*at == ' ' || *at == ':')
-			*at = '-';
+	forward_file_name(dest->name, dest->file);
 }
 
 static bool check_tls(

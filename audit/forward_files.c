@@ -111,6 +111,38 @@ uint64_t trail_last_seq(int dir_fd)
 	return seq;
 }
 
+/* "time" of the line that begins there; 0: none does. */
+static uint64_t time_at(int dir_fd, const char *name, uint64_t offset)
+{
+	char text[JOURNAL_LINE_MAX + 1], *at;
+	int fd = trail_open(dir_fd, name);
+	ssize_t got;
+
+	if (fd < 0)
+		return 0;
+	got = pread(fd, text, sizeof(text) - 1, (off_t)offset);
+	close(fd);
+	if (got <= 0)
+		return 0;
+	text[got] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	at = strstr(text, "\"time\":");
+	return at ? strtoull(at + sizeof("\"time\":") - 1, NULL, 10) : 0;
+}
+
+uint64_t trail_time_behind(int dir_fd, const struct forward_place *place)
+{
+	char next[JOURNAL_NAME_MAX];
+	struct trail_newest newest;
+	uint64_t when = place->seq ? time_at(dir_fd, place->file, place->offset)
+				   : 0;
+
+	if (!when && !trail_look(dir_fd, place->file, false, next, &newest) &&
+		*next)
+		when = time_at(dir_fd, next, 0);
+	return when;
+}
+
 enum sgb_err place_load(int dir_fd, const char *file, struct forward_place *ret)
 {
 	char text[FORWARD_TEXT_MAX];

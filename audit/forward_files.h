@@ -23,6 +23,10 @@ int trail_open(int dir_fd, const char *name);
 /* The sequence of the last line; 0 if there is none. */
 uint64_t trail_last_seq(int dir_fd);
 
+/* When the first line behind a place was written, ms since 1970; 0 if that is
+ * not known. */
+uint64_t trail_time_behind(int dir_fd, const struct forward_place *place);
+
 /* SGB_ERR_NOTFOUND: no position is noted; SGB_ERR_FORMAT: it is damaged. */
 enum sgb_err place_load(
 	int dir_fd, const char *file, struct forward_place *ret) SGB_MUST_CHECK;

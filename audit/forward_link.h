@@ -42,6 +42,7 @@ struct link {
 	size_t first, count;
 	struct ssl_st *ssl;
 	struct bio_st *in, *outwards; /* the ssl's */
+	uint64_t expires;	      /* the receiver's certificate; or 0 */
 	char text[FORWARD_TEXT_MAX];  /* why it went down; how it is up */
 };
 

@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -19,7 +17,6 @@
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
@@ -31,12 +28,10 @@
 #include "forward_files.h"
 #include "forward_link.h"
 
-#define TICK_MS	      1000
-#define SILENCE_MS    60000 /* of a child that reports each ten seconds */
-#define STOP_MS	      2000
-#define RESTART_MS    500
-#define DEAD_PEER_MS  30000
-#define JOURNAL_BYTES (1024 * 1024)
+#define TICK_MS	   1000
+#define SILENCE_MS 60000 /* of a child that reports each ten seconds */
+#define STOP_MS	   2000
+#define RESTART_MS 500
 
 struct kid {
 	const struct forward_dest *dest;
@@ -57,7 +52,8 @@ struct parent {
 	struct kid kids[FORWARD_MAX];
 	struct trail_newest newest;
 	int signal_fd, inotify_fd;
-	bool stopping, failed, stale;
+	bool stopping, failed, stale, reload;
+	bool ending; /* children, which are not to be started again */
 	uint64_t ticked_ms;
 };
 
@@ -123,7 +119,7 @@ static void kid_died(struct parent *parent, struct kid *kid, int status)
 		close(kid->sock);
 	kid->sock = -1;
 	kid->pid = 0;
-	if (parent->stopping)
+	if (parent->ending)
 		return;
 	if (WIFSIGNALED(status))
 		(void)snprintf(why, sizeof(why),
@@ -186,68 +182,13 @@ static void give_trail(
 	answer(kid, &msg, fd);
 }
 
-static void set_option(int fd, int level, int name, int value)
-{
-	/* A help, not a condition. */
-	(void)!setsockopt(fd, level, name, &value, sizeof(value));
-}
-
-/* A receiver that is gone without a word is noticed within half a minute. */
-static int to_network(const struct forward_dest *dest)
-{
-	bool stream = dest->kind != FORWARD_UDP;
-	struct sockaddr_storage ss;
-	socklen_t len = addr_to_sockaddr(&dest->addr, dest->port, &ss);
-	int fd = socket(ss.ss_family,
-		(stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC |
-			SOCK_NONBLOCK,
-		0);
-
-	if (fd < 0)
-		return -1;
-	if (stream) {
-		set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-		set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-		set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 10);
-		set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
-		set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, DEAD_PEER_MS);
-	}
-	if (!connect(fd, (struct sockaddr *)&ss, len) || errno == EINPROGRESS)
-		return fd;
-	len = (socklen_t)errno;
-	close(fd);
-	errno = (int)len;
-	return -1;
-}
-
-static int to_journal(const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int saved, fd;
-
-	if (strlen(path) >= sizeof(un.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	strcpy(un.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -1;
-	set_option(fd, SOL_SOCKET, SO_SNDBUF, JOURNAL_BYTES);
-	if (!connect(fd, (struct sockaddr *)&un, sizeof(un)))
-		return fd;
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
-}
-
 static void give_link(struct parent *parent, struct kid *kid)
 {
 	struct forward_msg msg = {.kind = FORWARD_LINK};
 	int fd = kid->dest->kind == FORWARD_JOURNALD
-			 ? to_journal(parent->forward->conf->journald_socket)
-			 : to_network(kid->dest);
+			 ? forward_to_journal(
+				   parent->forward->conf->journald_socket)
+			 : forward_to_network(kid->dest);
 
 	msg.error = fd < 0 ? errno : 0;
 	answer(kid, &msg, fd);
@@ -410,7 +351,7 @@ static void tick(struct parent *parent)
 	for (i = 0; i < parent->forward->count; i++) {
 		struct kid *kid = &parent->kids[i];
 
-		if (!kid->pid && !parent->stopping && now >= kid->restart_ms)
+		if (!kid->pid && !parent->ending && now >= kid->restart_ms)
 			start_kid(parent, kid);
 		if (kid->pid && now > kid->heard_ms + SILENCE_MS) {
 			say(kid, LOG_ERR, "its process is silent; it is ended");
@@ -433,6 +374,8 @@ static void take_signals(struct parent *parent)
 	while (read(parent->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			reap(parent);
+		else if (info.ssi_signo == SIGHUP)
+			parent->reload = true;
 		else
 			parent->stopping = true;
 	}
@@ -472,15 +415,15 @@ static void wait_once(struct parent *parent)
 		take_signals(parent);
 }
 
-/* Children say goodbye to their receivers; who takes too long is ended. */
-static void stop(struct parent *parent)
+/* Children say goodbye to their receivers; who takes too long is ended. What
+ * each receiver has is noted. */
+static void end_kids(struct parent *parent)
 {
 	struct forward_msg msg = {.kind = FORWARD_STOP};
 	uint64_t end = forward_now_ms() + STOP_MS;
 	size_t i, left;
 
-	parent->stopping = true;
-	notify_send("STOPPING=1");
+	parent->ending = true;
 	for (i = 0; i < parent->forward->count; i++)
 		if (parent->kids[i].sock >= 0)
 			(void)!forward_msg_send(parent->kids[i].sock, &msg, -1);
@@ -489,10 +432,23 @@ static void stop(struct parent *parent)
 		for (left = i = 0; i < parent->forward->count; i++)
 			left += parent->kids[i].pid > 0;
 	} while (left && forward_now_ms() < end);
-	for (i = 0; i < parent->forward->count; i++)
-		if (parent->kids[i].pid > 0)
-			(void)kill(parent->kids[i].pid, SIGKILL);
+	for (i = 0; i < parent->forward->count; i++) {
+		struct kid *kid = &parent->kids[i];
+
+		if (kid->pid > 0 && !kill(kid->pid, SIGKILL))
+			(void)waitpid(kid->pid, NULL, 0);
+		if (kid->sock >= 0)
+			close(kid->sock);
+		kid->sock = -1;
+		kid->pid = 0;
+	}
 	save_places(parent);
+}
+
+static void stop(struct parent *parent)
+{
+	notify_send("STOPPING=1");
+	end_kids(parent);
 	note_status(parent);
 }
 
@@ -506,6 +462,7 @@ static void open_loop(struct parent *parent)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		log_fatal(EX_OSERR, "sigprocmask: %s", strerror(errno));
 	parent->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -538,29 +495,58 @@ static void load_place(struct parent *parent, struct kid *kid)
 	kid->status.report.sent_seq = final->seq;
 }
 
-int forward_run(struct forward *forward)
+static void init_kids(struct parent *parent)
 {
-	static struct parent parent;
+	struct forward *forward = parent->forward;
 	size_t i;
 
-	parent.forward = forward;
-	open_loop(&parent);
+	memset(parent->kids, 0, sizeof(parent->kids));
 	for (i = 0; i < forward->count; i++) {
-		struct kid *kid = &parent.kids[i];
+		struct kid *kid = &parent->kids[i];
 
 		kid->dest = kid->status.dest = &forward->dests[i];
 		kid->sock = -1;
 		kid->pause_ms = RESTART_MS;
 		kid->status.since = (uint64_t)time(NULL);
-		load_place(&parent, kid);
+		load_place(parent, kid);
 	}
+	note_status(parent);
+}
+
+/* All or nothing. The trail is the spool, and what each receiver has is noted:
+ * who is in the new settings goes on there. */
+static void reload(struct parent *parent)
+{
+	struct forward *forward = parent->forward;
+	struct forward fresh;
+
+	parent->reload = false;
+	if (!forward_load(forward, &fresh))
+		return;
+	end_kids(parent);
+	forward_unload(forward);
+	*forward = fresh;
+	parent->ending = false;
+	init_kids(parent);
+	log_put(LOG_NOTICE, "settings read again: %zu receivers",
+		forward->count);
+}
+
+int forward_run(struct forward *forward)
+{
+	static struct parent parent;
+
+	parent.forward = forward;
+	open_loop(&parent);
+	init_kids(&parent);
 	if (forward_confine_parent())
 		log_fatal(EX_OSERR, "cannot set the system call filter");
-	note_status(&parent);
 	notify_send("READY=1");
 	while (!parent.stopping && !parent.failed) {
 		tick(&parent);
 		wait_once(&parent);
+		if (parent.reload)
+			reload(&parent);
 	}
 	if (parent.failed)
 		log_put(LOG_ERR, "the folder of the trail was taken away");

@@ -18,9 +18,10 @@
 #include "core/log.h"
 
 #include "forward_files.h"
+#include "forward_status.h"
 
 #define NOTE_MAX (FORWARD_MAX * 1024)
-#define MAGIC	 "sgbridge-forward-status 1\n"
+#define MAGIC	 "sgbridge-forward-status 2\n"
 
 static const char *const states[] = {
 	[FORWARD_AWAY] = "away", [FORWARD_UP] = "up"};
@@ -42,11 +43,12 @@ void forward_status_write(
 		buf_printf(&out,
 			"%s\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64
 			"\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64
-			"\t%" PRIu64 "\t%s\n",
+			"\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\n",
 			rows[i].dest->name, states[report->state],
 			rows[i].since, report->sent_seq, report->final.seq,
 			report->lines, report->again, report->gaps, report->cut,
-			rows[i].deaths, *text ? text : "-");
+			rows[i].deaths, rows[i].dest->expires, report->expires,
+			*text ? text : "-");
 	}
 	/* Not worth a sync: it is of now. */
 	fd = openat(dir_fd, "status.new",
@@ -59,33 +61,18 @@ void forward_status_write(
 	buf_done(&out);
 }
 
-enum column {
-	NAME = 0,
-	STATE,
-	SINCE,
-	SENT,
-	FINAL,
-	LINES,
-	AGAIN,
-	GAPS,
-	CUT,
-	DEATHS,
-	TEXT,
-	COLUMNS
-};
-
-static bool split(char *line, char *ret[COLUMNS])
+static bool split(char *line, char *ret[FORWARD_COLUMNS])
 {
 	size_t i;
 
-	for (i = 0; i < COLUMNS; i++)
+	for (i = 0; i < FORWARD_COLUMNS; i++)
 		ret[i] = strsep(&line, "\t");
-	return ret[TEXT] && !line;
+	return ret[FORWARD_TEXT] && !line;
 }
 
-static uint64_t number(const char *text)
+uint64_t forward_cell(const struct forward_row *row, enum forward_column cell)
 {
-	return strtoull(text, NULL, 10);
+	return strtoull(row->cells[cell], NULL, 10);
 }
 
 /* Somebody else holds the lock. */
@@ -98,82 +85,6 @@ static bool somebody_runs(int dir_fd)
 	if (fd >= 0)
 		close(fd);
 	return runs;
-}
-
-static void print_since(const char *text, char ret[24])
-{
-	time_t when = (time_t)number(text);
-	struct tm tm;
-
-	if (!gmtime_r(&when, &tm) ||
-		!strftime(ret, 24, "%Y-%m-%dT%H:%M:%SZ", &tm))
-		strcpy(ret, "?");
-}
-
-static void print_row(char *const row[COLUMNS], uint64_t last, bool colour)
-{
-	bool up = !strcmp(row[STATE], "up");
-	uint64_t final = number(row[FINAL]);
-	char since[24];
-
-	print_since(row[SINCE], since);
-	printf("%-30s %s%-5s%s %-20s %10s %8" PRIu64 " %5s %5s  %s\n",
-		row[NAME],
-		!colour ? ""
-		: up	? "\033[32m"
-			: "\033[31m",
-		row[STATE], colour ? "\033[0m" : "", since, row[FINAL],
-		last > final ? last - final : 0, row[GAPS], row[CUT],
-		row[TEXT]);
-}
-
-static void put_json(
-	struct buf *out, char *const row[COLUMNS], uint64_t last, bool first)
-{
-	static const char *const names[] = {[SENT] = "sent",
-		[FINAL] = "delivered",
-		[LINES] = "lines",
-		[AGAIN] = "again",
-		[GAPS] = "gaps",
-		[CUT] = "cut",
-		[DEATHS] = "deaths"};
-	uint64_t final = number(row[FINAL]);
-	char since[24];
-	int i;
-
-	print_since(row[SINCE], since);
-	buf_printf(out, "%s{\"receiver\":", first ? "" : ",");
-	json_put_string(out, row[NAME], strlen(row[NAME]));
-	buf_printf(
-		out, ",\"state\":\"%s\",\"since\":\"%s\"", row[STATE], since);
-	for (i = SENT; i <= DEATHS; i++)
-		buf_printf(out, ",\"%s\":%" PRIu64, names[i], number(row[i]));
-	buf_printf(out, ",\"behind\":%" PRIu64 ",\"text\":",
-		last > final ? last - final : 0);
-	json_put_string(out, row[TEXT], strlen(row[TEXT]));
-	buf_printf(out, "}");
-}
-
-struct printing {
-	bool json, colour, first;
-	uint64_t last;
-	int status;
-	struct buf out;
-};
-
-static void print_line(struct printing *how, char *line)
-{
-	char *row[COLUMNS];
-
-	if (!split(line, row))
-		return;
-	if (strcmp(row[STATE], "up") != 0 || number(row[SENT]) < how->last)
-		how->status = 1;
-	if (how->json)
-		put_json(&how->out, row, how->last, how->first);
-	else
-		print_row(row, how->last, how->colour);
-	how->first = false;
 }
 
 static bool read_note(int dir_fd, struct buf *note)
@@ -189,36 +100,159 @@ static bool read_note(int dir_fd, struct buf *note)
 	return good && !buf_error(note);
 }
 
-int forward_status_print(int state_fd, int trail_fd, bool json, bool colour)
+/* How far behind it is, by what it has for good. */
+static void look_behind(
+	int state_fd, int trail_fd, uint64_t last, struct forward_row *row)
 {
-	struct printing how = {.json = json, .colour = colour, .first = true};
-	bool runs = somebody_runs(state_fd);
-	struct buf note;
+	uint64_t final = forward_cell(row, FORWARD_FINAL);
+	uint64_t now_ms = (uint64_t)time(NULL) * 1000, first_ms;
+	char file[FORWARD_NAME_MAX];
+	struct forward_place place;
+
+	if (last <= final)
+		return;
+	row->behind = last - final;
+	forward_file_name(row->cells[FORWARD_NAME], file);
+	if (place_load(state_fd, file, &place))
+		memset(&place, 0, sizeof(place));
+	first_ms = trail_time_behind(trail_fd, &place);
+	if (first_ms && now_ms > first_ms)
+		row->lag_s = (now_ms - first_ms) / 1000;
+}
+
+void forward_notes_read(int state_fd, int trail_fd, struct forward_notes *ret)
+{
 	char *at, *line;
 
-	buf_init(&note, NOTE_MAX + 1);
-	buf_init(&how.out, 2 * NOTE_MAX);
-	how.last = trail_last_seq(trail_fd);
-	if (!read_note(state_fd, &note))
-		runs = false;
-	if (json)
-		buf_printf(&how.out,
-			"{\"running\":%s,\"trail\":%" PRIu64 ",\"receivers\":[",
-			runs ? "true" : "false", how.last);
-	else if (!runs)
-		printf("sgbridge-forward does not run\n");
-	else
-		printf("%-30s %-5s %-20s %10s %8s %5s %5s\n", "RECEIVER",
-			"STATE", "SINCE", "DELIVERED", "BEHIND", "GAPS", "CUT");
-	at = runs ? (char *)note.data + sizeof(MAGIC) - 1 : NULL;
-	while (at && *at && (line = strsep(&at, "\n")))
-		if (*line)
-			print_line(&how, line);
-	if (json) {
-		buf_printf(&how.out, "]}\n");
-		(void)fwrite(how.out.data, 1, how.out.len, stdout);
+	memset(ret, 0, sizeof(*ret));
+	buf_init(&ret->note, NOTE_MAX + 1);
+	ret->last = trail_last_seq(trail_fd);
+	ret->runs = somebody_runs(state_fd) && read_note(state_fd, &ret->note);
+	at = ret->runs ? (char *)ret->note.data + sizeof(MAGIC) - 1 : NULL;
+	while (at && *at && ret->count < FORWARD_MAX &&
+		(line = strsep(&at, "\n"))) {
+		struct forward_row *row = &ret->rows[ret->count];
+
+		if (!split(line, row->cells))
+			continue;
+		ret->count++;
+		look_behind(state_fd, trail_fd, ret->last, row);
 	}
-	buf_done(&note);
-	buf_done(&how.out);
-	return runs ? how.status : EX_UNAVAILABLE;
+}
+
+void forward_notes_done(struct forward_notes *notes)
+{
+	buf_done(&notes->note);
+}
+
+static void print_since(uint64_t seconds, char ret[24])
+{
+	time_t when = (time_t)seconds;
+	struct tm tm;
+
+	if (!gmtime_r(&when, &tm) ||
+		!strftime(ret, 24, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		strcpy(ret, "?");
+}
+
+static bool is_up(const struct forward_row *row)
+{
+	return !strcmp(row->cells[FORWARD_STATE], "up");
+}
+
+static void print_row(const struct forward_row *row, bool colour)
+{
+	char since[24];
+
+	print_since(forward_cell(row, FORWARD_SINCE), since);
+	printf("%-30s %s%-5s%s %-20s %10s %8" PRIu64 " %5s %5s  %s\n",
+		row->cells[FORWARD_NAME],
+		!colour	     ? ""
+		: is_up(row) ? "\033[32m"
+			     : "\033[31m",
+		row->cells[FORWARD_STATE], colour ? "\033[0m" : "", since,
+		row->cells[FORWARD_FINAL], row->behind,
+		row->cells[FORWARD_GAPS], row->cells[FORWARD_CUT],
+		row->cells[FORWARD_TEXT]);
+}
+
+static void put_json(struct buf *out, const struct forward_row *row, bool first)
+{
+	static const char *const names[] = {[FORWARD_SENT] = "sent",
+		[FORWARD_FINAL] = "delivered",
+		[FORWARD_LINES] = "lines",
+		[FORWARD_AGAIN] = "again",
+		[FORWARD_GAPS] = "gaps",
+		[FORWARD_CUT] = "cut",
+		[FORWARD_DEATHS] = "deaths",
+		[FORWARD_OWN_EXPIRES] = "own_expires",
+		[FORWARD_PEER_EXPIRES] = "peer_expires"};
+	const char *name = row->cells[FORWARD_NAME];
+	const char *text = row->cells[FORWARD_TEXT];
+	char since[24];
+	enum forward_column i;
+
+	print_since(forward_cell(row, FORWARD_SINCE), since);
+	buf_printf(out, "%s{\"receiver\":", first ? "" : ",");
+	json_put_string(out, name, strlen(name));
+	buf_printf(out, ",\"state\":\"%s\",\"since\":\"%s\"",
+		row->cells[FORWARD_STATE], since);
+	for (i = FORWARD_SENT; i <= FORWARD_PEER_EXPIRES; i++)
+		buf_printf(out, ",\"%s\":%" PRIu64, names[i],
+			forward_cell(row, i));
+	buf_printf(out, ",\"behind\":%" PRIu64 ",\"lag\":%" PRIu64 ",\"text\":",
+		row->behind, row->lag_s);
+	json_put_string(out, text, strlen(text));
+	buf_printf(out, "}");
+}
+
+static void print_json(const struct forward_notes *notes)
+{
+	struct buf out;
+	size_t i;
+
+	buf_init(&out, 2 * NOTE_MAX);
+	buf_printf(&out,
+		"{\"running\":%s,\"trail\":%" PRIu64 ",\"receivers\":[",
+		notes->runs ? "true" : "false", notes->last);
+	for (i = 0; i < notes->count; i++)
+		put_json(&out, &notes->rows[i], i == 0);
+	buf_printf(&out, "]}\n");
+	(void)fwrite(out.data, 1, out.len, stdout);
+	buf_done(&out);
+}
+
+static void print_table(const struct forward_notes *notes, bool colour)
+{
+	size_t i;
+
+	if (!notes->runs) {
+		printf("sgbridge-forward does not run\n");
+		return;
+	}
+	printf("%-30s %-5s %-20s %10s %8s %5s %5s\n", "RECEIVER", "STATE",
+		"SINCE", "DELIVERED", "BEHIND", "GAPS", "CUT");
+	for (i = 0; i < notes->count; i++)
+		print_row(&notes->rows[i], colour);
+}
+
+int forward_status_print(int state_fd, int trail_fd, bool json, bool colour)
+{
+	struct forward_notes notes;
+	int status = 0;
+	size_t i;
+
+	forward_notes_read(state_fd, trail_fd, &notes);
+	if (json)
+		print_json(&notes);
+	else
+		print_table(&notes, colour);
+	for (i = 0; i < notes.count; i++)
+		if (!is_up(&notes.rows[i]) ||
+			forward_cell(&notes.rows[i], FORWARD_SENT) < notes.last)
+			status = 1;
+	if (!notes.runs)
+		status = EX_UNAVAILABLE;
+	forward_notes_done(&notes);
+	return status;
 }

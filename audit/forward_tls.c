@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -46,6 +47,17 @@ static BIO *read_pem(const char *path, enum file_trust trust, struct buf *pem,
 	return bio;
 }
 
+static uint64_t expires(const X509 *cert)
+{
+	struct tm tm;
+	time_t when;
+
+	if (!cert || ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
+		return 0;
+	when = timegm(&tm);
+	return when > 0 ? (uint64_t)when : 0;
+}
+
 /* All certificates of a file, into the store. */
 static bool load_ca(SSL_CTX *ctx, const char *path, char why[WHY_ROOM])
 {
@@ -71,7 +83,8 @@ static bool load_ca(SSL_CTX *ctx, const char *path, char why[WHY_ROOM])
 	return count > 0;
 }
 
-static bool load_chain(SSL_CTX *ctx, const char *path, char why[WHY_ROOM])
+static bool load_chain(SSL_CTX *ctx, const char *path, uint64_t *ret_expires,
+	char why[WHY_ROOM])
 {
 	struct buf pem;
 	BIO *bio = read_pem(path, FILE_TRUST_ROOT, &pem, why);
@@ -79,6 +92,7 @@ static bool load_chain(SSL_CTX *ctx, const char *path, char why[WHY_ROOM])
 			 : NULL;
 	bool good = cert && SSL_CTX_use_certificate(ctx, cert) == 1;
 
+	*ret_expires = expires(cert);
 	X509_free(cert);
 	while (good &&
 		(cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL))) {
@@ -158,7 +172,7 @@ enum sgb_err tls_context(struct forward_dest *dest, char why[WHY_ROOM])
 	(void)snprintf(why, WHY_ROOM, "libssl cannot be set up");
 	good = ctx && restrict_context(ctx) && load_ca(ctx, dest->ca, why);
 	if (good && dest->cert)
-		good = load_chain(ctx, dest->cert, why) &&
+		good = load_chain(ctx, dest->cert, &dest->expires, why) &&
 		       load_key(ctx, dest->key, why);
 	if (!good) {
 		SSL_CTX_free(ctx);
@@ -258,6 +272,7 @@ bool tls_shake(struct link *link)
 		(void)snprintf(link->text, sizeof(link->text),
 			"connected, %s, %s", SSL_get_version(link->ssl),
 			SSL_get_cipher_name(link->ssl));
+		link->expires = expires(SSL_get0_peer_certificate(link->ssl));
 		link->phase = LINK_UP;
 		link->since_ms = forward_now_ms();
 	}

@@ -26,16 +26,20 @@
 
 #include "forward.h"
 #include "forward_link.h"
+#include "forward_status.h"
+
+#define WHY_LEN (FORWARD_TEXT_MAX + 500)
 
 struct options {
 	const char *conf_path;
-	bool to_stderr, test, status, json;
+	bool to_stderr, test, status, metrics, json;
 };
 
 static const char help[] =
 	"usage: sgbridge-forward [-e] [-c CONFFILE]\n"
 	"       sgbridge-forward -t [-c CONFFILE]\n"
 	"       sgbridge-forward --status [--json] [-c CONFFILE]\n"
+	"       sgbridge-forward --metrics [-c CONFFILE]\n"
 	"\n"
 	"Sends the event trail to syslog receivers and to the journal.\n"
 	"\n"
@@ -44,6 +48,8 @@ static const char help[] =
 	"  -t            check the settings and the files that they name\n"
 	"  --status      what each receiver has: 0 all, 1 not all, 69 stopped\n"
 	"  --json        the same for programs\n"
+	"  --metrics     the same for Prometheus, as \"sgbridge metrics\"\n"
+	"SIGHUP reads the settings again; nothing is lost.\n"
 	"\n"
 	"A line of the settings for each receiver:\n"
 	"  syslog tls 10.0.0.9 6514 name logs.example.org ca "
@@ -62,6 +68,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 	static const struct option names[] = {
 		{"status", no_argument, NULL, 's'},
 		{"json", no_argument, NULL, 'j'},
+		{"metrics", no_argument, NULL, 'm'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -74,11 +81,13 @@ static void parse_options(int argc, char **argv, struct options *options)
 		case 't': options->test = true; break;
 		case 's': options->status = true; break;
 		case 'j': options->json = true; break;
+		case 'm': options->metrics = true; break;
 		case 'h': (void)fputs(help, stdout); exit(0);
 		default: usage();
 		}
 	}
-	if (optind != argc || (options->json && !options->status))
+	if (optind != argc || (options->json && !options->status) ||
+		(options->status && options->metrics))
 		usage();
 }
 
@@ -113,7 +122,7 @@ static void make_folder(const char *path, uid_t uid, gid_t gid)
 
 /* For good, before anything is read but the settings: root reads no file that
  * they name, and no receiver ever talks to root. */
-static void become_user(const struct conf *conf)
+static void become_user(const struct conf *conf, bool make)
 {
 	enum sgb_err err = priv_harden();
 	unsigned int uid, gid;
@@ -124,7 +133,8 @@ static void become_user(const struct conf *conf)
 				"forward-user \"%s\": no such user, or it is "
 				"root; create it or name another",
 				conf->forward_user);
-		make_folder(conf->forward_directory, uid, gid);
+		if (make)
+			make_folder(conf->forward_directory, uid, gid);
 		err = priv_become(uid, gid);
 	} else if (!err && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
 		err = SGB_ERR_SYSTEM;
@@ -148,19 +158,96 @@ static int open_folder(const char *setting, const char *path)
 	return fd;
 }
 
-static void load_receivers(struct forward *forward, const char *path)
+static bool load_receivers(struct forward *forward, char why[WHY_LEN])
 {
-	char why[FORWARD_TEXT_MAX + 200];
+	const char *path = forward->conf_path;
+	char what[FORWARD_TEXT_MAX + 200];
 	size_t i;
 
 	if (forward_dests(
 		    forward->conf, path, forward->dests, &forward->count, why))
-		log_fatal(EX_CONFIG, "%s", why);
-	for (i = 0; i < forward->count; i++)
-		if (forward->dests[i].kind == FORWARD_TLS &&
-			tls_context(&forward->dests[i], why))
-			log_fatal(EX_CONFIG, "%s:%u: syslog: %s", path,
-				forward->dests[i].line, why);
+		return false;
+	forward->retry_ms = forward->conf->forward_retry
+				    ? forward->conf->forward_retry * 1000
+				    : 1000;
+	for (i = 0; i < forward->count; i++) {
+		struct forward_dest *dest = &forward->dests[i];
+
+		if (dest->kind != FORWARD_TLS || !tls_context(dest, what))
+			continue;
+		(void)snprintf(why, WHY_LEN, "%.200s:%u: syslog: %s", path,
+			dest->line, what);
+		return false;
+	}
+	return true;
+}
+
+static bool has_receiver(const struct forward *forward, char why[WHY_LEN])
+{
+	if (!forward->count)
+		(void)snprintf(why, WHY_LEN,
+			"%.200s: no receiver; expected lines such as \"syslog "
+			"tls 10.0.0.9 6514 name logs.example.org ca FILE\" or "
+			"\"journald yes\"",
+			forward->conf_path);
+	return forward->count > 0;
+}
+
+void forward_unload(struct forward *forward)
+{
+	while (forward->count)
+		tls_context_free(&forward->dests[--forward->count]);
+	conf_free((struct conf *)forward->conf);
+	forward->conf = NULL;
+}
+
+/* What is opened once, before it was confined. */
+static void compare(const struct conf *old, const struct conf *fresh)
+{
+	if (strcmp(old->events, fresh->events) != 0 ||
+		strcmp(old->forward_directory, fresh->forward_directory) != 0 ||
+		strcmp(old->forward_user, fresh->forward_user) != 0)
+		log_put(LOG_WARNING,
+			"events, forward-directory and forward-user stay as "
+			"they are until it is started again");
+}
+
+static struct conf *read_again(const char *path)
+{
+	struct conf *conf = NULL;
+	char line[1000];
+	struct diag diag;
+	enum sgb_err err;
+
+	diag_init(&diag);
+	err = conf_load(path, &conf, &diag);
+	if (err) {
+		diag_first_line(&diag, line, sizeof(line));
+		log_put(LOG_ERR, "nothing changed: %s",
+			*line ? line : sgb_err_text(err));
+		conf = NULL;
+	}
+	diag_done(&diag);
+	return conf;
+}
+
+bool forward_load(const struct forward *old, struct forward *ret)
+{
+	char why[WHY_LEN];
+
+	*ret = *old;
+	ret->count = 0;
+	memset(ret->dests, 0, sizeof(ret->dests));
+	ret->conf = read_again(old->conf_path);
+	if (!ret->conf)
+		return false;
+	if (!load_receivers(ret, why) || !has_receiver(ret, why)) {
+		log_put(LOG_ERR, "nothing changed: %s", why);
+		forward_unload(ret);
+		return false;
+	}
+	compare(old->conf, ret->conf);
+	return true;
 }
 
 static void choose_host(struct forward *forward)
@@ -189,13 +276,17 @@ static void take_lock(struct forward *forward)
 			forward->conf->forward_directory);
 }
 
-static int print_status(const struct forward *forward, bool json)
+static int print_status(
+	const struct forward *forward, const struct options *options)
 {
 	const struct conf *conf = forward->conf;
+	int state_fd = open_folder(
+		"forward-directory", conf->forward_directory);
+	int trail_fd = open_folder("events", conf->events);
 
-	return forward_status_print(
-		open_folder("forward-directory", conf->forward_directory),
-		open_folder("events", conf->events), json,
+	if (options->metrics)
+		return forward_metrics_print(state_fd, trail_fd);
+	return forward_status_print(state_fd, trail_fd, options->json,
 		isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
 }
 
@@ -203,6 +294,7 @@ int main(int argc, char **argv)
 {
 	static struct forward forward;
 	struct options options = {.conf_path = CONF_DEFAULT_PATH};
+	char why[WHY_LEN];
 	struct conf *conf;
 	int status;
 
@@ -213,23 +305,19 @@ int main(int argc, char **argv)
 		log_fatal(EX_SOFTWARE, "libcrypto cannot be set up");
 	conf = load_settings(options.conf_path);
 	forward.conf = conf;
-	if (options.status) {
-		status = print_status(&forward, options.json);
+	forward.conf_path = options.conf_path;
+	if (options.status || options.metrics) {
+		status = print_status(&forward, &options);
 		conf_free(conf);
 		return status;
 	}
-	become_user(conf);
-	load_receivers(&forward, options.conf_path);
+	become_user(conf, !options.test);
+	if (!load_receivers(&forward, why))
+		log_fatal(EX_CONFIG, "%s", why);
 	if (options.test)
 		return 0;
-	if (!forward.count)
-		log_fatal(EX_CONFIG,
-			"%s: no receiver; expected lines such as \"syslog tls "
-			"10.0.0.9 6514 name logs.example.org ca FILE\" or "
-			"\"journald yes\"",
-			options.conf_path);
-	forward.retry_ms = conf->forward_retry ? conf->forward_retry * 1000
-					       : 1000;
+	if (!has_receiver(&forward, why))
+		log_fatal(EX_CONFIG, "%s", why);
 	forward.trail_fd = open_folder("events", conf->events);
 	forward.state_fd = open_folder(
 		"forward-directory", conf->forward_directory);
@@ -238,8 +326,6 @@ int main(int argc, char **argv)
 	log_init("sgbridge-forward", options.to_stderr);
 	log_put(LOG_NOTICE, "%zu receivers", forward.count);
 	status = forward_run(&forward);
-	while (forward.count)
-		tls_context_free(&forward.dests[--forward.count]);
-	conf_free(conf);
+	forward_unload(&forward);
 	return status;
 }

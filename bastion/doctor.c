@@ -1,7 +1,7 @@
 /*
  * sgbridge doctor: looks at everything that a bastion depends on, and says
  * what is wrong, why it matters and which command mends it. Reads only; runs
- * nothing but `sshd -T` and nft; connects to nothing but its own sockets
+ * nothing but `sshd -T`, nft and sgbridge-forward (-t, --status); connects to nothing but its own sockets
  * unless told to with --connect or an instance's name.
  */
 #include "doctor.h"
@@ -131,6 +131,7 @@ static void look(struct doctor *doctor)
 		doctor_services(doctor);
 		doctor_processes(doctor);
 		doctor_pam(doctor);
+		doctor_forward(doctor);
 	}
 	doctor_sshd(doctor);
 	if (doctor->cli->policy)

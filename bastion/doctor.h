@@ -43,6 +43,7 @@ void doctor_pam(struct doctor *doctor);
 void doctor_targets(struct doctor *doctor);
 void doctor_processes(struct doctor *doctor);
 void doctor_ruleset(struct doctor *doctor);
+void doctor_forward(struct doctor *doctor); /* sgbridge_forward.c */
 
 struct policy_node;
 /* An instance's pin and port. True if it has the one and answers at the

@@ -28,7 +28,9 @@ static const struct command {
 	{"setup", NULL, 0, -1, "", "make this host a bastion, and back", ""},
 	{"check", cmd_check, 0, 1, "[FILE]",
 		"parse a policy and say what is wrong or unwise",
-		"Exit status: 0 clean, 1 warnings, 2 errors.\n\n"
+		"Exit status: 0 clean, 1 warnings, 2 errors. As root, and "
+		"without FILE, also\nthe receivers of events in the "
+		"settings.\n\n"
 		"  sgbridge check\n"
 		"  sgbridge check --policy draft.conf --json\n"
 		"  sgbridge check --mark\n"
@@ -206,7 +208,9 @@ static const struct command {
 	{"metrics", cmd_metrics, 0, 0, "",
 		"print counters in Prometheus' text format",
 		"For node_exporter's textfile collector, for instance:\n\n"
-		"  sgbridge metrics >/var/lib/node_exporter/sgbridge.prom\n"},
+		"  sgbridge metrics >/var/lib/node_exporter/sgbridge.prom\n"
+		"  sgbridge-forward --metrics "
+		">/var/lib/node_exporter/sgbridge-forward.prom\n"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

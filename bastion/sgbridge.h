@@ -112,6 +112,12 @@ int cli_run(const char *const argv[], struct buf *out);
 /* The path of one of our programs: beside this one, or where it belongs. */
 void cli_beside(const char *name, char *ret, size_t size);
 
+/* sgbridge_forward.c: do the settings name receivers of events? Are its lines
+ * good, and the files they name? As root; if not, ret is one line that says
+ * why, as a rule with file and line. */
+bool cli_forward_wanted(const struct conf *conf);
+bool cli_forward_test(const char *conf_path, char *ret, size_t size);
+
 /* sgbridge_hostkeys.c: borrows from policy and conf. */
 struct hostkey_node;
 void cli_hostkey_node(const struct policy *policy,

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/event.h"
 
@@ -143,6 +144,29 @@ static struct conf *find_conf(const struct cli *cli)
 	return conf;
 }
 
+/* "FILE:LINE: syslog: what" of sgbridge-forward. Its user reads the files that
+ * the lines name, which is root's to arrange; and a policy that was named is
+ * looked at alone. */
+static void check_forward(
+	struct cli *cli, const struct conf *conf, struct diag *diag)
+{
+	const char *path = cli->config ? cli->config : CONF_DEFAULT_PATH;
+	size_t len = strlen(path);
+	unsigned long line = 0;
+	char why[2048], *text = why;
+
+	if (geteuid() != 0 || !cli_forward_wanted(conf) ||
+		cli_forward_test(path, why, sizeof(why)))
+		return;
+	if (!strncmp(why, path, len) && why[len] == ':')
+		line = strtoul(why + len + 1, &text, 10);
+	if (line && !strncmp(text, ": ", 2))
+		text += 2;
+	else
+		text = why;
+	diag_error(diag, path, (unsigned int)line, "%s", text);
+}
+
 int cmd_check(struct cli *cli)
 {
 	struct lint lint = {.now = time(NULL)};
@@ -151,9 +175,11 @@ int cmd_check(struct cli *cli)
 	struct diag diag;
 	enum sgb_err err;
 	int status;
+	bool all;
 
 	if (cli->argc == 1)
 		cli->policy_path = cli->argv[0];
+	all = !cli->policy_path;
 	path = cli_policy_path(cli);
 	if (!path) {
 		conf_free(conf);
@@ -174,6 +200,8 @@ int cmd_check(struct cli *cli)
 	} else if (!diag.errors) {
 		diag_error(&diag, path, 0, "%s", sgb_err_text(err));
 	}
+	if (all)
+		check_forward(cli, conf, &diag);
 	if (cli->json)
 		print_json(path, &diag);
 	else

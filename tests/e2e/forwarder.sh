@@ -303,6 +303,89 @@ resent() {
 		[ "$(wc -l <"$LAB/got.tls")" = $((before + 1)) ]
 }
 ok "after a restart nothing is sent twice that was delivered" resent
+CONF=main
+# metric NAME RECEIVER TEST: what Prometheus is told, by awk's comparison.
+metric() {
+	"$BUILD/sgbridge-forward" --metrics -c "$T/$CONF.conf" |
+		awk -v name="sgbridge_forward_$1{receiver=\"$2\"}" \
+			"index(\$0, name) == 1 { found = (\$NF $3) } END { exit !found }"
+}
+formats() {
+	"$BUILD/sgbridge-forward" --metrics -c "$T/$CONF.conf" | awk '
+		/^# (HELP|TYPE) sgbridge_forward_[a-z_]+ / { next }
+		/^sgbridge_forward_[a-z_]+(\{receiver="[^"\\]+"\})? [0-9]+$/ { n++; next }
+		{ print "# " $0; bad = 1 } END { exit bad || n < 30 }'
+}
+doctor() {
+	"$BUILD/sgbridge" doctor --json -c "$T/$CONF.conf" >"$LAB/doctor.out" 2>&1
+	jq -e --arg c "$1" --arg t "$2" 'any(.findings[]; .code == $c and
+		(.found | test($t)))' "$LAB/doctor.out" >/dev/null
+}
+ok "metrics say what was sent" wait_for metric delivered_sequence \
+	"tls 203.0.113.9 6514" '== 701'
+ok "and when certificates expire" eval \
+	'wait_for metric peer_certificate_expires_timestamp_seconds "tls 203.0.113.9 6514" "> 0" &&
+	metric own_certificate_expires_timestamp_seconds "tls 203.0.113.9 6514" "> 0"'
+
+# --- other settings while it runs
+lines() {
+	wc -l <"$LAB/got.tls"
+}
+reload() {
+	kill -HUP "$FORWARD"
+}
+broken() {
+	cp "$T/main.conf" "$T/main.good"
+	echo 'syslog tcp logs.example.org 514' >>"$T/main.conf"
+	reload
+	wait_for grep -q 'main.conf:[0-9]*: syslog: "logs.example.org"' \
+		"$LAB/main.log" && grep -q 'nothing changed' "$LAB/main.log" &&
+		says "$T/main.conf" "tls 203.0.113.9 6514" '.state == "up"'
+}
+ok "settings with a mistake change nothing, and the line is told" broken
+# shellcheck disable=SC2317 # by eval
+check() {
+	"$BUILD/sgbridge" check --json -c "$T/main.conf" |
+		jq -e '.items[] | select(.level == "error" and .line > 7 and
+			(.file | endswith("main.conf")) and
+			(.text | test("numeric address")))' >/dev/null
+}
+echo "policy $LAB/policy.conf" >>"$T/main.conf"
+ok "sgbridge check tells it, with file and line" check
+ok "and doctor" doctor forward-settings 'main.conf:[0-9]*: syslog: .*numeric'
+cp "$T/main.good" "$T/main.conf"
+changed() {
+	local before
+	kill_rsyslog
+	add 30 2026-11-21
+	# One goes, one has another facility, one is new; the others stay.
+	sed -i '/ 5513 /d; s/facility audit/facility local3/' "$T/main.conf"
+	echo 'syslog udp 203.0.113.9 5599 hold 1s' >>"$T/main.conf"
+	before=$(children)
+	reload
+	wait_for grep -q 'settings read again: 6 receivers' "$LAB/main.log" || return 1
+	wait_for says "$T/main.conf" "udp 203.0.113.9 5599" true || return 1
+	! says "$T/main.conf" "udp 203.0.113.9 5513" true || return 1
+	[ "$(children)" != "$before" ] || return 1
+	before=$(lines)
+	start_rsyslog
+	add 20 2026-11-21
+	for kind in tcp tls; do all "$LAB/got.$kind" 1 751 || return 1; done
+	# What was delivered is not sent again; only what waited.
+	[ "$(lines)" = $((before + 50)) ] && grep -q '^<158>1 ' "$LAB/got.tcp"
+}
+ok "others are taken while a receiver is away, and what waited is not lost" changed
+ok "its processes are as confined as before" eval 'REAL=$FORWARD; secure'
+renewed() {
+	trail certs "$LAB/certs2"
+	cp "$LAB/certs2/bastion.pem" "$LAB/certs/bastion.pem"
+	reload
+	wait_for grep -q 'nothing changed: .*private key' "$LAB/main.log"
+}
+mkdir -p "$LAB/certs2"
+cp "$LAB/certs/bastion.pem" "$T/bastion.pem"
+ok "a certificate whose key is another's changes nothing" renewed
+cp "$T/bastion.pem" "$LAB/certs/bastion.pem"
 
 # --- what is not there any more is stated
 gap() {
@@ -310,14 +393,14 @@ gap() {
 		"$LAB/got.tls"
 }
 stop "$FORWARD"
-add 100 2026-11-22
+add 50 2026-11-22
 add 50 2026-11-23
 rm "$T/events/2026-11-22.jsonl"
 start main "$T/main.conf"
 ok "a file that was removed before it was sent is a gap, first to last" eval \
-	'wait_for gap 702 801 && all "$LAB/got.tls" 802 851'
+	'wait_for gap 752 801 && all "$LAB/got.tls" 802 851'
 gap_journal() {
-	journal -o json SGB_GAP_FIRST=702 SGB_GAP_LAST=801 | grep -q forward-gap
+	journal -o json SGB_GAP_FIRST=752 SGB_GAP_LAST=801 | grep -q forward-gap
 }
 ok "also in the journal" wait_for gap_journal
 foreign() {
@@ -388,6 +471,13 @@ refused() {
 		}
 }
 ok "a certificate for another name is refused" refused 6601 'hostname mismatch'
+CONF=refuse
+ok "metrics say that it is away" metric up "tls 203.0.113.9 6601" '== 0'
+ok "how much waits" metric spooled_events "tls 203.0.113.9 6601" '== 20'
+ok "and for how long" metric lag_seconds "tls 203.0.113.9 6601" '> 0'
+ok "in Prometheus' format" formats
+ok "doctor says who is away" doctor forward-away \
+	'tls 203.0.113.9 6601 is away since .* events wait'
 ok "an expired one is" refused 6602 'expired'
 ok "one of an unknown CA is" refused 6603 'local issuer|self.signed'
 ok "TLS 1.1 is" refused 6604 'protocol'

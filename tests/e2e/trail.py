@@ -27,6 +27,7 @@ def last_line(folder):
 def line(seq, prev, text, signed):
     body = json.dumps({
         "metadata": {"sequence": seq, "version": "1.3.0"},
+        "time": 1795183200000 + seq,
         "time_dt": "2026-11-23T14:00:00.%03dZ" % (seq % 1000),
         "severity_id": 3 if seq % 2 else 1,
         "message": "logon",
