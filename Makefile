@@ -92,7 +92,7 @@ SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_proxy.o bastion/proxy_header.o bastion/sources.o \
 	bastion/keys_command.o bastion/cert.o bastion/private_key.o bastion/privkey.o $(HOSTKEY_OBJS) $(KEY_OBJS)
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
-	bastion/monitor_requests.o \
+	bastion/monitor_requests.o bastion/monitor_judge.o \
 	bastion/monitor_name.o bastion/monitor_proof.o bastion/monitor_auth.o bastion/monitor_account.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_connect.o bastion/monitor_jump.o bastion/monitor_hop.o bastion/monitor_forward.o \
 	bastion/monitor_hostkey.o bastion/monitor_credential.o $(TARGETKEY_OBJS) \

@@ -31,6 +31,7 @@ struct authkeys_limits {
 	bool verify_required; /* security keys: who touched it was verified */
 	bool no_touch;	      /* security keys: none is needed */
 	bool by_command;      /* not in a file: the command knows it */
+	time_t until;	      /* of expiry-time=; 0: for ever */
 	char command[AUTHKEYS_TEXT_MAX]; /* runs whatever is asked for, or "" */
 	/* "host:port,..." where forwards may go and listen; "" anywhere. */
 	char permit_open[AUTHKEYS_TEXT_MAX];

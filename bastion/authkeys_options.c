@@ -101,6 +101,7 @@ static enum sgb_err opt_expiry(const struct option *option, struct state *state)
 	if (!end || *end)
 		return SGB_ERR_UNSUPPORTED;
 	when = utc ? timegm(&tm) : mktime(&tm);
+	state->limits.until = when;
 	return when != (time_t)-1 && state->query->now < when ? SGB_OK
 							      : SGB_ERR_DENIED;
 }

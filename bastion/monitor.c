@@ -19,8 +19,8 @@
 
 #include "core/log.h"
 
-#define END_PATIENCE   3000 /* ms for the session to say goodbye */
-#define JUDGE_EVERY    30000
+#define END_PATIENCE   3000  /* ms for the session to say goodbye */
+#define PATIENCE       30000 /* ms, if nothing is due */
 #define REATTACH_EVERY 2000
 
 uint64_t monitor_now_ms(void)
@@ -129,17 +129,19 @@ enum sgb_err monitor_take_sealed(struct monitor *m, struct msg *msg)
 }
 
 /*
- * What would be refused now ends now, with the reason: after a reload, and
- * every half minute, since hours end, grants expire and keys are taken away
- * without one.
+ * What would be refused now ends now, with the reason: after a reload, when
+ * the time of something is over, and every half minute, since keys are taken
+ * away without a word.
  */
 static bool judge_again(struct monitor *m, bool reloaded)
 {
 	char text[sizeof(m->close_text)];
 	const char *why = NULL;
 
-	m->judged_ms = monitor_now_ms();
-	if (m->ending || monitor_still_permitted(m, reloaded, &why))
+	bool good = m->ending || monitor_still_permitted(m, reloaded, &why);
+
+	monitor_judge_later(m);
+	if (good)
 		return true;
 	snprintf(text, sizeof(text), "This session is no longer permitted: %s.",
 		why);
@@ -324,7 +326,7 @@ static int until(uint64_t when_ms, int timeout)
 
 static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
 {
-	int timeout = JUDGE_EVERY;
+	int timeout = PATIENCE;
 
 	fds[SLOT_SESSION].fd = m->session;
 	fds[SLOT_CONTROL].fd = m->control;
@@ -334,6 +336,7 @@ static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
 		timeout = REATTACH_EVERY;
 	timeout = until(m->deadline_ms, timeout);
 	timeout = until(m->waiting.until_ms, timeout);
+	timeout = until(m->judge_ms, timeout);
 	return poll(fds, SLOTS, timeout);
 }
 
@@ -359,7 +362,7 @@ static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
 		on_deadline(m);
 	if (!err && m->waiting.host && monitor_now_ms() >= m->waiting.until_ms)
 		err = monitor_approval_drop(m, "nobody approved it in time");
-	if (!err && monitor_now_ms() - m->judged_ms >= JUDGE_EVERY)
+	if (!err && monitor_now_ms() >= m->judge_ms)
 		(void)judge_again(m, false);
 	if (!err && m->control < 0)
 		reattach(m);

@@ -147,7 +147,8 @@ struct monitor {
 	uint64_t deadline_ms; /* monotonic: login grace, then max-session */
 	const char *deadline_text;
 	uint64_t reattach_ms; /* when we last looked for a new sgbridged */
-	uint64_t judged_ms;   /* when we last asked whether it may go on */
+	uint64_t judge_ms;    /* when to ask again whether it may go on */
+	time_t key_until;     /* of its line; 0: for ever */
 	bool tried;
 	/* A name that was offered and cannot log on, and why; told at the end
 	 * if nothing was ever signed for it. */
@@ -210,6 +211,10 @@ void monitor_done(struct monitor *m);
 
 /* Handles one message of sgbridged. */
 enum sgb_err monitor_control(struct monitor *m, struct msg *msg) SGB_MUST_CHECK;
+
+/* monitor_judge.c: sets m->judge_ms to when something of what permits this
+ * connection ends, or to half a minute from now. */
+void monitor_judge_later(struct monitor *m);
 
 /* monitor_requests.c: one message from the session, judged by the table of
  * requests and the phases that permit them. An error ends the session. */

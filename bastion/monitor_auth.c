@@ -164,8 +164,10 @@ bool monitor_key_permitted(
 		return false;
 	*ret_reason = "the key is revoked, expired or no longer the person's";
 	if (monitor_key_acceptable(
-		    m, m->user, &offer, &key, &limits, why, sizeof(why)))
+		    m, m->user, &offer, &key, &limits, why, sizeof(why))) {
+		m->key_until = limits.until;
 		return true;
+	}
 	log_put(LOG_NOTICE, "%s: key no longer permitted: %s", m->conn_id, why);
 	return false;
 }
@@ -181,6 +183,7 @@ static enum sgb_err fix_identity(struct monitor *m, struct offer *offer,
 	m->key_blob_len = offer->blob_len;
 	m->key = offer->key;
 	m->limits = *limits;
+	m->key_until = limits->until;
 	m->groups = groups;
 	m->user = offer->user;
 	m->login = offer->login;
@@ -188,6 +191,7 @@ static enum sgb_err fix_identity(struct monitor *m, struct offer *offer,
 	m->port = offer->port;
 	offer->user = offer->login = offer->target = NULL;
 	m->phase = MONITOR_PHASE_FACTOR;
+	monitor_judge_later(m);
 	monitor_report_state(m);
 	return SGB_OK;
 }

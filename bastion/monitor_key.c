@@ -117,6 +117,17 @@ static bool add_certificate(struct check *check)
 	return true;
 }
 
+/* What the command said when it was asked, for as long as it said. */
+static enum sgb_err as_before(struct check *check, time_t now)
+{
+	check->limits = check->m->limits;
+	if (!check->limits.until || now < check->limits.until)
+		return SGB_OK;
+	snprintf(check->why, check->why_len,
+		"the time of option expiry-time is over");
+	return SGB_ERR_DENIED;
+}
+
 /* The user's file first, then the command. SGB_ERR_NOTFOUND: neither. */
 static enum sgb_err look_up(struct check *check)
 {
@@ -140,10 +151,8 @@ static enum sgb_err look_up(struct check *check)
 		return err;
 	known = check->offer->known && m->limits.by_command;
 	/* Without a reason to, a session that lives is not asked for again. */
-	if (known && !check->offer->reload) {
-		check->limits = m->limits;
-		return SGB_OK;
-	}
+	if (known && !check->offer->reload)
+		return as_before(check, query.now);
 	err = authkeys_command(m->conf, &query, check->key.fingerprint,
 		check->key.name, &check->limits, check->why, check->why_len);
 	check->limits.by_command = true;
@@ -153,8 +162,7 @@ static enum sgb_err look_up(struct check *check)
 	if (!known)
 		return err;
 	/* It does not answer: nobody is let in, and nobody is thrown out. */
-	check->limits = m->limits;
-	return SGB_OK;
+	return as_before(check, query.now);
 }
 
 static bool check_certificate(struct check *check)

@@ -205,6 +205,11 @@ bool policy_next_address(
 unsigned int policy_hops(const struct policy *policy,
 	const struct policy_decision *decision,
 	struct policy_decision ret[POLICY_HOPS_MAX]);
+/* The first moment after now, and no later than until, at which hours begin or
+ * end or a rule expires, whomever that concerns; 0: there is none. until is
+ * near: each minute up to it is looked at. */
+time_t policy_next_change(
+	const struct policy *policy, time_t now, time_t until);
 /* May a permitted connection do this? command is the exact exec request or
  * subsystem name, NULL where there is none. For POLICY_EXEC both the bit and
  * the patterns count; scp and rsync server commands are told by their shape

@@ -40,3 +40,34 @@ bool policy_hours_contain(
 			return true;
 	return false;
 }
+
+static bool hours_change(const struct policy *policy, time_t a, time_t b)
+{
+	uint32_t i;
+
+	for (i = 0; i < policy->hours.count; i++)
+		if (policy_hours_contain(policy, i, a) !=
+			policy_hours_contain(policy, i, b))
+			return true;
+	return false;
+}
+
+time_t policy_next_change(const struct policy *policy, time_t now, time_t until)
+{
+	time_t minute = now - now % 60 + 60;
+	time_t next = 0;
+	uint32_t i;
+
+	/* They begin and end on the minute, in every zone of today. */
+	for (; minute <= until && !next; minute += 60)
+		if (hours_change(policy, now, minute))
+			next = minute;
+	for (i = 0; i < policy->rules.count; i++) {
+		time_t expires = policy->rules.at[i].expires;
+
+		if (expires > now && expires <= until &&
+			(!next || expires < next))
+			next = expires;
+	}
+	return next;
+}

@@ -103,7 +103,15 @@ static void test_authkeys_from(void **state)
 
 static void test_authkeys_expiry(void **state)
 {
+	struct authkeys_limits limits;
+
 	(void)state;
+	assert_int_equal(
+		try_line("expiry-time=\"202606151201Z\" " KEY_TEXT, &limits),
+		SGB_OK);
+	assert_int_equal(limits.until, 1781524860);
+	assert_int_equal(try_line(KEY_TEXT, &limits), SGB_OK);
+	assert_int_equal(limits.until, 0);
 	assert_int_equal(
 		try_line("expiry-time=\"20260616Z\" " KEY_TEXT, NULL), SGB_OK);
 	assert_int_equal(try_line("expiry-time=\"20260615Z\" " KEY_TEXT, NULL),

@@ -170,12 +170,58 @@ static void test_zone_names(void **state)
 	assert_null(zone);
 }
 
+/* What the monitors' clock goes by. */
+static void test_next_change(void **state)
+{
+	struct policy *policy = hours_policy("Mon 08:00-19:00 Asia/Kolkata");
+	/* 13:30 there is no full hour here. */
+	time_t end = utc("2026-11-23 13:30"), begin = utc("2026-11-23 02:30");
+
+	(void)state;
+	assert_int_equal(policy_next_change(policy, end - 30, end), end);
+	assert_int_equal(policy_next_change(policy, end - 30, end + 99), end);
+	assert_int_equal(policy_next_change(policy, end - 30, end - 1), 0);
+	assert_int_equal(policy_next_change(policy, end, end + 30), 0);
+	assert_int_equal(policy_next_change(policy, begin - 1, end), begin);
+	policy_free(policy);
+}
+
+static void test_next_expiry(void **state)
+{
+	static const char text[] =
+		"security-group G { instance w 10.0.0.1\n accept tcp 22 from "
+		"0.0.0.0/0 priority 1 }\n"
+		"permit alice from any to G { expires 2026-11-24T10:01 }\n"
+		"permit bob from any to G { expires 2026-11-24T10:00 }\n";
+	time_t end = utc("2026-11-24 10:00");
+	struct policy_source *source = NULL;
+	struct policy *policy = NULL;
+	struct diag diag;
+
+	(void)state;
+	diag_init(&diag);
+	assert_int_equal(
+		policy_source_text("p", text, strlen(text), &source), SGB_OK);
+	if (policy_compile(source, &policy, &diag)) {
+		diag_print(&diag, stderr, false);
+		fail();
+	}
+	assert_int_equal(policy_next_change(policy, end - 9, end + 99), end);
+	assert_int_equal(policy_next_change(policy, end, end + 99), end + 60);
+	assert_int_equal(policy_next_change(policy, end, end + 9), 0);
+	policy_free(policy);
+	policy_source_free(source);
+	diag_done(&diag);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_zones),
 		cmocka_unit_test(test_zone_names),
+		cmocka_unit_test(test_next_change),
+		cmocka_unit_test(test_next_expiry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
