@@ -402,7 +402,7 @@ tidy:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings forward
+FUZZ := conf hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings forward session_ssh
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
@@ -424,6 +424,10 @@ FUZZ_journal_OBJS := audit/journal_form.o audit/suite.o audit/utf8.o
 FUZZ_findings_OBJS := $(addprefix audit/,baseline.o findings.o findings_usual.o \
 	findings_runs.o findings_fact.o findings_facts.o kaudit_line.o suite.o)
 FUZZ_findings_LIBS := -ljansson -lsqlite3
+# The program's own loop is in it; libssh, as the session process uses it.
+FUZZ_session_ssh_OBJS := tests/fuzz/wire.o bastion/privkey.o \
+	$(filter-out bastion/session.o,$(SESSION_OBJS))
+FUZZ_session_ssh_LIBS := -Wl,--wrap=link_ask $(sgbridge-session_LIBS)
 FUZZ_SECONDS ?= 10
 FUZZ_BUILD := build-fuzz
 fuzz: $(addprefix $(FUZZ_BUILD)/tests/fuzz/,$(FUZZ))

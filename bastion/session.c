@@ -483,6 +483,17 @@ static enum sgb_err prepare_process(struct session *s)
 	return err;
 }
 
+static void session_init(struct session *s)
+{
+	TAILQ_INIT(&s->channels);
+	TAILQ_INIT(&s->to_monitor);
+	TAILQ_INIT(&s->from_monitor);
+	TAILQ_INIT(&s->forwards);
+	record_init(&s->record);
+	s->client.fd = s->target_leg.fd = s->target.agent = -1;
+	s->verify.fd = -1;
+}
+
 int main(int argc, char **argv)
 {
 	static struct session s;
@@ -495,13 +506,7 @@ int main(int argc, char **argv)
 			return EX_OK;
 		err = session_forked();
 	}
-	TAILQ_INIT(&s.channels);
-	TAILQ_INIT(&s.to_monitor);
-	TAILQ_INIT(&s.from_monitor);
-	TAILQ_INIT(&s.forwards);
-	record_init(&s.record);
-	s.client.fd = s.target_leg.fd = s.target.agent = -1;
-	s.verify.fd = -1;
+	session_init(&s);
 	if (!err)
 		err = prepare_process(&s);
 	if (err)

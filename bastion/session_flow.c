@@ -137,7 +137,7 @@ bool flow_ack(struct flow *flow, uint64_t seq)
 const uint8_t *flow_ready(const struct flow *flow, size_t *ret_len)
 {
 	*ret_len = (size_t)(flow->cleared - flow->sent);
-	return flow->data + flow->head;
+	return flow->data ? flow->data + flow->head : NULL;
 }
 
 void flow_sent(struct flow *flow, size_t len)
