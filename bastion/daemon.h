@@ -63,8 +63,10 @@ struct daemon {
 	int conf_fd, policy_fd; /* sealed copies for monitors */
 	int listeners[LISTEN_MAX];
 	size_t listener_count;
-	int control; /* control socket, listening */
-	int wake;    /* signalfd */
+	int control;	  /* control socket, listening */
+	int wake;	  /* signalfd */
+	int spare;	  /* descriptor for when there is none; or -1 */
+	uint64_t rest_ms; /* listeners rest until then */
 	int recorder;
 	int nursery; /* forks monitors; -1: none just now */
 	struct sources *sources;
@@ -100,6 +102,8 @@ enum sgb_err daemon_check_files(const struct conf *conf) SGB_MUST_CHECK;
 enum sgb_err daemon_listen(struct daemon *d) SGB_MUST_CHECK;
 /* Takes one connection from a listener, or refuses it. */
 void daemon_accept(struct daemon *d, int listener);
+/* Milliseconds for which nothing is accepted; -1: it is. */
+int daemon_rest(const struct daemon *d);
 /* Judges a connection whose source is known, and starts its monitor; takes fd.
  * front is who passed it on, or NULL. */
 void daemon_admit(struct daemon *d, int fd, const struct addr *source,

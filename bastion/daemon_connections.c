@@ -83,7 +83,8 @@ static enum sgb_err on_state(
 	take_text(&conn->rec_id, reader_cstring(&msg->reader, 64));
 	take_text(&conn->parent, reader_cstring(&msg->reader, 64));
 	if (conn->phase >= MONITOR_PHASE_WAITING && conn->counted) {
-		d->counters.logons++;
+		/* One that closes may never have logged on. */
+		d->counters.logons += conn->phase < MONITOR_PHASE_CLOSING;
 		uncount(d, conn);
 	}
 	return reader_end(&msg->reader);

@@ -6,6 +6,7 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@
 
 #include "core/event.h"
 #include "core/log.h"
+
+#define REST_MS 200
 
 static enum sgb_err parse_endpoint(
 	const char *text, struct addr *ret_addr, uint16_t *ret_port)
@@ -94,6 +97,7 @@ enum sgb_err daemon_listen(struct daemon *d)
 	enum sgb_err err = systemd_sockets(d);
 	size_t i;
 
+	d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (err != SGB_ERR_NOTFOUND)
 		return err;
 	err = SGB_OK;
@@ -170,6 +174,39 @@ void daemon_admit(struct daemon *d, int fd, const struct addr *source,
 	close(fd);
 }
 
+/*
+ * Without a descriptor for it, a connection would wait where nobody sees it,
+ * and poll() would call its listener ready without end. The spare one is for
+ * taking it and closing it; where even that fails, listeners rest.
+ */
+static void refuse_unseen(struct daemon *d, int listener)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct addr source;
+	int fd;
+
+	if (d->spare >= 0)
+		close(d->spare);
+	fd = accept4(listener, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC);
+	if (fd < 0) {
+		d->rest_ms = daemon_now_ms() + REST_MS;
+	} else {
+		d->counters.refused_limit++;
+		if (!addr_from_sockaddr(&ss, &source, NULL))
+			daemon_refused(d, &source, "no descriptor is left");
+		close(fd);
+	}
+	d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+int daemon_rest(const struct daemon *d)
+{
+	uint64_t now = daemon_now_ms();
+
+	return now < d->rest_ms ? (int)(d->rest_ms - now) : -1;
+}
+
 void daemon_accept(struct daemon *d, int listener)
 {
 	struct sockaddr_storage ss, local_ss;
@@ -180,8 +217,12 @@ void daemon_accept(struct daemon *d, int listener)
 	int fd;
 
 	fd = accept4(listener, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			errno == ENOMEM)
+			refuse_unseen(d, listener);
 		return;
+	}
 	if (addr_from_sockaddr(&ss, &source, &port) ||
 		getsockname(fd, (struct sockaddr *)&local_ss, &local_len) ||
 		addr_from_sockaddr(&local_ss, &local, NULL)) {

@@ -125,7 +125,8 @@ static enum sgb_err collect(struct daemon *d, struct slots *slots)
 	if (!err)
 		err = add_slot(slots, d->nursery);
 	for (i = 0; i < d->listener_count && !err; i++)
-		err = add_slot(slots, d->listeners[i]);
+		err = add_slot(
+			slots, daemon_rest(d) < 0 ? d->listeners[i] : -1);
 	slots->newcomers = slots->count;
 	if (!err)
 		err = daemon_proxy_each(d, add_newcomer, slots);
@@ -184,8 +185,9 @@ static int run(struct daemon *d)
 			break;
 		}
 		if (poll(slots.fds, slots.count,
-			    sooner(systemd_watchdog(),
-				    daemon_proxy_patience(d))) < 0) {
+			    sooner(daemon_rest(d),
+				    sooner(systemd_watchdog(),
+					    daemon_proxy_patience(d)))) < 0) {
 			if (errno == EINTR)
 				continue;
 			status = EX_OSERR;
@@ -307,6 +309,7 @@ int main(int argc, char **argv)
 		.policy_fd = -1,
 		.control = -1,
 		.wake = -1,
+		.spare = -1,
 		.recorder = -1,
 		.nursery = -1};
 	bool test = false;
