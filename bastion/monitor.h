@@ -391,12 +391,24 @@ enum sgb_err monitor_connect(struct monitor *m,
 	struct policy_decision *decision, int *ret_fd,
 	char source[ADDR_TEXT_MAX], char via[MONITOR_VIA_MAX],
 	uint64_t until_ms) SGB_MUST_CHECK;
-/* One more to the same address, within the time of the whole. */
+/* One more to m->decision, by the same way: to the address that answered, or
+ * to the next that does. m->decision stays. */
 enum sgb_err monitor_connect_again(
-	struct monitor *m, int *ret_fd) SGB_MUST_CHECK;
+	struct monitor *m, int *ret_fd, uint64_t until_ms) SGB_MUST_CHECK;
 
 /* monitor_hostkey.c: is it the instance's? */
 #define MONITOR_NO_HOST_KEY "no host key is known for this instance"
+/* REQ_HOSTKEY of whoever is at the other end of link: judges the key that is
+ * shown for m->decision. HOSTKEY_WANTED: its certificate is being fetched, and
+ * monitor_hostkey_cert will say; else ret is the word about it. */
+enum sgb_err monitor_hostkey_shown(struct monitor *m, struct reader *rd,
+	int link, uint64_t until_ms, struct hostkey_result *ret) SGB_MUST_CHECK;
+/* REQ_HOSTCERT: judges it again. */
+enum sgb_err monitor_hostkey_cert(struct monitor *m, struct reader *rd,
+	struct hostkey_result *ret) SGB_MUST_CHECK;
+/* SES_HOSTKEY: tells whoever showed it. */
+enum sgb_err monitor_hostkey_answer(
+	int link, bool yes, const char *text) SGB_MUST_CHECK;
 enum sgb_err monitor_hostkey(struct monitor *m, struct msg *msg);
 enum sgb_err monitor_hostcert(struct monitor *m, struct msg *msg);
 bool monitor_hostkey_any(
@@ -420,7 +432,9 @@ bool monitor_same_way(const struct monitor *m,
 	const struct policy_decision *decision, const char *via);
 /* Buries those that ended. */
 void monitor_hops_reap(struct monitor *m);
-/* Lets go of them all, which ends them. */
+/* Lets go of them all. Closed links are how they know; whoever does not look
+ * is killed when the monitor exits: by the kernel (PDEATHSIG), or by the cradle
+ * that it came from. After a fork they stay the other's. */
 void monitor_hops_done(struct monitor *m);
 /* The addresses that a certificate may be used from, where it is the bastion
  * that logs on: as set, or local, where it connects from. Returns local or

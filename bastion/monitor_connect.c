@@ -195,15 +195,11 @@ enum sgb_err monitor_connect(struct monitor *m,
 	return SGB_OK;
 }
 
-enum sgb_err monitor_connect_again(struct monitor *m, int *ret_fd)
+enum sgb_err monitor_connect_again(
+	struct monitor *m, int *ret_fd, uint64_t until_ms)
 {
-	uint64_t until = connect_until(m, m->target_until_ms);
 	struct policy_decision again = m->decision;
 	char source[ADDR_TEXT_MAX], via[MONITOR_VIA_MAX];
-	struct addr local;
 
-	if (m->decision.via)
-		return monitor_connect_via(
-			m, &again, ret_fd, source, via, m->target_until_ms);
-	return connect_one(&m->decision, until, ret_fd, &local);
+	return monitor_connect(m, &again, ret_fd, source, via, until_ms);
 }

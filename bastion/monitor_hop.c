@@ -49,7 +49,9 @@ struct kept {
 	size_t identity_count;
 	uint8_t *signed_id;
 	size_t signed_id_len;
-	bool host_verified;
+	uint8_t *host_blob;
+	size_t host_blob_len;
+	bool host_cert_wanted, host_verified;
 	char host_by[sizeof(((struct monitor *)0)->host_by)];
 };
 
@@ -173,49 +175,42 @@ static enum sgb_err refuse_key(
 	return SGB_ERR_DENIED;
 }
 
-/* As the target's, but that no second connection is made for a certificate:
- * one that is kept from before will do. */
-static void judge_key(struct passage *p, const uint8_t *blob, size_t len,
-	struct hostkey_result *ret)
-{
-	char name[ADDR_TEXT_MAX];
-	struct hostkey_node node;
-	time_t now = time(NULL);
-
-	monitor_hostkey_node(p->m, p->hop, name, &node);
-	hostkey_judge(&node, blob, len, now, ret);
-	if (ret->verdict == HOSTKEY_WANTED)
-		hostkey_judge_certificate(&node, blob, len, NULL, 0, now, ret);
-}
-
-static enum sgb_err on_key(struct passage *p, struct reader *rd)
+/* The certificate was wanted and is not there yet: nothing to be said. */
+static enum sgb_err judged(
+	struct passage *p, const struct hostkey_result *result)
 {
 	struct monitor *m = p->m;
-	struct hostkey_result result;
-	struct msg msg;
-	const uint8_t *blob;
-	enum sgb_err err;
-	size_t len;
 
-	blob = reader_string(rd, &len);
-	err = reader_end(rd);
-	if (!err && (!len || len > SSHKEY_MAX_BLOB))
-		err = SGB_ERR_FORMAT;
-	if (!err && m->host_verified)
-		err = SGB_ERR_PHASE;
-	if (err)
-		return err;
-	judge_key(p, blob, len, &result);
-	if (result.verdict != HOSTKEY_ACCEPTED)
-		return refuse_key(p, &result);
+	if (result->verdict == HOSTKEY_WANTED)
+		return SGB_OK;
+	if (result->verdict != HOSTKEY_ACCEPTED)
+		return refuse_key(p, result);
 	m->host_verified = true;
 	snprintf(m->host_by, sizeof(m->host_by),
 		"jump host %.63s, key %.128s, %.900s", p->hop->instance,
-		result.shown, result.by);
-	msg_init(&msg, MSG_SES_HOPKEY);
-	err = msg_send(p->process->session, &msg);
-	msg_done(&msg);
-	return err;
+		result->shown, result->by);
+	return monitor_hostkey_answer(p->process->session, true, "");
+}
+
+/* Looking for its certificate is another way to it, which may fail on its
+ * own account. */
+static enum sgb_err on_key(struct passage *p, struct reader *rd)
+{
+	struct hostkey_result result;
+	enum sgb_err err;
+
+	err = monitor_hostkey_shown(
+		p->m, rd, p->process->session, p->until_ms, &result);
+	p->m->lost[0] = '\0';
+	return err ? err : judged(p, &result);
+}
+
+static enum sgb_err on_certificate(struct passage *p, struct reader *rd)
+{
+	struct hostkey_result result;
+	enum sgb_err err = monitor_hostkey_cert(p->m, rd, &result);
+
+	return err ? err : judged(p, &result);
 }
 
 /* The address that answered becomes the one of what is behind. */
@@ -257,7 +252,10 @@ static enum sgb_err hear(struct passage *p, bool *ret_open)
 		err = SGB_OK;
 	} else if (!err) {
 		switch (msg.type) {
-		case MSG_REQ_HOPKEY: err = on_key(p, &msg.reader); break;
+		case MSG_REQ_HOSTKEY: err = on_key(p, &msg.reader); break;
+		case MSG_REQ_HOSTCERT:
+			err = on_certificate(p, &msg.reader);
+			break;
 		case MSG_REQ_HOPFAIL: err = on_fail(p, &msg.reader); break;
 		case MSG_REQ_HOPOPEN:
 			err = on_open(p, &msg.reader);
@@ -315,6 +313,9 @@ static void lend(
 		.identity_count = m->identity_count,
 		.signed_id = m->signed_id,
 		.signed_id_len = m->signed_id_len,
+		.host_blob = m->host_blob,
+		.host_blob_len = m->host_blob_len,
+		.host_cert_wanted = m->host_cert_wanted,
 		.host_verified = m->host_verified};
 	memcpy(kept->host_by, m->host_by, sizeof(kept->host_by));
 	m->decision = *hop;
@@ -326,13 +327,18 @@ static void lend(
 	m->identity_count = 0;
 	m->signed_id = NULL;
 	m->signed_id_len = 0;
-	m->host_verified = false;
+	m->host_blob = NULL;
+	m->host_cert_wanted = m->host_verified = false;
 	m->host_by[0] = '\0';
 }
 
 static void take_back(struct monitor *m, const struct kept *kept)
 {
 	monitor_agent_forget(m);
+	free(m->host_blob);
+	m->host_blob = kept->host_blob;
+	m->host_blob_len = kept->host_blob_len;
+	m->host_cert_wanted = kept->host_cert_wanted;
 	m->decision = kept->decision;
 	m->limits = kept->limits;
 	m->agent = kept->agent;
@@ -423,6 +429,9 @@ static enum sgb_err make_room(struct monitor *m, unsigned int count)
 
 	if (most < POLICY_HOPS_MAX)
 		most = POLICY_HOPS_MAX;
+	/* A second way, to see a certificate. */
+	if (m->host_blob && !m->host_verified)
+		most += POLICY_HOPS_MAX;
 	monitor_hops_reap(m);
 	LIST_FOREACH (hop, &m->hops, link)
 		live++;

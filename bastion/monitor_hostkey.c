@@ -1,8 +1,9 @@
 /*
- * The target's host key: the session shows what the key exchange proved, and
- * hears yes or no. Without a yes the agent signs nothing. A session that was
- * taken over gains nothing by lying here: it holds the connection anyway, and
- * gets the one signature that it would have got.
+ * Host keys of targets, and of jump hosts on the way: whoever shakes hands
+ * shows what the key exchange proved, and hears yes or no. Without a yes the
+ * agent signs nothing. A session that was taken over gains nothing by lying
+ * here: it holds the connection anyway, and gets the one signature that it
+ * would have got.
  */
 #include "monitor.h"
 
@@ -40,7 +41,7 @@ bool monitor_hostkey_any(
 	return hostkey_any(&node);
 }
 
-static enum sgb_err answer(struct monitor *m, bool yes, const char *text)
+enum sgb_err monitor_hostkey_answer(int link, bool yes, const char *text)
 {
 	struct msg msg;
 	enum sgb_err err;
@@ -48,10 +49,87 @@ static enum sgb_err answer(struct monitor *m, bool yes, const char *text)
 	msg_init(&msg, MSG_SES_HOSTKEY);
 	buf_put_u32(&msg.body, yes);
 	buf_put_cstring(&msg.body, text);
-	err = msg_send(m->session, &msg);
+	err = msg_send(link, &msg);
 	msg_done(&msg);
 	return err;
 }
+
+static void judge_certificate(struct monitor *m, const uint8_t *cert,
+	size_t len, struct hostkey_result *ret)
+{
+	char name[ADDR_TEXT_MAX];
+	struct hostkey_node node;
+
+	monitor_hostkey_node(m, &m->decision, name, &node);
+	hostkey_judge_certificate(&node, m->host_blob, m->host_blob_len, cert,
+		len, time(NULL), ret);
+}
+
+/* A second connection, over which it fetches the certificate; where there is
+ * none to be had, one that is kept from before will do. */
+static enum sgb_err want_certificate(struct monitor *m, int link,
+	uint64_t until_ms, struct hostkey_result *result)
+{
+	struct msg msg;
+	enum sgb_err err;
+	int fd;
+
+	if (monitor_connect_again(m, &fd, until_ms)) {
+		judge_certificate(m, NULL, 0, result);
+		return SGB_OK;
+	}
+	m->host_cert_wanted = true;
+	msg_init(&msg, MSG_SES_HOSTCERT);
+	err = msg_put_fd(&msg, fd);
+	close(fd);
+	if (!err)
+		err = msg_send(link, &msg);
+	msg_done(&msg);
+	return err;
+}
+
+enum sgb_err monitor_hostkey_shown(struct monitor *m, struct reader *rd,
+	int link, uint64_t until_ms, struct hostkey_result *ret)
+{
+	char name[ADDR_TEXT_MAX];
+	struct hostkey_node node;
+	const uint8_t *blob;
+	size_t len;
+
+	blob = reader_string(rd, &len);
+	if (reader_end(rd) || !len || len > SSHKEY_MAX_BLOB)
+		return SGB_ERR_FORMAT;
+	if (m->host_blob)
+		return SGB_ERR_PHASE;
+	m->host_blob = malloc(len);
+	if (!m->host_blob)
+		return SGB_ERR_NOMEM;
+	memcpy(m->host_blob, blob, len);
+	m->host_blob_len = len;
+	monitor_hostkey_node(m, &m->decision, name, &node);
+	hostkey_judge(&node, blob, len, time(NULL), ret);
+	return ret->verdict == HOSTKEY_WANTED
+		       ? want_certificate(m, link, until_ms, ret)
+		       : SGB_OK;
+}
+
+enum sgb_err monitor_hostkey_cert(
+	struct monitor *m, struct reader *rd, struct hostkey_result *ret)
+{
+	const uint8_t *cert;
+	size_t len;
+
+	cert = reader_string(rd, &len);
+	if (reader_end(rd) || len > SSHKEY_MAX_BLOB)
+		return SGB_ERR_FORMAT;
+	if (!m->host_cert_wanted)
+		return SGB_ERR_PHASE;
+	m->host_cert_wanted = false;
+	judge_certificate(m, cert, len, ret);
+	return SGB_OK;
+}
+
+/* ---- the target's ---- */
 
 /* The user hears that, and a number; the event says what to do. */
 static enum sgb_err refuse(
@@ -72,7 +150,7 @@ static enum sgb_err refuse(
 	snprintf(text, sizeof(text),
 		"the host key of %.200s %s; not connected (reference %s)",
 		m->target, result->public_text, ref);
-	return answer(m, false, text);
+	return monitor_hostkey_answer(m->session, false, text);
 }
 
 static enum sgb_err say(struct monitor *m, const struct hostkey_result *result)
@@ -82,78 +160,23 @@ static enum sgb_err say(struct monitor *m, const struct hostkey_result *result)
 	m->host_verified = true;
 	snprintf(m->host_by, sizeof(m->host_by), "host key %s, %s",
 		result->shown, result->by);
-	return answer(m, true, "");
-}
-
-static void judge_certificate(struct monitor *m, const uint8_t *cert,
-	size_t len, struct hostkey_result *ret)
-{
-	char name[ADDR_TEXT_MAX];
-	struct hostkey_node node;
-
-	monitor_hostkey_node(m, &m->decision, name, &node);
-	hostkey_judge_certificate(&node, m->host_blob, m->host_blob_len, cert,
-		len, time(NULL), ret);
-}
-
-/* A second connection, over which the session fetches the certificate. */
-static enum sgb_err want_certificate(
-	struct monitor *m, struct hostkey_result *result)
-{
-	struct msg msg;
-	enum sgb_err err;
-	int fd;
-
-	if (monitor_connect_again(m, &fd)) {
-		judge_certificate(m, NULL, 0, result);
-		return say(m, result);
-	}
-	m->host_cert_wanted = true;
-	msg_init(&msg, MSG_SES_HOSTCERT);
-	err = msg_put_fd(&msg, fd);
-	close(fd);
-	if (!err)
-		err = msg_send(m->session, &msg);
-	msg_done(&msg);
-	return err;
+	return monitor_hostkey_answer(m->session, true, "");
 }
 
 enum sgb_err monitor_hostkey(struct monitor *m, struct msg *msg)
 {
 	struct hostkey_result result;
-	char name[ADDR_TEXT_MAX];
-	struct hostkey_node node;
-	const uint8_t *blob;
-	size_t len;
+	enum sgb_err err;
 
-	blob = reader_string(&msg->reader, &len);
-	if (reader_end(&msg->reader) || !len || len > SSHKEY_MAX_BLOB)
-		return SGB_ERR_FORMAT;
-	if (m->host_blob)
-		return SGB_ERR_PHASE;
-	m->host_blob = malloc(len);
-	if (!m->host_blob)
-		return SGB_ERR_NOMEM;
-	memcpy(m->host_blob, blob, len);
-	m->host_blob_len = len;
-	monitor_hostkey_node(m, &m->decision, name, &node);
-	hostkey_judge(&node, blob, len, time(NULL), &result);
-	return result.verdict == HOSTKEY_WANTED ? want_certificate(m, &result)
-						: say(m, &result);
+	err = monitor_hostkey_shown(
+		m, &msg->reader, m->session, m->target_until_ms, &result);
+	return err || result.verdict == HOSTKEY_WANTED ? err : say(m, &result);
 }
 
 enum sgb_err monitor_hostcert(struct monitor *m, struct msg *msg)
 {
 	struct hostkey_result result;
-	const uint8_t *cert;
-	size_t len;
+	enum sgb_err err = monitor_hostkey_cert(m, &msg->reader, &result);
 
-	cert = reader_string(&msg->reader, &len);
-	if (reader_end(&msg->reader) || len > SSHKEY_MAX_BLOB)
-		return SGB_ERR_FORMAT;
-	if (!m->host_cert_wanted)
-		return SGB_ERR_PHASE;
-	m->host_cert_wanted = false;
-	judge_certificate(m, cert, len, &result);
-	return say(m, &result);
+	return err ? err : say(m, &result);
 }

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "core/sshkey.h"
 #include "session_io.h"
 
 #define ADDRESSES_MAX 16
@@ -130,40 +129,21 @@ static enum sgb_err begin(struct hop *hop)
 	return err;
 }
 
-/* libssh gives the blob out as base64 only. */
-static bool show_key(struct hop *hop)
-{
-	ssh_key key = NULL;
-	char *base64 = NULL;
-	uint8_t *blob = NULL;
-	struct msg msg;
-	size_t len;
-
-	if (ssh_get_server_publickey(hop->ssh, &key) == SSH_OK &&
-		ssh_pki_export_pubkey_base64(key, &base64) == SSH_OK &&
-		!sshkey_base64_decode(base64, strlen(base64), &blob, &len)) {
-		msg_init(&msg, MSG_REQ_HOPKEY);
-		buf_put_string(&msg.body, blob, len);
-		link_send(hop->s, &msg);
-		hop->state = HOP_JUDGED;
-	} else {
-		fail(hop, "its host key cannot be read");
-	}
-	free(blob);
-	ssh_string_free_char(base64);
-	ssh_key_free(key);
-	return true;
-}
-
 static bool connect_step(struct hop *hop)
 {
 	int rc = ssh_connect(hop->ssh);
 
 	if (rc == SSH_AGAIN)
 		return false;
-	if (rc == SSH_OK)
-		return show_key(hop);
-	fail(hop, ssh_get_error(hop->ssh));
+	if (rc != SSH_OK) {
+		fail(hop, ssh_get_error(hop->ssh));
+		return true;
+	}
+	/* As a target's: shown, and its certificate fetched if it is wanted. */
+	hop->s->target_leg.state = LEG_VERIFY;
+	hop->state = HOP_JUDGED;
+	if (!verify_begin(hop->s))
+		fail(hop, "its host key cannot be read");
 	return true;
 }
 
@@ -367,13 +347,30 @@ static bool turn(struct hop *hop)
 	case HOP_LOGIN: return login_step(hop);
 	case HOP_OPEN: return open_step(hop);
 	case HOP_RELAY: return relay_step(hop);
-	case HOP_JUDGED:
+	case HOP_JUDGED: verify_pump(hop->s); break;
 	case HOP_OVER: break;
 	}
 	return false;
 }
 
-/* The one thing that the monitor says later; or it left, or wants us to. */
+/* Is it the right one? A monitor that says no has no more to say. */
+static enum sgb_err on_answer(struct hop *hop, struct msg *msg)
+{
+	uint32_t yes = reader_u32(&msg->reader);
+	char *text = reader_cstring(&msg->reader, 4096);
+	enum sgb_err err = reader_end(&msg->reader);
+
+	free(text);
+	if (!err && yes != 1)
+		err = SGB_ERR_DENIED;
+	if (!err) {
+		hop->s->target_leg.state = LEG_AUTH;
+		hop->state = HOP_LOGIN;
+	}
+	return err;
+}
+
+/* About the host key; or it left, or wants us to. */
 static void hear(struct hop *hop)
 {
 	struct msg msg;
@@ -381,10 +378,14 @@ static void hear(struct hop *hop)
 
 	msg_init(&msg, MSG_NONE);
 	err = msg_recv(SESSION_MONITOR_FD, &msg);
-	if (!err && msg.type == MSG_SES_HOPKEY && hop->state == HOP_JUDGED &&
-		!reader_end(&msg.reader))
-		hop->state = HOP_LOGIN;
-	else if (err != SGB_ERR_AGAIN)
+	if (!err && hop->state != HOP_JUDGED)
+		err = SGB_ERR_PHASE;
+	else if (!err && msg.type == MSG_SES_HOSTCERT)
+		err = verify_fetch(hop->s, &msg);
+	else if (!err)
+		err = msg.type == MSG_SES_HOSTKEY ? on_answer(hop, &msg)
+						  : SGB_ERR_PHASE;
+	if (err && err != SGB_ERR_AGAIN)
 		hop->state = HOP_OVER;
 	msg_done(&msg);
 }
@@ -393,10 +394,12 @@ static void wait_events(struct hop *hop)
 {
 	const struct timespec patience = {.tv_sec = 1};
 	int leg = hop->s->target_leg.fd;
-	struct pollfd fds[3] = {
+	struct pollfd fds[4] = {
 		{.fd = SESSION_MONITOR_FD, .events = POLLIN},
 		{.fd = io_descriptor(leg), .events = io_events(leg)},
 		{.fd = -1},
+		{.fd = hop->s->verify.fd,
+			.events = (short)verify_events(hop->s)},
 	};
 
 	if (!TAILQ_EMPTY(&hop->s->to_monitor))
@@ -411,7 +414,7 @@ static void wait_events(struct hop *hop)
 	}
 	if (!fds[1].events)
 		fds[1].fd = -1;
-	if (ppoll(fds, 3, &patience, NULL) < 0 && errno != EINTR)
+	if (ppoll(fds, 4, &patience, NULL) < 0 && errno != EINTR)
 		hop->state = HOP_OVER;
 	if (fds[2].revents & (POLLHUP | POLLERR))
 		hop->left_ms = now_ms();

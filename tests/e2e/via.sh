@@ -304,6 +304,34 @@ lost() {
 ok "a jump host that drops it ends it" lost
 ok "and leaves no process" wait_for eval '[ "$(processes)" -eq 0 ]'
 
+# --- one that does not leave by itself: stopped, it does not see that its link
+# to the monitor is closed.
+settings() {
+	sed -i '/^sessions-per-start /d' "$LAB/sgbridge.conf"
+	[ -z "$1" ] || echo "sessions-per-start $1" >>"$LAB/sgbridge.conf"
+	"$BUILD/sgbridge" reload -c "$LAB/sgbridge.conf" >/dev/null 2>&1
+}
+# The first of them speaks with the client.
+stop_hops() {
+	local pid
+	for pid in $(ip netns pids "$lab_tag-bastion" | sort -n); do
+		[ "$(stat -c %u "/proc/$pid")" = "${LAB_SESSION_USER%:*}" ] &&
+			echo "$pid"
+	done 2>/dev/null | tail -n +2 | while read -r pid; do
+		kill -STOP "$pid"
+	done
+}
+for each in 1 ''; do
+	settings "$each"
+	hold
+	stop_hops
+	for pid in $(ip netns pids "$lab_tag-client"); do
+		kill -KILL "$pid" 2>/dev/null
+	done
+	ok "a stopped process of a jump host is ended (${each:-16} a start)" \
+		wait_for are 0
+done
+
 # --- where it cannot be
 refused() {
 	! robot robot+ops@far1@bastion 'echo REACHED' </dev/null \
