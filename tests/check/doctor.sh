@@ -249,6 +249,12 @@ fault known-hosts 'known:1: expected' \
 	'echo "web1 nonsense" >known; echo "known-hosts $PWD/known" >>sgbridge.conf'
 fault stored-key 'web1: there is no stored key' \
 	'sed -i "s/host-key [^;]*;/& credential key nokey;/" policy.conf'
+fault forward-settings 'expected a numeric address' \
+	'echo "forward-user 64303:64303" >>sgbridge.conf
+	echo "syslog tcp logs.example.org 514" >>sgbridge.conf'
+fault forward-stopped 'does not run' \
+	'echo "forward-user 64303:64303" >>sgbridge.conf
+	echo "journald yes" >>sgbridge.conf'
 fault audit-off 'audit is off' 'echo "audit off" >>sgbridge.conf'
 options=(--connect)
 fault unreachable 'web1: 10.9.9.9 port 2222' true
@@ -262,6 +268,8 @@ ok "every finding is tested" "$(comm -23 \
 		# Those that want a laboratory.
 		grep -oE '(instance|process|rotation|ruleset)-[a-z-]+' \
 			tests/e2e/doctor.sh
+		grep -oE 'doctor forward-[a-z-]+' tests/e2e/forwarder.sh |
+			sed 's/doctor //'
 	} | sort -u) |
 	grep -vxE "$host|audit-required")"
 echo "$passed passed, $failed failed"

@@ -327,6 +327,11 @@ ok "and when certificates expire" eval \
 	'wait_for metric peer_certificate_expires_timestamp_seconds "tls 203.0.113.9 6514" "> 0" &&
 	metric own_certificate_expires_timestamp_seconds "tls 203.0.113.9 6514" "> 0"'
 
+ok "doctor says which receiver does not keep up" doctor forward-behind \
+	'tcp 203.0.113.9 5601: [0-9]* events wait, the first for'
+ok "and whose certificate expires" doctor forward-certificate \
+	"tls 203.0.113.9 6514: the receiver's certificate expires on"
+
 # --- other settings while it runs
 lines() {
 	wc -l <"$LAB/got.tls"
