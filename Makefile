@@ -528,17 +528,22 @@ uninstall:
 		$(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)/examples/* \
 		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) 2>/dev/null || true
 
+define player_if_it_comes
+@[ -e $(BUILD)/player/asciinema-player.min.js ] || \
+	conf/player/fetch.sh $(BUILD)/player || \
+	echo '$@: pages of "export -f html" are without a player'
+endef
+
 # Three Debian packages in $(BUILD)/deb, the same bytes each time.
 .PHONY: deb player
 deb: all
-	@[ -e $(BUILD)/player/asciinema-player.min.js ] || \
-		conf/player/fetch.sh $(BUILD)/player || \
-		echo 'deb: pages of "export -f html" are without a player'
+	$(player_if_it_comes)
 	@conf/debian/build.sh $(BUILD) $(VERSION)
 
 # The same as RPMs, in $(BUILD)/rpm.
 .PHONY: rpm sbom pictures
 rpm: all
+	$(player_if_it_comes)
 	@conf/rpm/build.sh $(BUILD) $(VERSION)
 
 # What the programs are made of, CycloneDX.

@@ -18,7 +18,10 @@ git ls-files -z | tar -c --null -T - --sort=name --owner=0 --group=0 \
 	--numeric-owner --mtime="@$epoch" \
 	--transform "s,^,sgbridge-$version/," --ignore-failed-read |
 	gzip -9n >"$top/SOURCES/sgbridge-$version.tar.gz"
-rpmbuild -bb --nodeps --define "_topdir $top" --define "sgb_build $build" \
+player=
+[ ! -e "$build/player/asciinema-player.min.js" ] || player='--with player'
+# shellcheck disable=SC2086
+rpmbuild -bb --nodeps $player --define "_topdir $top" --define "sgb_build $build" \
 	--define "sgb_version $version" \
 	--define "_unitdir /usr/lib/systemd/system" \
 	--define "_sysusersdir /usr/lib/sysusers.d" \

@@ -73,6 +73,56 @@ ok "it needs the libraries that it links" eval 'rpm -qp --requires \
 	"$(one sgbridge)" | grep -q "^libssh.so.4" &&
 	rpm -qp --requires "$(one sgbridge)" | grep -q "^pam-sgbridge = "'
 
+# What the programs link, by the names that are asked for before building.
+needs() {
+	rpmspec -q --buildrequires "$@" conf/rpm/sgbridge.spec
+}
+asked_for() {
+	local library name status=0
+	needs >"$work/needs" || return
+	for library in $(readelf -d "$build"/sgbridge* "$build/pam_sgbridge.so" |
+		sed -n 's/.*NEEDED.*\[\(.*\)\.so.*/\1/p' | sort -u); do
+		case $library in
+		libc | libm | ld-linux* | libgcc_s | lib*san) continue ;;
+		libIPSec_MB) name=intel-ipsec-mb-devel ;;
+		libpam) name=pam-devel ;;
+		libtsm) name=libtsm-devel ;;
+		libssh | libssl | libcrypto | libseccomp | libzstd | \
+			libqrencode | liboath) name="pkgconfig($library)" ;;
+		libp11-kit) name='pkgconfig(p11-kit-1)' ;;
+		libjansson | libsqlite3 | libaudit)
+			name="pkgconfig(${library#lib})" ;;
+		*) name="a package with $library" ;;
+		esac
+		sed 's/ .*//' "$work/needs" | grep -qxF "$name" && continue
+		echo "no BuildRequires: $name"
+		status=1
+	done
+	return "$status"
+}
+ok "what it is linked with is asked for before" asked_for
+# The player of exported pages goes to who exports them; this is not it.
+with_player() {
+	local folder=$work/build entry player=/usr/share/sgbridge/player
+	mkdir -p "$folder/player"
+	for entry in "$build"/*; do
+		case ${entry##*/} in rpm | player) continue ;; esac
+		ln -s "$(readlink -f "$entry")" "$folder/" || return
+	done
+	for entry in min.js css apache2; do
+		echo "not it" >"$folder/player/asciinema-player.$entry"
+	done
+	conf/rpm/build.sh "$folder" "$version" &&
+		rpm -qpl "$folder/rpm/sgbridge-audit-$version"-*.rpm |
+		grep -xF "$player/asciinema-player.min.js" &&
+		! rpm -qpl "$folder/rpm/sgbridge-$version"-*.rpm | grep player &&
+		rpm -qp --provides "$folder/rpm/sgbridge-audit-$version"-*.rpm |
+		grep -qxF "bundled(asciinema-player) = $(sed -n 's/^version=//p' \
+			conf/player/fetch.sh)" &&
+		needs --with player | grep -qx openssl
+}
+ok "the player, where there is one, is in sgbridge-audit" with_player
+
 # --- installed, in a copy-on-write view of this host
 mkdir "$work/host" "$work/tmp"
 mount -t tmpfs tmpfs "$work/tmp"
