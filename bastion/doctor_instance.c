@@ -161,22 +161,21 @@ static bool check_key(struct instance *look)
 
 /* ---- the login ---- */
 
-static bool source_of(const struct instance *look, char ret[ADDR_TEXT_MAX])
+static bool source_of(struct instance *look, char ret[ADDR_TEXT_MAX])
 {
 	struct sockaddr_storage ss, own = {0};
 	socklen_t len = addr_to_sockaddr(look->addr, 22, &ss);
 	socklen_t own_len = sizeof(own);
-	struct addr addr;
 	uint16_t port;
 	int sock = socket(look->addr->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	bool good = sock >= 0 && !connect(sock, (struct sockaddr *)&ss, len) &&
 		    !getsockname(sock, (struct sockaddr *)&own, &own_len) &&
-		    !addr_from_sockaddr(&own, &addr, &port);
+		    !addr_from_sockaddr(&own, &look->source, &port);
 
 	if (sock >= 0)
 		close(sock);
 	if (good)
-		addr_text(&addr, ret);
+		addr_text(&look->source, ret);
 	return good;
 }
 

@@ -14,6 +14,7 @@ struct instance {
 	const char *name;
 	const struct addr *addr; /* the policy's */
 	char address[ADDR_TEXT_MAX], port[8], login[64];
+	struct addr source;  /* ours, as it sees us, once a login was tried */
 	bool by_certificate; /* its key is known so, if at all */
 	char dir[32];	     /* known_hosts, leaf, leaf-cert.pub */
 	struct buf out;	     /* of the last ssh, with a NUL */

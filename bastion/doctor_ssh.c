@@ -7,6 +7,7 @@
 #include "doctor_instance.h"
 
 #include <ctype.h>
+#include <fnmatch.h>
 #include <string.h>
 
 #define SSH	  "/usr/bin/ssh"
@@ -198,6 +199,50 @@ static bool value_of(
 	return false;
 }
 
+/* One item of sshd's list: an address, a network or a pattern. */
+static bool item_names(const char *item, const struct addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+	struct addr_net net;
+
+	if (!addr_net_parse(item, &net))
+		return addr_in_net(addr, &net);
+	return !fnmatch(item, addr_text(addr, text), 0);
+}
+
+/* An exclamation mark takes an address out again, wherever it stands. */
+static bool list_names(char *list, const struct addr *addr)
+{
+	bool named = false;
+	char *item;
+
+	while ((item = strsep(&list, ","))) {
+		if (*item == '!' && item_names(item + 1, addr))
+			return false;
+		named = named || (*item != '!' && item_names(item, addr));
+	}
+	return named;
+}
+
+/* Before 9.8 sshd had none, and prints no line about them. */
+static void check_penalties(
+	struct instance *look, const char *text, const char *fix)
+{
+	char value[4096], from[ADDR_TEXT_MAX];
+
+	if (!value_of(text, "persourcepenalties", value, sizeof(value)) ||
+		!strcmp(value, "no") || !look->source.family)
+		return;
+	if (value_of(
+		    text, "persourcepenaltyexemptlist", value, sizeof(value)) &&
+		list_names(value, &look->source))
+		return;
+	doctor_find(look->doctor, DOCTOR_INSTANCE_PENALTIES, fix,
+		"%s: sshd's PerSourcePenaltyExemptList does not name %s, which "
+		"is this bastion",
+		look->name, addr_text(&look->source, from));
+}
+
 void instance_settings(struct instance *look, const char *fix)
 {
 	const char *text = strstr(text_of(look), INSTANCE_MARK "\n");
@@ -220,4 +265,5 @@ void instance_settings(struct instance *look, const char *fix)
 				"%s: sshd's %s is \"%s\", not \"%s\"",
 				look->name, settings[i].keyword, value,
 				settings[i].good);
+	check_penalties(look, text, fix);
 }

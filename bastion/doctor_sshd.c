@@ -54,6 +54,9 @@ static const struct sshd_row {
 	{"strictmodes", "StrictModes", SSHD_IS, "yes", DOCTOR_SSHD_ERROR},
 	{"logingracetime", "LoginGraceTime", SSHD_1_TO, "120",
 		DOCTOR_SSHD_ERROR},
+	/* From 9.9 on; before that it was the program's name. */
+	{"pamservicename", "PAMServiceName", SSHD_IS, "sshd",
+		DOCTOR_SSHD_ERROR},
 	{"gssapiauthentication", "GSSAPIAuthentication", SSHD_IS, "no",
 		DOCTOR_SSHD_WARNING},
 	{"ignorerhosts", "IgnoreRhosts", SSHD_IS, "yes", DOCTOR_SSHD_WARNING},

@@ -36,7 +36,11 @@ static const char restore_text[] =
 /* An sshd that is started for each connection reads everything anew. */
 static const char reload_text[] =
 	"#!/bin/sh\n"
-	"# Lets sshd read its settings again.\n"
+	"# Lets sshd read its settings again; one that cannot would end.\n"
+	"sshd -t || {\n"
+	"	echo 'sgbridge: sshd goes on with what it read before' >&2\n"
+	"	exit 0\n"
+	"}\n"
 	"if [ -d /run/systemd/system ]; then\n"
 	"	for unit in ssh.service sshd.service; do\n"
 	"		if systemctl is-active --quiet \"$unit\"; then\n"
@@ -154,6 +158,20 @@ static const char functions_text[] =
 	"first'\n"
 	"}\n"
 	"\n"
+	"# exempt PATH ADDRESSES: sshd knows the keyword from 9.8 on, and an "
+	"older one\n"
+	"# would not start with it.\n"
+	"exempt() {\n"
+	"	others=$(sshd -T -C user=root,host=localhost,addr=127.0.0.1 |\n"
+	"		sed -n 's/^persourcepenaltyexemptlist //p')\n"
+	"	case $others in\n"
+	"	'') return 0 ;;\n"
+	"	none) others= ;;\n"
+	"	esac\n"
+	"	echo \"PerSourcePenaltyExemptList $2${others:+,$others}\" "
+	">>\"$1\"\n"
+	"}\n"
+	"\n"
 	"finish() {\n"
 	"	status=$?\n"
 	"	[ \"$good\" = no ] || exit \"$status\"\n"
@@ -246,6 +264,11 @@ void script_file(struct buf *out, const char *path, const struct buf *text)
 		path, path);
 	put_document(out, path, text->data, text->len);
 	buf_printf(out, "	chmod 0644 %s\n", path);
+}
+
+void script_exempt(struct buf *out, const char *path, const char *nets)
+{
+	buf_printf(out, "	exempt %s '%s'\n", path, nets);
 }
 
 void script_end(struct buf *out)

@@ -19,6 +19,10 @@ void script_begin(struct buf *out, uint64_t seconds, bool nftables);
  * of ours. A text with the mark in which the script's own texts end fails
  * out, as SGB_ERR_FORMAT: there is no such text. */
 void script_file(struct buf *out, const char *path, const struct buf *text);
+/* After script_file, for sshd's settings: who comes from nets, addresses with
+ * commas between them, is not shut out for what others did, where that sshd
+ * has PerSourcePenalties. What it exempts already stays exempt. */
+void script_exempt(struct buf *out, const char *path, const char *nets);
 void script_end(struct buf *out);
 /* Another script: puts the last copy back that was not put back yet. */
 void script_undo(struct buf *out);

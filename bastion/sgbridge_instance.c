@@ -181,7 +181,8 @@ static bool put_ca(const struct conf *conf, struct buf *out)
 
 /* The first value that sshd reads for a keyword counts: hence 00. Keys in a
  * home folder would be a way round the bastion. */
-static void put_sshd(const struct wanted *wanted, struct buf *out)
+static void put_sshd(
+	const struct wanted *wanted, const char *peers, struct buf *out)
 {
 	buf_printf(out,
 		"# Written by sgbridge instance-setup, which will replace "
@@ -199,11 +200,45 @@ static void put_sshd(const struct wanted *wanted, struct buf *out)
 		wanted->root ? "prohibit-password" : "no",
 		wanted->allow & POLICY_X11 ? "yes" : "no",
 		wanted->allow & POLICY_AGENT ? "yes" : "no");
+	if (*peers)
+		buf_printf(out,
+			"# And where sshd has penalties, which is from 9.8 "
+			"on:\n"
+			"# PerSourcePenaltyExemptList %s\n",
+			peers);
+}
+
+/* Whom sshd there sees coming: the last jump host of the way, or the bastion.
+ * Everybody comes from there, so a penalty for what one of them did would shut
+ * all of them out. Empty if the policy has no address of the bastion. */
+static bool put_peers(
+	struct cli *cli, const struct policy_node *node, struct ruleset *set)
+{
+	const struct policy *policy = cli->policy;
+	struct policy_nets nets = {0};
+	uint32_t i;
+
+	set->policy = cli->policy;
+	if (node->via != POLICY_NONE)
+		ruleset_add_node(set, &policy->nodes.at[node->via], &nets);
+	for (i = 0; node->via == POLICY_NONE && i < policy->bastion_sgs.count;
+		i++)
+		ruleset_add_group(set,
+			policy->ids.at[policy->bastion_sgs.first + i], &nets);
+	ruleset_drop_loopback(&nets);
+	ruleset_put_list(set, &nets);
+	buf_put_u8(&set->out, 0);
+	free(nets.list.at);
+	if (!policy->failed && !buf_error(&set->out))
+		return true;
+	cli_fail("%s", sgb_err_text(SGB_ERR_NOMEM));
+	return false;
 }
 
 struct files {
 	struct buf ca, sshd;
-	struct ruleset set; /* with --nftables */
+	struct ruleset peers; /* a text, with its NUL */
+	struct ruleset set;   /* with --nftables */
 };
 
 static bool make_files(
@@ -218,8 +253,10 @@ static bool make_files(
 	node = find_instance(cli->policy, name);
 	if (!node)
 		return false;
+	if (!put_peers(cli, node, &files->peers))
+		return false;
 	want(cli->policy, node, &wanted);
-	put_sshd(&wanted, &files->sshd);
+	put_sshd(&wanted, (const char *)files->peers.out.data, &files->sshd);
 	return put_ca(conf, &files->ca) &&
 	       (!cli->nftables || ruleset_make(cli, conf, name, &files->set));
 }
@@ -269,6 +306,9 @@ static int print(struct cli *cli, const struct files *files)
 	} else {
 		script_begin(&out, seconds, cli->nftables);
 		put_files(cli, files, script_file, &out);
+		if (files->peers.out.len > 1)
+			script_exempt(&out, SSHD_PATH,
+				(const char *)files->peers.out.data);
 		script_end(&out);
 	}
 	cli_print(&out);
@@ -300,6 +340,7 @@ int cmd_instance_setup(struct cli *cli)
 	buf_init(&files.ca, 4 * CA_MAX);
 	buf_init(&files.sshd, CA_MAX);
 	buf_init(&files.set.out, RULESET_MAX);
+	buf_init(&files.peers.out, CA_MAX);
 	if (!cli_conf(cli, &conf) || !make_files(cli, conf, &files))
 		status = CLI_ERROR;
 	else if (buf_error(&files.ca) || buf_error(&files.sshd))
@@ -309,6 +350,7 @@ int cmd_instance_setup(struct cli *cli)
 	buf_done(&files.ca);
 	buf_done(&files.sshd);
 	buf_done(&files.set.out);
+	buf_done(&files.peers.out);
 	conf_free(conf);
 	return status;
 }

@@ -118,18 +118,6 @@ static void put_rules(struct ruleset *set, const struct policy_node *node)
 	free(list);
 }
 
-/* A loopback address is a bastion's `local` instance, and of no use to any
- * other host. */
-static void drop_loopback(struct policy_nets *nets)
-{
-	uint32_t i, used = 0;
-
-	for (i = 0; i < nets->list.count; i++)
-		if (!addr_is_loopback(&nets->list.at[i].net.base))
-			nets->list.at[used++] = nets->list.at[i];
-	nets->list.count = used;
-}
-
 static void put_members(struct ruleset *set, const struct policy_node *node)
 {
 	const struct policy *policy = set->policy;
@@ -142,7 +130,7 @@ static void put_members(struct ruleset *set, const struct policy_node *node)
 		if (policy->sgs.at[sg].isolated)
 			continue;
 		ruleset_add_group(set, sg, &nets);
-		drop_loopback(&nets);
+		ruleset_drop_loopback(&nets);
 		ruleset_put_nets(set, &nets, "saddr", "", "accept",
 			policy_symbol_text(policy, policy->sgs.at[sg].sym));
 		free(nets.list.at);

@@ -64,6 +64,16 @@ void ruleset_add_group(
 					set, &policy->nodes.at[i], nets);
 }
 
+void ruleset_drop_loopback(struct policy_nets *nets)
+{
+	uint32_t i, used = 0;
+
+	for (i = 0; i < nets->list.count; i++)
+		if (!addr_is_loopback(&nets->list.at[i].net.base))
+			nets->list.at[used++] = nets->list.at[i];
+	nets->list.count = used;
+}
+
 /* By family and address, the wider first. */
 static int net_order(const void *a, const void *b)
 {
@@ -143,5 +153,17 @@ void ruleset_put_nets(struct ruleset *set, struct policy_nets *nets,
 		buf_printf(&set->out, "%s", match);
 		ruleset_end_line(set, verdict, comment);
 		i = end;
+	}
+}
+
+void ruleset_put_list(struct ruleset *set, struct policy_nets *nets)
+{
+	uint32_t i;
+
+	tidy(nets);
+	for (i = 0; i < nets->list.count; i++) {
+		if (i)
+			buf_put_u8(&set->out, ',');
+		put_net(set, &nets->list.at[i].net);
 	}
 }

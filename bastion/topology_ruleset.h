@@ -34,6 +34,12 @@ void ruleset_add_node(struct ruleset *set, const struct policy_node *node,
 /* The addresses of a group's members. */
 void ruleset_add_group(
 	struct ruleset *set, uint32_t sg, struct policy_nets *nets);
+/* Without loopback addresses: those are a bastion's `local` instances, and of
+ * no use to any other host. */
+void ruleset_drop_loopback(struct policy_nets *nets);
+/* "10.0.0.1,10.0.8.0/24,2001:db8::1": appends nets, sorted and without what
+ * others contain. */
+void ruleset_put_list(struct ruleset *set, struct policy_nets *nets);
 /* A line for each address family that nets has: "ip SIDE { ... } MATCH
  * VERDICT". Sorts nets, and drops what others contain, for a set of nft's
  * must not overlap. */

@@ -211,6 +211,10 @@ fault sshd-factors 'publickey password' \
 	'sed -i "s/^AuthenticationMethods.*/AuthenticationMethods publickey password/" sshd_config'
 fault sshd-one-factor alice \
 	'printf "Match User alice\nAuthenticationMethods publickey\n" >>sshd_config'
+# shellcheck source=tests/sshd.sh
+. tests/sshd.sh
+! sshd_knows pamservicename || fault sshd-setting 'PAMServiceName is' \
+	'echo "PAMServiceName other" >>sshd_config'
 fault sshd-setting 'PasswordAuthentication is' \
 	'printf "Match Address 203.0.113.0/24\nPasswordAuthentication yes\n" >>sshd_config'
 fault sshd-setting 'PermitRootLogin is' \

@@ -37,6 +37,7 @@ finds() {
 		return 1
 	}
 }
+in_web1() { nsenter -t "$WEB1" -m -n -- "$@"; }
 restart_web1() {
 	local pid
 	for pid in $(ip netns pids "$lab_tag-web1"); do
@@ -45,14 +46,15 @@ restart_web1() {
 	wait_for eval '! lab_port_open 10.0.1.11 22'
 	printf '%s\n' "$@" >"$LAB/web1/more"
 	cat "$LAB/web1/more" "$LAB/web1/kept" >"$LAB/web1/sshd_config"
-	lab_start "$LAB/web1/sshd.log" in_ns web1 unshare -m \
-		--propagation private sh -ec "
+	lab_start "$LAB/web1/sshd.log" ip netns exec "$lab_tag-web1" \
+		unshare -m --propagation private sh -ec "
 		mount --bind '$LAB/web1/passwd' /etc/passwd
 		mount --bind '$LAB/web1/group' /etc/group
 		mount --bind '$LAB/web1/shadow' /etc/shadow
 		mount -t tmpfs tmpfs /run
 		mkdir -p /run/sshd
 		exec /usr/sbin/sshd -D -e -f '$LAB/web1/sshd_config'"
+	WEB1=$LAB_LAST
 	wait_for lab_port_open 10.0.1.11 22
 }
 lab_keys_too() { cp "$LAB/user_ca.pub" "$LAB/instance_ca.pub"; }
@@ -82,9 +84,36 @@ ok "weak algorithms" eval 'restart_web1 "Ciphers aes128-cbc,aes256-ctr" \
 ok "passwords" eval 'restart_web1 "$good" "$macs" "PasswordAuthentication yes" &&
 	finds "instance-methods instance-unseen instance-version " 2 web1 &&
 	grep -q "publickey,password" "$LAB/out"'
+# Its sshd -T is about this host's own sshd_config, which exempts nobody.
 ok "its settings, where root is permitted" eval \
-	'finds "instance-methods instance-sshd instance-version " 2 root@web1 &&
+	'finds "instance-methods $(! sshd_knows persourcepenalties ||
+	echo instance-penalties\ )instance-sshd instance-version " 2 root@web1 &&
 	grep -q "passwordauthentication is .*yes" "$LAB/out"'
+# An sshd that has penalties, whatever the release: its -T is a script's.
+# penalties LIST CODES STATUS
+penalties() {
+	printf '%s\n' '#!/bin/sh' "[ \"\$1\" != -T ] || { $LAB/sshd \"\$@\" |" \
+		"	grep -v '^persourcepenalt'" \
+		'	echo "persourcepenalties crash:90 authfail:5"' \
+		"	echo 'persourcepenaltyexemptlist $1'" "	exit; }" \
+		"exec $LAB/sshd \"\$@\"" >"$LAB/sshd.script"
+	in_web1 mount --bind "$LAB/sshd.script" /usr/sbin/sshd &&
+		finds "$2" "$3" root@web1
+	local status=$?
+	in_web1 umount -l /usr/sbin/sshd
+	return "$status"
+}
+cp /usr/sbin/sshd "$LAB/sshd"
+: >"$LAB/sshd.script"
+chmod 0755 "$LAB/sshd.script"
+restart_web1 "$good" "$macs"
+left="instance-sshd instance-version "
+ok "penalties for the bastion" penalties none "instance-penalties $left" 1
+ok "it is said which address" grep -q 'does not name 10.0.1.1,' "$LAB/out"
+ok "others are exempt" penalties '10.0.2.0/24,!10.0.1.1,10.*' \
+	"instance-penalties $left" 1
+ok "the bastion is" penalties '192.0.2.1,10.0.1.0/24' "$left" 1
+ok "the bastion is, by a pattern" penalties '10.0.1.?' "$left" 1
 ok "another host key" eval 'mv "$LAB/web1/hostkey" "$LAB/web1/hostkey.kept" &&
 	ssh-keygen -q -t ed25519 -N "" -f "$LAB/web1/hostkey" &&
 	restart_web1 "$good" "$macs" && finds "instance-key " 2 web1'

@@ -16,6 +16,8 @@ LAB_SESSION_USER=64301:64301
 LAB_RECORDER_USER=64302:64302
 LAB_PIDS=()
 lab_tag=sgb$$
+# shellcheck source=tests/sshd.sh
+. "${BASH_SOURCE[0]%/*}/../sshd.sh"
 
 # Bounded waiting for a condition, without sleeping for a guessed time.
 wait_for() {
@@ -112,6 +114,7 @@ lab_instance() {
 		MaxStartups 200
 		MaxSessions 100
 		LogLevel VERBOSE
+		$(sshd_no_penalties)
 	END
 	lab_start "$dir/sshd.log" ip netns exec "$lab_tag-$name" \
 		unshare -m --propagation private sh -ec "
