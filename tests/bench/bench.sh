@@ -118,6 +118,7 @@ bastion_sshd() {
 		StrictModes no
 		AuthorizedKeysFile $LAB/jump.pub
 		MaxStartups 4000
+		$(sshd_no_penalties)
 		$extra
 	END
 	lab_start "$LAB/$name.log" ip netns exec "$lab_tag-bastion" \

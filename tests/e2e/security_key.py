@@ -59,10 +59,14 @@ def signature(key, data, flags):
 class Answers(paramiko.auth_handler.AuthHandler):
     """Waits for one answer at a time, and sends nothing of its own."""
 
-    _client_handler_table = dict(
-        paramiko.auth_handler.AuthHandler._client_handler_table)
-    _client_handler_table[MSG_SERVICE_ACCEPT] = (
-        lambda self, message: self.auth_event.set())
+    @property
+    def _handler_table(self):
+        # Of each kind of message; a property in newer releases.
+        table = dict(super()._handler_table)
+        table[MSG_SERVICE_ACCEPT] = (
+            # The handler comes with it, or not.
+            lambda *message: self.auth_event.set())
+        return table
 
     def __init__(self, transport):
         super().__init__(transport)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # pam_sgbridge.so inside the machine's real sshd: tests/pam/sshd.sh [BUILD].
-# The daemon is started through a link, so its PAM service is `sshd-sgb`.
+# The daemon is started through a link, so its PAM service is `sshd-sgb`; where
+# that is a setting, it is set.
 # Prints `ok NAME` or `not ok NAME` a case, and `N passed, N failed`.
 set -u
 # ssh writes what its locale lacks as octal, and the code is of block elements.
@@ -9,6 +10,8 @@ SELF=$(readlink -f "$0")
 BUILD=${1:-build}
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$SELF")/common.sh"
+# shellcheck source-path=SCRIPTDIR source=../sshd.sh
+. "$(dirname "$SELF")/../sshd.sh"
 enter_namespaces "$@"
 make_room
 make_dev
@@ -66,8 +69,10 @@ ln -s /usr/sbin/sshd "$T/sshd-sgb"
 # start_sshd PORT LAST [FIRST]: a daemon with these lines beside the common
 start_sshd()
 {
+	local daemon=${DAEMON:-$T/sshd-sgb}
 	cat >"$T/sshd_config.$1" <<-END
 	${3:-}
+	$(sshd_no_penalties; sshd_pam_service "${daemon##*/}")
 	Port $1
 	ListenAddress 192.0.2.1
 	HostKey $T/host
@@ -84,7 +89,7 @@ start_sshd()
 	Subsystem sftp internal-sftp
 	$2
 	END
-	with_asan "${DAEMON:-$T/sshd-sgb}" -D -f "$T/sshd_config.$1" \
+	with_asan "$daemon" -D -f "$T/sshd_config.$1" \
 		-E "$T/sshd.log.$1" &
 	until (: <"/dev/tcp/192.0.2.1/$1") 2>/dev/null; do
 		kill -0 $! || exit 1

@@ -2,6 +2,8 @@
 # folder, and how results are told.
 # shellcheck shell=bash disable=SC2034,SC2154,SC2119,SC2120
 
+# shellcheck source=tests/sshd.sh
+. "${BASH_SOURCE[0]%/*}/../sshd.sh"
 work=$(mktemp -d /tmp/sgb-relay.XXXXXX) || exit 1
 chmod 755 "$work"
 pids=()
@@ -163,6 +165,7 @@ start_sshd() {
 		MaxSessions 64
 		RekeyLimit 3M
 		Subsystem sftp internal-sftp
+		$(sshd_no_penalties)
 	END
 	/usr/sbin/sshd -D -f "$work/sshd_config" -E "$work/sshd.log" &
 	pids+=($!)

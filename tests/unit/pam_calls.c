@@ -10,6 +10,7 @@
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "pam_room.h"
+#include "range.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -384,7 +385,7 @@ static void test_every_import(void **state)
 			fail_msg("%s: can it fail? see calls and sure", name);
 	}
 	assert_int_equal(pclose(out), 0);
-	assert_in_range(seen, 60, 1000);
+	assert_number_in_range(seen, 60, 1000);
 }
 
 static bool admitted(const struct flow *flow)
@@ -411,7 +412,7 @@ static void try_call(
 	bool more = true;
 
 	for (nth = 1; more; nth++) {
-		assert_in_range(nth, 1, 2000);
+		assert_number_in_range(nth, 1, 2000);
 		good.answer = fresh_code("alice");
 		more = failing(&good, call, nth);
 		*tried += more;
@@ -447,7 +448,7 @@ static void test_each_call_fails(void **state)
 		try_call(calls[i], &tried, &denied);
 	room_fails = NULL;
 	print_message("%u failures, %u denied\n", tried, denied);
-	assert_in_range(denied, 100, 100000);
+	assert_number_in_range(denied, 100, 100000);
 }
 
 /* With auditing required, what is not recorded is not admitted. */

@@ -37,6 +37,8 @@
 #include "../../audit/identity.h"
 #include "../../audit/journal.h"
 
+#include "range.h"
+
 struct bench {
 	char dir[64];
 	char notify[128];
@@ -174,7 +176,7 @@ static int wait_exit(struct bench *b)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-static void stop(struct bench *b)
+static void stop_recorder(struct bench *b)
 {
 	char text[64];
 
@@ -455,7 +457,7 @@ static void test_session(void **state)
 	assert_int_equal(collect(b, id, RECORD_NOTE, &text), SGR_INTACT);
 	assert_memory_equal(text.data, "done", 4);
 	buf_done(&text);
-	stop(b);
+	stop_recorder(b);
 	/* start, recording start, logon, recording stop, heads of recording
 	 * and index, service stop */
 	assert_int_equal(
@@ -495,13 +497,13 @@ static void test_killed(void **state)
 	assert_int_equal(collect(b, id, RECORD_OUT, &text), SGR_IS_RECOVERED);
 	assert_memory_equal(text.data, "acknowledged", 12);
 	buf_done(&text);
-	stop(b);
+	stop_recorder(b);
 	(void)check_chain(
 		b, "rec/ordings/index", JOURNAL_PLAIN, line, sizeof(line));
 	assert_non_null(strstr(line, "\"op\":\"recovered\""));
 	/* And the one after has nothing to do. */
 	start_and_wait(b);
-	stop(b);
+	stop_recorder(b);
 	assert_int_equal(check_chain(b, "rec/ordings/index", JOURNAL_PLAIN,
 				 line, sizeof(line)),
 		2);
@@ -533,7 +535,7 @@ static void test_monitor_vanishes(void **state)
 	assert_int_equal(collect(b, id, RECORD_NOTE, &text), SGR_INTACT);
 	assert_memory_equal(text.data, "monitor vanished", 16);
 	buf_done(&text);
-	stop(b);
+	stop_recorder(b);
 }
 
 static void test_malformed_item(void **state)
@@ -565,7 +567,7 @@ static void test_malformed_item(void **state)
 	assert_int_equal(await_ack(stream, 1), 1);
 	close_recording(b->monitor, RECORDER_CLOSE_EXIT, "");
 	close(stream);
-	stop(b);
+	stop_recorder(b);
 }
 
 /* Much data, several messages in flight, many segments. */
@@ -596,7 +598,7 @@ static void test_volume(void **state)
 	}
 	buf_done(&text);
 	free(piece);
-	stop(b);
+	stop_recorder(b);
 }
 
 static void test_two_requests(void **state)
@@ -623,7 +625,7 @@ static void test_two_requests(void **state)
 	close(b->monitor);
 	assert_int_equal(msg_connect(below(b, "socket"), &b->monitor), SGB_OK);
 	send_event(b->monitor, "bob", 1);
-	stop(b);
+	stop_recorder(b);
 }
 
 static uint64_t open_count(struct bench *b)
@@ -707,7 +709,7 @@ static void test_gone_before_closed(void **state)
 	assert_int_equal(await_ack(stream, 1), 0);
 	close(stream);
 	assert_int_equal(open_count(b), 0);
-	stop(b);
+	stop_recorder(b);
 	assert_int_equal(count_text(b, "events", "recording-stop"), 1);
 	assert_int_equal(count_text(b, "events", "recording-fail"), 0);
 	assert_int_equal(
@@ -746,7 +748,7 @@ static void test_gone_before_confirmed(void **state)
 	msg_done(&msg);
 	buf_done(&json);
 	close(stream);
-	stop(b);
+	stop_recorder(b);
 }
 
 static void ask_open(int sock)
@@ -802,7 +804,7 @@ static void test_many_at_once(void **state)
 		call(socks[i], &msg, MSG_REC_EVENT_OK);
 		msg_done(&msg);
 	}
-	assert_in_range(count_text(b, "events", "\"sig\":"), 2, 10);
+	assert_number_in_range(count_text(b, "events", "\"sig\":"), 2, 10);
 	hold(b);
 	for (i = 0; i < COUNT; i++)
 		ask_open(socks[i]);
@@ -814,11 +816,11 @@ static void test_many_at_once(void **state)
 	}
 	assert_int_equal(
 		count_text(b, "rec/ordings/index", "\"op\":\"open\""), COUNT);
-	assert_in_range(
+	assert_number_in_range(
 		count_text(b, "rec/ordings/index", "\"sig\":"), 1, COUNT - 1);
 	assert_int_equal(open_count(b), COUNT);
 	/* All are ended, and the chain holds. */
-	stop(b);
+	stop_recorder(b);
 	assert_int_equal(check_chain(b, "rec/ordings/index", JOURNAL_PLAIN,
 				 line, sizeof(line)),
 		2 * COUNT);
@@ -861,7 +863,7 @@ static void test_slow_disk(void **state)
 		assert_int_equal(msg_recv(second, &msg), SGB_OK);
 	}
 	assert_string_equal(msg_name(msg.type), "REC_OPENED");
-	assert_in_range(signs, 1, 5);
+	assert_number_in_range(signs, 1, 5);
 	assert_int_equal(count_text(b, "rec/ordings/index", "\"open\""), 2);
 	stream = msg_take_fd(&msg, 0);
 	msg_done(&msg);
@@ -885,7 +887,7 @@ static void test_slow_disk(void **state)
 	close(stream);
 	close(second);
 	assert_int_equal(unlink(below(b, "slow")), 0);
-	stop(b);
+	stop_recorder(b);
 }
 
 /* Clock ticks of the processor that the recorder has had. */
@@ -937,7 +939,7 @@ static void test_deaf_session(void **state)
 	assert_int_equal(collect(b, id, RECORD_OUT, &text), SGR_INTACT);
 	assert_int_equal(text.len, 11);
 	buf_done(&text);
-	stop(b);
+	stop_recorder(b);
 }
 
 /* A session that never stops sending does not put its end off. */
@@ -978,7 +980,7 @@ static void test_endless_session(void **state)
 		assert_int_equal(status, 0);
 	}
 	free(piece);
-	stop(b);
+	stop_recorder(b);
 }
 
 /* Items without bytes cost, too. */
@@ -1003,7 +1005,7 @@ static void test_empty_items(void **state)
 	close_recording(b->monitor, RECORDER_CLOSE_EXIT, "");
 	close(stream);
 	buf_done(&out);
-	stop(b);
+	stop_recorder(b);
 }
 
 #define FEW 48 /* descriptors */
@@ -1092,7 +1094,7 @@ static void test_no_descriptor_for_a_connection(void **state)
 	close(waits);
 	while (count)
 		close(socks[--count]);
-	stop(b);
+	stop_recorder(b);
 }
 
 /* True if it started. */
@@ -1137,12 +1139,12 @@ static void test_no_descriptor_for_a_recording(void **state)
 	}
 	while (count)
 		close(socks[--count]);
-	assert_in_range(started, 1, tried - 1);
+	assert_number_in_range(started, 1, tried - 1);
 	opened = count_text(b, "rec/ordings/index", "\"op\":\"open\"");
 	closed = count_text(b, "rec/ordings/index", "\"op\":\"close\"");
 	assert_int_equal(opened, closed);
-	assert_in_range(opened, started, started + 1);
-	stop(b);
+	assert_number_in_range(opened, started, started + 1);
+	stop_recorder(b);
 }
 
 /* Each mistake: exit code, one line, nothing started. */
@@ -1194,7 +1196,7 @@ static void test_socket_is_busy(void **state)
 
 	start_and_wait(b);
 	refused(&other, EX_UNAVAILABLE, "another recorder answers there");
-	stop(b);
+	stop_recorder(b);
 }
 
 static void test_folder_of_another(void **state)
