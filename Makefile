@@ -87,7 +87,7 @@ KEY_OBJS := $(addprefix bastion/,authkeys.o authkeys_options.o usercert.o \
 SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_listen.o bastion/daemon_approval.o bastion/daemon_connections.o \
 	bastion/daemon_control.o bastion/daemon_event.o \
-	bastion/daemon_nursery.o bastion/daemon_systemd.o \
+	bastion/daemon_nursery.o bastion/daemon_starter.o bastion/daemon_systemd.o \
 	bastion/daemon_metrics.o bastion/daemon_requests.o \
 	bastion/daemon_proxy.o bastion/proxy_header.o bastion/sources.o \
 	bastion/keys_command.o bastion/cert.o bastion/private_key.o bastion/privkey.o $(HOSTKEY_OBJS) $(KEY_OBJS)
@@ -178,7 +178,9 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 
 # program: objects | libraries beyond libc
 # A program enters this list in the commit that makes it build.
-PROGRAMS := sgbridge-session sgbridge-recorder sgbridge-audit sgbridged sgbridge-monitor sgbridge-otp sgbridge sgbridge-setup sgbridge-forward
+PROGRAMS := sgbridge-starter sgbridge-session sgbridge-recorder sgbridge-audit sgbridged sgbridge-monitor sgbridge-otp sgbridge sgbridge-setup sgbridge-forward
+sgbridge-starter_OBJS := bastion/starter.o
+sgbridge-starter_LIBS := $(CRYPTO_LIBS)
 sgbridged_OBJS := $(SGBRIDGED_OBJS)
 sgbridged_LIBS := $(CRYPTO_LIBS)
 sgbridge-monitor_OBJS := $(MONITOR_OBJS)
@@ -474,7 +476,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/sbin/
 	install -m 0755 $(BUILD)/sgbridge-audit $(DESTDIR)$(PREFIX)/bin/
 	install -m 0755 $(BUILD)/sgbridge-monitor $(BUILD)/sgbridge-session \
-		$(BUILD)/sgbridge-recorder $(BUILD)/sgbridge-setup \
+		$(BUILD)/sgbridge-starter $(BUILD)/sgbridge-recorder $(BUILD)/sgbridge-setup \
 		$(DESTDIR)$(LIBEXECDIR)/
 	install -m 0644 $(BUILD)/pam_sgbridge.so $(DESTDIR)$(PAMDIR)/
 	for page in $(MAN_PAGES); do \
@@ -511,7 +513,8 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/bin/sgbridge-audit \
 		$(DESTDIR)$(PAMDIR)/pam_sgbridge.so \
 		$(addprefix $(DESTDIR)$(LIBEXECDIR)/,sgbridge-monitor \
-		sgbridge-session sgbridge-recorder sgbridge-setup) \
+		sgbridge-session sgbridge-starter sgbridge-recorder \
+		sgbridge-setup) \
 		$(addprefix $(DESTDIR)$(SHAREDIR)/,$(SHARED)) \
 		$(addprefix $(DESTDIR)$(SHAREDIR)/player/asciinema-player.,\
 		min.js css apache2) \

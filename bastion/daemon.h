@@ -69,6 +69,8 @@ struct daemon {
 	uint64_t rest_ms; /* listeners rest until then */
 	int recorder;
 	int nursery; /* forks monitors; -1: none just now */
+	int starter; /* starts session processes; -1: behind the path */
+	const char *starter_path; /* -s, or NULL */
 	struct sources *sources;
 	struct connections connections;
 	struct addr_net proxy_nets[PROXY_NETS_MAX]; /* front ends */
@@ -82,6 +84,7 @@ struct daemon {
 	uint64_t refused; /* since the last summary */
 	uint64_t refused_ms;
 	bool stopping;
+	int status; /* to exit with, then */
 	/* while a request of the control socket is served */
 	pid_t peer;
 	uid_t operator; /* who logged on as; 0: nobody knows */
@@ -97,6 +100,15 @@ enum sgb_err daemon_reload(
 void daemon_tell_policy(struct daemon *d, struct connection *conn);
 /* Files a monitor will need: there, safe, and of the right kind? */
 enum sgb_err daemon_check_files(const struct conf *conf) SGB_MUST_CHECK;
+
+/* daemon_starter.c: is there one, or else starts it; prints what is wrong.
+ * Before capabilities are given up. */
+enum sgb_err daemon_starter_open(struct daemon *d) SGB_MUST_CHECK;
+/* Has it read the settings that were just taken. */
+void daemon_starter_reload(struct daemon *d);
+/* The one that was started here has ended: there is no power left to start
+ * another. */
+void daemon_starter_gone(struct daemon *d);
 
 /* daemon_listen.c: "a.b.c.d:port" and "[v6]:port". */
 enum sgb_err daemon_listen(struct daemon *d) SGB_MUST_CHECK;

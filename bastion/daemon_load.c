@@ -6,6 +6,7 @@
 #include "daemon.h"
 
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/policy_reduce.h"
+#include "core/priv.h"
 #include "cert.h"
 #include "hostkey.h"
 #include "keys_command.h"
@@ -212,6 +214,7 @@ enum sgb_err daemon_reload(struct daemon *d, char *text, size_t text_len)
 	if (!err) {
 		mark_good(&loaded);
 		swap_in(d, &loaded);
+		daemon_starter_reload(d);
 		/* New connections go by the new policy; should there be no
 		 * nursery, the next of them tries again. */
 		if (daemon_nursery_start(d) && d->nursery >= 0)
@@ -336,6 +339,19 @@ static enum sgb_err check_keys_command(const struct conf *conf)
 
 	if (err)
 		fprintf(stderr, "sgbridged: %s\n", why);
+	if (err || !conf->keys_command.count)
+		return err;
+	/* Given up at the start if there was no command, and not the shipped
+	 * unit's to give. */
+	if (!priv_has_cap(CAP_SETUID) || !priv_has_cap(CAP_SETGID) ||
+		!priv_has_cap(CAP_KILL)) {
+		fprintf(stderr,
+			"sgbridged: authorized-keys-command: it runs as "
+			"another user, for which this process has not the "
+			"power; give it to the unit (sgbridge.conf(5), "
+			"authorized-keys-command) and restart\n");
+		err = SGB_ERR_DENIED;
+	}
 	return err;
 }
 
@@ -369,6 +385,7 @@ enum sgb_err daemon_check_files(const struct conf *conf)
 	CHECK(check_pam(conf));
 	CHECK(check_program(conf, "sgbridge-monitor"));
 	CHECK(check_program(conf, "sgbridge-session"));
+	CHECK(check_program(conf, "sgbridge-starter"));
 	CHECK(check_user("session-user", conf->session_user));
 #undef CHECK
 	return result;

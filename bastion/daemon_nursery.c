@@ -12,22 +12,34 @@
 #include "core/log.h"
 
 #define NURSERY_FD 3
+#define STARTER_FD 4
+#define FREE_FD	   5
 
 static void exec_nursery(struct daemon *d, int sock)
 {
 	char path[PATH_MAX];
-	char *const argv[] = {
-		"sgbridge-monitor", d->to_stderr ? "-e" : NULL, NULL};
+	const char *argv[] = {"sgbridge-monitor", NULL, NULL, NULL, NULL};
+	const char **arg = &argv[1];
+	int starter = -1;
 	char *const envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 
 	snprintf(path, sizeof(path), "%s/sgbridge-monitor",
 		d->conf->program_directory);
-	if (dup2(sock, NURSERY_FD) < 0 || close_range(NURSERY_FD + 1, ~0u, 0))
+	if (d->to_stderr)
+		*arg++ = "-e";
+	if (d->starter_path) {
+		*arg++ = "-s";
+		*arg++ = d->starter_path;
+	}
+	/* Out of the way first: either may be 3 or 4 itself. */
+	sock = fcntl(sock, F_DUPFD, FREE_FD);
+	if (d->starter >= 0)
+		starter = fcntl(d->starter, F_DUPFD, FREE_FD);
+	if (sock < 0 || dup2(sock, NURSERY_FD) < 0 ||
+		(starter >= 0 && dup2(starter, STARTER_FD) < 0) ||
+		close_range(starter >= 0 ? STARTER_FD + 1 : STARTER_FD, ~0u, 0))
 		_exit(126);
-	/* dup2 of 3 onto itself keeps close-on-exec. */
-	if (fcntl(NURSERY_FD, F_SETFD, 0))
-		_exit(126);
-	execve(path, argv, envp);
+	execve(path, (char *const *)argv, envp);
 	_exit(127);
 }
 

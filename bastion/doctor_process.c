@@ -19,9 +19,10 @@
 #include "core/msg.h"
 
 #define CAP(name) (UINT64_C(1) << CAP_##name)
-#define ROOT_CAPS \
-	(CAP(SETPCAP) | CAP(SETUID) | CAP(SETGID) | CAP(SYS_CHROOT) | \
-		CAP(KILL) | CAP(AUDIT_WRITE))
+#define STARTER_CAPS \
+	(CAP(SETPCAP) | CAP(SETUID) | CAP(SETGID) | CAP(SYS_CHROOT) | CAP(KILL))
+/* Where there is an authorized-keys-command, which runs as another user. */
+#define KEYS_CAPS	(CAP(SETUID) | CAP(SETGID) | CAP(KILL))
 #define GONE		" (deleted)"
 #define SECCOMP_FILTER	2
 #define PROCESSES_TOLD	5 /* of a kind: the sixth says nothing new */
@@ -33,20 +34,24 @@ static const struct kind {
 	uint64_t caps;	 /* at most */
 	bool own_user;	 /* never root */
 	bool filter;	 /* a system call filter */
+	bool runs_keys;	 /* may have KEYS_CAPS as well */
 	const char *fix; /* when it is old or has too much */
 } kinds[] = {
-	{"sgbridged", ROOT_CAPS, false, false, "systemctl restart sgbridged"},
-	{"sgbridge-monitor", ROOT_CAPS, false, false,
+	{"sgbridged", CAP(AUDIT_WRITE), false, false, true,
+		"systemctl restart sgbridged"},
+	{"sgbridge-starter", STARTER_CAPS, false, false, false,
+		"systemctl restart sgbridged"},
+	{"sgbridge-monitor", CAP(AUDIT_WRITE), false, false, true,
 		"systemctl restart sgbridged; " RESTART_SESSION},
-	{"sgbridge-session", 0, true, true,
+	{"sgbridge-session", 0, true, true, false,
 		"sgbridge sessions, then: sgbridge end ID; " RESTART_SESSION},
-	{"sgbridge-recorder", CAP(AUDIT_WRITE), true, true,
+	{"sgbridge-recorder", CAP(AUDIT_WRITE), true, true, false,
 		"at a quiet time: systemctl restart sgbridge-recorder"},
 };
 
-#define KIND_SESSION 2
-static const struct kind cradle = {"sgbridge-session -c", ROOT_CAPS, false,
-	false, "systemctl restart sgbridged"};
+#define KIND_SESSION 3
+static const struct kind cradle = {"sgbridge-session -c", STARTER_CAPS, false,
+	false, false, "systemctl restart sgbridged"};
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -113,16 +118,28 @@ static bool is_cradle(long pid)
 	return memmem(text, len, "\0-c", sizeof("\0-c")) != NULL;
 }
 
-static bool fits(const struct kind *kind, const struct state *state)
+static uint64_t too_many(const struct doctor *doctor, const struct kind *kind,
+	const struct state *state)
 {
-	return !(state->caps & ~kind->caps) &&
+	uint64_t may = kind->caps;
+
+	if (kind->runs_keys && doctor->conf->keys_command.count)
+		may |= KEYS_CAPS;
+	return state->caps & ~may;
+}
+
+static bool fits(const struct doctor *doctor, const struct kind *kind,
+	const struct state *state)
+{
+	return !too_many(doctor, kind, state) &&
 	       (!kind->own_user || state->uid) &&
 	       (!kind->filter || state->filter == SECCOMP_FILTER) &&
 	       state->no_new_privs == 1;
 }
 
 /* One that has just been started is given the time to confine itself. */
-static bool settled(const struct kind *kind, long pid, struct state *ret)
+static bool settled(const struct doctor *doctor, const struct kind *kind,
+	long pid, struct state *ret)
 {
 	static const struct timespec moment = {.tv_nsec = 20 * 1000 * 1000};
 	int tries;
@@ -130,7 +147,7 @@ static bool settled(const struct kind *kind, long pid, struct state *ret)
 	for (tries = 0; tries < 15; tries++) {
 		if (!read_state(pid, ret))
 			return false; /* it has ended */
-		if (fits(kind, ret))
+		if (fits(doctor, kind, ret))
 			break;
 		(void)nanosleep(&moment, NULL);
 	}
@@ -144,13 +161,14 @@ static void judge(struct doctor *doctor, const struct kind *kind, long pid)
 	if (kind == &kinds[KIND_SESSION] && is_cradle(pid) &&
 		read_state(pid, &state) && state.uid == 0)
 		kind = &cradle;
-	if (!settled(kind, pid, &state))
+	if (!settled(doctor, kind, pid, &state))
 		return;
-	if (state.caps & ~kind->caps)
+	if (too_many(doctor, kind, &state))
 		doctor_find(doctor, DOCTOR_PROCESS_CAPS, kind->fix,
 			"%s (%ld) has capabilities %016" PRIx64 ", %016" PRIx64
 			" of them too many",
-			kind->name, pid, state.caps, state.caps & ~kind->caps);
+			kind->name, pid, state.caps,
+			too_many(doctor, kind, &state));
 	if (kind->own_user && state.uid == 0)
 		doctor_find(doctor, DOCTOR_PROCESS_CAPS, kind->fix,
 			"%s (%ld) runs as root", kind->name, pid);

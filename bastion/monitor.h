@@ -97,11 +97,12 @@ struct monitor {
 	enum session_mode mode;
 	enum monitor_phase phase;
 	int session;
-	pid_t session_pid;   /* a child of ours, or 0: a cradle's */
-	int session_pidfd;   /* either way */
+	int session_pidfd;   /* or -1 */
 	int session_watch;   /* to its cradle, or -1 */
 	bool session_killed; /* by us: no crash of its own */
 	int cradle;	     /* where sessions are forked, or -1 */
+	int starter;	     /* who starts cradles; -1: behind the path */
+	const char *starter_path;
 	char *client_banner;
 	struct monitor_children children;
 	struct monitor_forwards forwards;
@@ -532,16 +533,15 @@ enum sgb_err monitor_sign(struct monitor *m, struct msg *msg) SGB_MUST_CHECK;
 void monitor_sign_done(struct monitor *m);
 
 /* monitor_cradle.c: sessions forked from one started program */
-/* In the nursery, before it forks: is there one? Else another is started;
- * where that fails, sessions are started one by one. */
+/* In the nursery, before it forks: is there one? Else another is asked for;
+ * where that fails, each monitor asks for one of its own. */
 void monitor_cradle_keep(struct monitor *m);
-/* Starts the program of sessions in a forked child, with fds as its
- * descriptors from 3 on; never returns. */
-void monitor_exec_session(
-	const struct monitor *m, char *const argv[], const int fds[2]);
-/* A session with link and m->client. SGB_ERR_NOTFOUND: there is no cradle, and
- * nothing was given to one. */
+/* A session with link and m->client: from the cradle that there is, or else
+ * from one for this session alone. */
 enum sgb_err monitor_cradle_session(struct monitor *m, int link) SGB_MUST_CHECK;
+/* Has the cradle end the session of this watch (or -1), which stays open for
+ * its last word. */
+void monitor_cradle_end(int watch);
 void monitor_session_kill(struct monitor *m);
 /* Waits for it to end, helps a little, and returns as waitpid(2) does. */
 int monitor_session_wait(struct monitor *m);

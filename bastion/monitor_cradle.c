@@ -1,27 +1,26 @@
 /*
  * Session processes from a cradle (session_cradle.c): a session program that
- * was started once and forks some. Whatever a cradle does not do, the monitor
- * does itself, by starting the program for this one session. Ending and
- * burying a session, whoever its parent is. Trusts the cradle: it runs as
- * root and reads what monitors send, nothing else.
+ * was started once and forks some. Cradles are started by sgbridge-starter,
+ * since nobody here has the power to. Ending and burying a session is asked of
+ * its cradle, too. Trusts the cradle: it runs as root and reads what monitors
+ * send, nothing else.
  */
 #include "monitor.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/log.h"
 
-#define BORN_PATIENCE \
-	10000 /* ms: one that is just starting must link first \
-	       */
+/* ms: one that is just starting must link first */
+#define BORN_PATIENCE 10000
 #define DIED_PATIENCE 3000
+/* A starter that is being replaced by a newer one is gone for a moment. */
+#define STARTER_TRIES	 50
+#define STARTER_PAUSE_NS 100000000
 
 static bool cradle_open(const struct monitor *m)
 {
@@ -31,36 +30,59 @@ static bool cradle_open(const struct monitor *m)
 	       !(fd.revents & (POLLHUP | POLLERR));
 }
 
+/* Asks for a cradle of so many sessions, with cradle as its descriptor. */
+static enum sgb_err order(const struct monitor *m, uint32_t count, int cradle)
+{
+	int sock = m->starter;
+	struct msg msg;
+	enum sgb_err err = SGB_OK;
+
+	if (m->starter_path)
+		err = msg_connect(m->starter_path, &sock);
+	if (err)
+		return err;
+	msg_init(&msg, MSG_STA_CRADLE);
+	buf_put_u32(&msg.body, count);
+	err = msg_put_fd(&msg, cradle);
+	if (!err)
+		err = msg_send(sock, &msg);
+	msg_done(&msg);
+	if (m->starter_path)
+		close(sock);
+	return err;
+}
+
+static enum sgb_err new_cradle(
+	const struct monitor *m, uint64_t count, int *ret_cradle)
+{
+	enum sgb_err err;
+	int pair[2];
+
+	err = msg_pair(pair);
+	if (err)
+		return err;
+	err = order(
+		m, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX, pair[1]);
+	close(pair[1]);
+	if (err)
+		close(pair[0]);
+	else
+		*ret_cradle = pair[0];
+	return err;
+}
+
 void monitor_cradle_keep(struct monitor *m)
 {
-	char count[24];
-	char *const argv[] = {"sgbridge-session", "-c", count, NULL};
-	int pair[2], fds[2];
-	pid_t pid;
-
 	if (m->conf->sessions_per_start < 2 || cradle_open(m))
 		return;
 	if (m->cradle >= 0)
 		close(m->cradle);
 	m->cradle = -1;
-	if (msg_pair(pair))
-		return;
-	snprintf(count, sizeof(count), "%llu",
-		(unsigned long long)m->conf->sessions_per_start);
-	fds[0] = pair[1];
-	fds[1] = -1;
-	pid = fork();
-	if (pid == 0)
-		monitor_exec_session(m, argv, fds);
-	close(pair[1]);
-	m->cradle = pair[0];
-	if (pid > 0)
-		return;
-	close(m->cradle);
-	m->cradle = -1;
+	if (new_cradle(m, m->conf->sessions_per_start, &m->cradle))
+		log_put(LOG_DEBUG, "sgbridge-starter does not answer");
 }
 
-static enum sgb_err ask(struct monitor *m, int link, int watch)
+static enum sgb_err ask(struct monitor *m, int cradle, int link, int watch)
 {
 	struct msg msg;
 	enum sgb_err err;
@@ -72,7 +94,7 @@ static enum sgb_err ask(struct monitor *m, int link, int watch)
 	if (!err)
 		err = msg_put_fd(&msg, watch);
 	if (!err)
-		err = msg_send(m->cradle, &msg);
+		err = msg_send(cradle, &msg);
 	msg_done(&msg);
 	return err;
 }
@@ -96,61 +118,74 @@ static enum sgb_err await_birth(struct monitor *m)
 	return err;
 }
 
-enum sgb_err monitor_cradle_session(struct monitor *m, int link)
+/* SGB_ERR_CLOSED: it had its number, and the kernel dropped what lay in its
+ * queue. */
+static enum sgb_err from_cradle(struct monitor *m, int cradle, int link)
 {
 	enum sgb_err err;
 	int watch[2];
 
-	if (m->cradle < 0)
-		return SGB_ERR_NOTFOUND;
 	err = msg_pair(watch);
 	if (err)
 		return err;
 	m->session_watch = watch[0];
-	err = ask(m, link, watch[1]);
+	err = ask(m, cradle, link, watch[1]);
 	close(watch[1]);
-	/* Closed without a word: it had its number, and the kernel dropped
-	 * what lay in its queue. */
 	if (!err)
 		err = await_birth(m);
 	if (!err)
 		return SGB_OK;
 	close(m->session_watch);
 	m->session_watch = -1;
-	return err == SGB_ERR_CLOSED ? SGB_ERR_NOTFOUND : err;
+	return err;
+}
+
+/* In a monitor, where nobody else waits. */
+static enum sgb_err own_cradle(const struct monitor *m, int *ret_cradle)
+{
+	static const struct timespec pause = {.tv_nsec = STARTER_PAUSE_NS};
+	enum sgb_err err;
+	int tries;
+
+	for (tries = 0; tries < STARTER_TRIES; tries++) {
+		err = new_cradle(m, 1, ret_cradle);
+		if (!err || !m->starter_path)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	if (err)
+		log_put(LOG_ERR, "%s: sgbridge-starter does not answer",
+			m->conn_id);
+	return err;
+}
+
+enum sgb_err monitor_cradle_session(struct monitor *m, int link)
+{
+	enum sgb_err err = SGB_ERR_CLOSED;
+	int own;
+
+	if (m->cradle >= 0)
+		err = from_cradle(m, m->cradle, link);
+	if (err != SGB_ERR_CLOSED)
+		return err;
+	err = own_cradle(m, &own);
+	if (err)
+		return err;
+	err = from_cradle(m, own, link);
+	close(own);
+	return err;
+}
+
+void monitor_cradle_end(int watch)
+{
+	if (watch >= 0)
+		(void)shutdown(watch, SHUT_WR);
 }
 
 void monitor_session_kill(struct monitor *m)
 {
 	m->session_killed = true;
-	if (m->session_pidfd >= 0)
-		(void)syscall(SYS_pidfd_send_signal, m->session_pidfd, SIGKILL,
-			NULL, 0);
-	else if (m->session_pid > 0)
-		(void)kill(m->session_pid, SIGKILL);
-}
-
-static int wait_child(struct monitor *m)
-{
-	int status = 0;
-
-	while (waitpid(m->session_pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return status;
-}
-
-static int wait_cradle(struct monitor *m)
-{
-	struct pollfd fd = {.fd = m->session_watch, .events = POLLIN};
-	struct msg msg;
-	int status = 0;
-
-	msg_init(&msg, MSG_NONE);
-	if (poll(&fd, 1, DIED_PATIENCE) == 1 &&
-		!msg_recv(m->session_watch, &msg) && msg.type == MSG_CRD_DIED)
-		status = (int)reader_u32(&msg.reader);
-	msg_done(&msg);
-	return status;
+	monitor_cradle_end(m->session_watch);
 }
 
 /* A session that closed its socket to us has no more to do; one that stays
@@ -158,13 +193,20 @@ static int wait_cradle(struct monitor *m)
 int monitor_session_wait(struct monitor *m)
 {
 	struct pollfd fd = {.fd = m->session_pidfd, .events = POLLIN};
-	int status;
+	struct msg msg;
+	int status = 0;
 
+	if (m->session_watch < 0)
+		return 0;
 	if (fd.fd < 0 || poll(&fd, 1, DIED_PATIENCE) != 1)
 		monitor_session_kill(m);
-	status = m->session_watch >= 0 ? wait_cradle(m) : wait_child(m);
-	if (m->session_watch >= 0)
-		close(m->session_watch);
+	fd.fd = m->session_watch;
+	msg_init(&msg, MSG_NONE);
+	if (poll(&fd, 1, DIED_PATIENCE) == 1 &&
+		!msg_recv(m->session_watch, &msg) && msg.type == MSG_CRD_DIED)
+		status = (int)reader_u32(&msg.reader);
+	msg_done(&msg);
+	close(m->session_watch);
 	if (m->session_pidfd >= 0)
 		close(m->session_pidfd);
 	m->session_watch = m->session_pidfd = -1;

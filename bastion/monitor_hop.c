@@ -10,13 +10,10 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -27,7 +24,6 @@
 struct monitor_hop {
 	LIST_ENTRY(monitor_hop) link;
 	int session, watch, pidfd; /* its link; as in struct monitor */
-	pid_t pid;
 };
 
 /* One jump host on the way, while it is being opened. */
@@ -66,14 +62,10 @@ static void hop_free(struct monitor_hop *hop)
 	free(hop);
 }
 
-/* It has no way to stay: monitor_hops_reap buries it. */
+/* It has no way to stay, and its cradle buries it. */
 static void hop_end(struct monitor_hop *hop)
 {
-	if (hop->pidfd >= 0)
-		(void)syscall(
-			SYS_pidfd_send_signal, hop->pidfd, SIGKILL, NULL, 0);
-	else if (hop->pid > 0)
-		(void)kill(hop->pid, SIGKILL);
+	monitor_cradle_end(hop->watch);
 	if (hop->session >= 0)
 		close(hop->session);
 	hop->session = -1;
@@ -96,14 +88,12 @@ static enum sgb_err spawn(struct monitor *m, int fd, struct monitor_hop **ret)
 	sub->mode = SESSION_MODE_HOP;
 	sub->client = fd;
 	sub->session = sub->session_watch = sub->session_pidfd = -1;
-	sub->session_pid = 0;
 	err = monitor_spawn_session(sub);
 	if (sub->client >= 0)
 		close(sub->client);
 	hop->session = sub->session;
 	hop->watch = sub->session_watch;
 	hop->pidfd = sub->session_pidfd;
-	hop->pid = sub->session_pid;
 	free(sub);
 	LIST_INSERT_HEAD(&m->hops, hop, link);
 	*ret = hop;
@@ -548,9 +538,6 @@ void monitor_hops_reap(struct monitor *m)
 			continue;
 		/* Whoever closed its link has no more to do. */
 		hop_end(hop);
-		/* Closed a moment before it is a zombie: the next time. */
-		if (hop->pid > 0 && waitpid(hop->pid, NULL, WNOHANG) == 0)
-			continue;
 		LIST_REMOVE(hop, link);
 		hop_free(hop);
 	}

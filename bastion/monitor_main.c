@@ -29,15 +29,17 @@
 #include "core/priv.h"
 
 #define NURSERY_FD 3
+#define STARTER_FD 4 /* without -s */
 
 /* A PAM module that hangs takes its own login with it: seconds beyond the
  * login grace time. */
 #define ALARM_SLACK 5
 
-/* Starting session processes (chroot, set*id, bounding set), ending them,
- * kernel audit. Files are root's own and need no capability. */
-static const int kept_caps[] = {CAP_SETPCAP, CAP_SETUID, CAP_SETGID,
-	CAP_SYS_CHROOT, CAP_KILL, CAP_AUDIT_WRITE};
+/* Kernel audit; and what sgbridged left for authorized-keys-command, which
+ * runs as another user: nothing, where there is no such command. Files are
+ * root's own and need no capability. */
+static const int kept_caps[] = {
+	CAP_AUDIT_WRITE, CAP_SETUID, CAP_SETGID, CAP_KILL};
 
 static enum sgb_err take_nurse(struct monitor *m)
 {
@@ -166,6 +168,24 @@ static enum sgb_err reset_signals(void)
 	return SGB_OK;
 }
 
+/* -e: log to standard error. -s: where sgbridge-starter listens. */
+static bool parse_args(
+	int argc, char **argv, struct monitor *m, bool *to_stderr)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "es:")) != -1) {
+		switch (c) {
+		case 'e': *to_stderr = true; break;
+		case 's': m->starter_path = optarg; break;
+		default: return false;
+		}
+	}
+	if (!m->starter_path)
+		m->starter = STARTER_FD;
+	return optind == argc;
+}
+
 int main(int argc, char **argv)
 {
 	struct monitor m = {.control = -1,
@@ -176,18 +196,24 @@ int main(int argc, char **argv)
 		.session_pidfd = -1,
 		.session_watch = -1,
 		.cradle = -1,
+		.starter = -1,
 		.recorder = -1,
 		.agent = -1};
+	bool to_stderr = false, good = parse_args(argc, argv, &m, &to_stderr);
 	enum sgb_err err;
 	int status;
 
-	log_init("sgbridge-monitor", argc == 2 && !strcmp(argv[1], "-e"));
+	log_init("sgbridge-monitor", to_stderr);
+	if (!good)
+		log_fatal(EX_USAGE, "started by sgbridged alone");
 	if (reset_signals() || priv_harden() ||
-		priv_keep_caps(
+		priv_keep_some(
 			kept_caps, sizeof(kept_caps) / sizeof(kept_caps[0])))
 		log_fatal(EX_OSERR, "cannot give up capabilities: %s",
 			strerror(errno));
 	(void)fcntl(NURSERY_FD, F_SETFD, FD_CLOEXEC);
+	if (m.starter >= 0)
+		(void)fcntl(m.starter, F_SETFD, FD_CLOEXEC);
 	LIST_INIT(&m.children);
 	LIST_INIT(&m.forwards);
 	LIST_INIT(&m.hops);

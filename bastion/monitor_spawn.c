@@ -1,68 +1,26 @@
 /*
- * Starting the session process, which gets exactly two descriptors, and
- * forking a monitor for a connection inside this one: the child inherits what
- * was proved, so that no message has to be believed about it.
+ * What a session process is told at its start, and forking a monitor for a
+ * connection inside this one: the child inherits what was proved, so that no
+ * message has to be believed about it.
  */
 #include "monitor.h"
 
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "core/log.h"
 #include "core/secret.h"
 
-#define SESSION_LINK   3
-#define SESSION_CLIENT 4
-
-/* In the forked child. dup2 clears close-on-exec; nothing else is inherited,
- * whatever a PAM module may have left open. */
-void monitor_exec_session(
-	const struct monitor *m, char *const argv[], const int fds[2])
-{
-	char *const envp[] = {NULL};
-	char path[PATH_MAX];
-	int quiet, link, client = -1;
-
-	snprintf(path, sizeof(path), "%s/sgbridge-session",
-		m->conf->program_directory);
-	/* Our log is not for it to write to, but for debugging (-e). */
-	quiet = log_is_stderr() ? -1 : open("/dev/null", O_RDWR);
-	if (quiet >= 0 && (dup2(quiet, 0) < 0 || dup2(quiet, 1) < 0 ||
-				  dup2(quiet, 2) < 0))
-		_exit(126);
-	/* Out of the way first: either may be 3 or 4 itself. */
-	link = fcntl(fds[0], F_DUPFD, 16);
-	if (fds[1] >= 0)
-		client = fcntl(fds[1], F_DUPFD, 16);
-	if (link < 0 || dup2(link, SESSION_LINK) < 0 ||
-		(fds[1] >= 0 && dup2(client, SESSION_CLIENT) < 0) ||
-		close_range(fds[1] >= 0 ? SESSION_CLIENT + 1 : SESSION_CLIENT,
-			~0u, 0))
-		_exit(126);
-	execve(path, argv, envp);
-	_exit(127);
-}
-
 static enum sgb_err send_start(struct monitor *m)
 {
 	char source[ADDR_TEXT_MAX];
-	unsigned int uid, gid;
 	struct msg msg;
-	enum sgb_err err;
+	enum sgb_err err = SGB_OK;
 
-	err = conf_user(m->conf->session_user, &uid, &gid);
-	if (err) {
-		log_put(LOG_ERR, "session-user %s: %s", m->conf->session_user,
-			sgb_err_text(err));
-		return err;
-	}
 	msg_init(&msg, MSG_SES_START);
 	buf_put_u32(&msg.body, m->mode);
 	buf_put_cstring(&msg.body, m->conn_id);
@@ -75,9 +33,6 @@ static enum sgb_err send_start(struct monitor *m)
 	buf_put_u32(&msg.body, (uint32_t)m->conf->keepalive);
 	buf_put_u32(&msg.body, m->conf->fast_ciphers);
 	buf_put_u64(&msg.body, m->conf->max_session_memory);
-	buf_put_u32(&msg.body, uid);
-	buf_put_u32(&msg.body, gid);
-	buf_put_cstring(&msg.body, m->conf->empty_root);
 	if (m->mode == SESSION_MODE_HOP)
 		buf_put_u32(&msg.body, 0);
 	else
@@ -86,20 +41,6 @@ static enum sgb_err send_start(struct monitor *m)
 		err = msg_send(m->session, &msg);
 	msg_done(&msg);
 	return err;
-}
-
-static enum sgb_err exec_one(struct monitor *m, int link)
-{
-	char *const argv[] = {"sgbridge-session", NULL};
-	const int fds[2] = {link, m->client};
-
-	m->session_pid = fork();
-	if (m->session_pid == 0)
-		monitor_exec_session(m, argv, fds);
-	if (m->session_pid < 0)
-		return SGB_ERR_SYSTEM;
-	m->session_pidfd = (int)syscall(SYS_pidfd_open, m->session_pid, 0);
-	return SGB_OK;
 }
 
 enum sgb_err monitor_spawn_session(struct monitor *m)
@@ -112,8 +53,6 @@ enum sgb_err monitor_spawn_session(struct monitor *m)
 	if (err)
 		return err;
 	err = monitor_cradle_session(m, pair[1]);
-	if (err == SGB_ERR_NOTFOUND)
-		err = exec_one(m, pair[1]);
 	close(pair[1]);
 	m->session = pair[0];
 	/* A session that stops reading must not stop us. */
@@ -153,7 +92,6 @@ static enum sgb_err become_inner(struct monitor *m, const char *id, int control,
 	if (m->session_pidfd >= 0)
 		close(m->session_pidfd);
 	m->session_watch = m->session_pidfd = -1;
-	m->session_pid = 0;
 	if (m->recorder >= 0)
 		close(m->recorder);
 	monitor_agent_close(m);

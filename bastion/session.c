@@ -1,7 +1,7 @@
 /*
  * sgbridge-session(8): start, sandbox, and the one loop of a connection's
- * process. Run by the monitor alone, with its socket at descriptor 3 and the
- * client's at 4. After sandbox_enter() it can open nothing.
+ * process. Forked from a cradle, with its monitor's socket at descriptor 3 and
+ * the client's at 4. After sandbox_enter() it can open nothing.
  */
 #include "session.h"
 
@@ -494,15 +494,45 @@ static void session_init(struct session *s)
 	s->verify.fd = -1;
 }
 
+/* "-u uid:gid -r folder", and "-c count" for a cradle. */
+static enum sgb_err parse_args(int argc, char **argv,
+	struct session_place *place, unsigned int *ret_cradle)
+{
+	bool user = false;
+	int c;
+
+	while ((c = getopt(argc, argv, "c:r:u:")) != -1) {
+		char more;
+
+		switch (c) {
+		case 'c':
+			*ret_cradle = (unsigned int)strtoul(optarg, NULL, 10);
+			break;
+		case 'r': place->empty_root = optarg; break;
+		case 'u':
+			user = sscanf(optarg, "%u:%u%c", &place->uid,
+				       &place->gid, &more) == 2;
+			break;
+		default: return SGB_ERR_FORMAT;
+		}
+	}
+	return user && place->empty_root && optind == argc ? SGB_OK
+							   : SGB_ERR_FORMAT;
+}
+
 int main(int argc, char **argv)
 {
 	static struct session s;
+	struct session_place place = {0};
+	unsigned int cradle = 0;
 	enum sgb_err err;
 
 	log_init("sgbridge-session", true);
-	err = prepare_program();
-	if (!err && argc == 3 && !strcmp(argv[1], "-c")) {
-		if (!session_cradle((unsigned int)strtoul(argv[2], NULL, 10)))
+	err = parse_args(argc, argv, &place, &cradle);
+	if (!err)
+		err = prepare_program();
+	if (!err && cradle) {
+		if (!session_cradle(cradle))
 			return EX_OK;
 		err = session_forked();
 	}
@@ -511,7 +541,7 @@ int main(int argc, char **argv)
 		err = prepare_process(&s);
 	if (err)
 		log_fatal(EX_OSERR, "start: %s", sgb_err_text(err));
-	err = sandbox_enter(&s.start);
+	err = sandbox_enter(&s.start, &place);
 	if (err)
 		log_fatal(EX_OSERR, "sandbox: %s (%s)", sgb_err_text(err),
 			strerror(errno));

@@ -64,13 +64,18 @@ struct session_hostkey {
 	int kind; /* EVP_PKEY_* */
 };
 
+/* Of the command line: whoever speaks by messages has no word in it. */
+struct session_place {
+	const char *empty_root;
+	unsigned int uid, gid;
+};
+
 struct session_start {
 	enum session_mode mode;
-	char *conn_id, *client_address, *user, *banner, *empty_root;
+	char *conn_id, *client_address, *user, *banner;
 	uint32_t client_port, max_auth_tries, max_channels, keepalive;
 	bool fast_ciphers;
 	uint64_t max_memory;
-	uint32_t uid, gid;
 	struct session_hostkey keys[SESSION_MAX_KEYS];
 	size_t key_count;
 };
@@ -203,7 +208,8 @@ enum sgb_err session_warm_up(void) SGB_MUST_CHECK;
 enum sgb_err session_forked(void) SGB_MUST_CHECK;
 
 /* session_sandbox.c */
-enum sgb_err sandbox_enter(const struct session_start *start) SGB_MUST_CHECK;
+enum sgb_err sandbox_enter(const struct session_start *start,
+	const struct session_place *place) SGB_MUST_CHECK;
 
 /* session_server.c: the leg to the client */
 enum sgb_err server_open(struct session *s) SGB_MUST_CHECK;

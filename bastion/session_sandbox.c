@@ -164,12 +164,13 @@ static enum sgb_err filter_calls(void)
 	return rc ? SGB_ERR_SYSTEM : SGB_OK;
 }
 
-enum sgb_err sandbox_enter(const struct session_start *start)
+enum sgb_err sandbox_enter(
+	const struct session_start *start, const struct session_place *place)
 {
-	enum sgb_err err = priv_empty_root(start->empty_root);
+	enum sgb_err err = priv_empty_root(place->empty_root);
 
 	if (!err)
-		err = priv_become(start->uid, start->gid);
+		err = priv_become(place->uid, place->gid);
 	/* Whoever has no monitor has no business with a target. Changing the
 	 * uid would have cleared this, so it comes after. */
 	if (!err && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))

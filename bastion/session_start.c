@@ -54,9 +54,6 @@ static enum sgb_err parse(struct session_start *start, struct reader *rd)
 	start->keepalive = reader_u32(rd);
 	start->fast_ciphers = reader_u32(rd) == 1;
 	start->max_memory = reader_u64(rd);
-	start->uid = reader_u32(rd);
-	start->gid = reader_u32(rd);
-	start->empty_root = reader_cstring(rd, 4096);
 	keys = reader_u32(rd);
 	for (i = 0; i < keys && !err && !rd->err; i++)
 		err = read_key(start, rd);

@@ -1,7 +1,7 @@
 /*
  * sgbridged: listens, limits, penalises, and starts a monitor for each
- * connection. Root, with a handful of capabilities; parses no SSH, holds no
- * key, and never waits for anybody.
+ * connection. Root, with one capability; parses no SSH, holds no key, and
+ * never waits for anybody.
  */
 #include "daemon.h"
 
@@ -22,15 +22,23 @@
 #include "core/log.h"
 #include "core/priv.h"
 
-/* What monitors need, plus ports below 1024 until they are bound. */
-static const int start_caps[] = {CAP_SETPCAP, CAP_SETUID, CAP_SETGID,
-	CAP_SYS_CHROOT, CAP_KILL, CAP_AUDIT_WRITE, CAP_NET_BIND_SERVICE};
-#define RUN_CAPS (sizeof(start_caps) / sizeof(start_caps[0]) - 1)
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+/* Ports below 1024 until they are bound, and what a starter of session
+ * processes has to be started with; a unit has none of both. */
+static const int start_caps[] = {CAP_AUDIT_WRITE, CAP_SETUID, CAP_SETGID,
+	CAP_KILL, CAP_SETPCAP, CAP_SYS_CHROOT, CAP_NET_BIND_SERVICE};
+/* For good: what monitors need. The last three are for an
+ * authorized-keys-command, which runs as another user. */
+static const int run_caps[] = {
+	CAP_AUDIT_WRITE, CAP_SETUID, CAP_SETGID, CAP_KILL};
+#define RUN_CAPS_ALWAYS 1
 
 static const char usage[] =
-	"usage: sgbridged [-et] [-c file]\n"
+	"usage: sgbridged [-et] [-c file] [-s socket]\n"
 	"  -c file  settings (" CONF_DEFAULT_PATH ")\n"
 	"  -e       log to standard error\n"
+	"  -s socket\n"
+	"           where sgbridge-starter listens; else it is started\n"
 	"  -t       check settings, policy and files, then exit\n"
 	"Stays in the foreground. SIGHUP reloads, SIGTERM stops; sessions go "
 	"on.\n";
@@ -124,6 +132,8 @@ static enum sgb_err collect(struct daemon *d, struct slots *slots)
 		err = add_slot(slots, d->recorder);
 	if (!err)
 		err = add_slot(slots, d->nursery);
+	if (!err)
+		err = add_slot(slots, d->starter);
 	for (i = 0; i < d->listener_count && !err; i++)
 		err = add_slot(
 			slots, daemon_rest(d) < 0 ? d->listeners[i] : -1);
@@ -152,6 +162,8 @@ static void dispatch(struct daemon *d, const struct slots *slots)
 		daemon_event_poll(d);
 	if (slots->fds[i++].revents && d->nursery >= 0)
 		daemon_nursery_gone(d);
+	if (slots->fds[i++].revents)
+		daemon_starter_gone(d);
 	for (k = 0; k < d->listener_count; k++)
 		if (slots->fds[i++].revents)
 			daemon_accept(d, d->listeners[k]);
@@ -196,17 +208,18 @@ static int run(struct daemon *d)
 		dispatch(d, &slots);
 	}
 	free(slots.fds);
-	return status;
+	return status ? status : d->status;
 }
 
 static void parse_args(struct daemon *d, int argc, char **argv, bool *test)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "c:eth")) != -1) {
+	while ((c = getopt(argc, argv, "c:es:th")) != -1) {
 		switch (c) {
 		case 'c': d->conf_path = optarg; break;
 		case 'e': d->to_stderr = true; break;
+		case 's': d->starter_path = optarg; break;
 		case 't': *test = true; break;
 		case 'h': fputs(usage, stdout); exit(0);
 		default: fputs(usage, stderr); exit(EX_USAGE);
@@ -229,6 +242,15 @@ static void raise_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What a unit gives is what it wants to be had. */
+static enum sgb_err give_up_power(const struct daemon *d)
+{
+	bool all = d->starter_path || d->conf->keys_command.count;
+
+	return priv_keep_some(
+		run_caps, all ? COUNT(run_caps) : RUN_CAPS_ALWAYS);
+}
+
 /* All or nothing: whatever fails here leaves no socket and no process. */
 static int start(struct daemon *d)
 {
@@ -237,7 +259,9 @@ static int start(struct daemon *d)
 	raise_descriptors();
 	if (daemon_listen(d))
 		return EX_OSERR;
-	if (priv_keep_caps(start_caps, RUN_CAPS) || open_signals(d)) {
+	if (daemon_starter_open(d))
+		return EX_UNAVAILABLE;
+	if (give_up_power(d) || open_signals(d)) {
 		fprintf(stderr, "sgbridged: cannot give up privileges: %s\n",
 			strerror(errno));
 		return EX_OSERR;
@@ -311,7 +335,8 @@ int main(int argc, char **argv)
 		.wake = -1,
 		.spare = -1,
 		.recorder = -1,
-		.nursery = -1};
+		.nursery = -1,
+		.starter = -1};
 	bool test = false;
 	int status;
 
@@ -324,13 +349,14 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sgbridged: must be started by root\n");
 		return EX_NOPERM;
 	}
-	/* The unit leaves ports below 1024 to its socket. */
-	if (priv_harden() ||
-		(priv_keep_caps(start_caps, RUN_CAPS + 1) &&
-			priv_keep_caps(start_caps, RUN_CAPS)) ||
+	if (priv_harden() || priv_keep_some(start_caps, COUNT(start_caps)) ||
 		sources_new(&d.sources)) {
 		fprintf(stderr, "sgbridged: %s\n", strerror(errno));
 		return EX_OSERR;
+	}
+	if (!priv_has_cap(CAP_AUDIT_WRITE)) {
+		fprintf(stderr, "sgbridged: it needs CAP_AUDIT_WRITE\n");
+		return EX_NOPERM;
 	}
 	status = daemon_load(&d) ? EX_CONFIG : serve(&d, test);
 	daemon_done(&d);

@@ -64,7 +64,7 @@ static enum sgb_err set_caps(const int *caps, size_t count)
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
-	struct __user_cap_data_struct data[2];
+	struct __user_cap_data_struct data[2], now[2];
 	size_t i;
 
 	memset(data, 0, sizeof(data));
@@ -72,6 +72,9 @@ static enum sgb_err set_caps(const int *caps, size_t count)
 		data[caps[i] / 32].permitted |= 1u << (caps[i] % 32);
 		data[caps[i] / 32].effective |= 1u << (caps[i] % 32);
 	}
+	/* Where it is so already, a filter may forbid to say it. */
+	if (!syscall(SYS_capget, &head, now) && !memcmp(now, data, sizeof(now)))
+		return SGB_OK;
 	return syscall(SYS_capset, &head, data) ? SGB_ERR_SYSTEM : SGB_OK;
 }
 
@@ -116,7 +119,7 @@ static enum sgb_err no_way_back(uid_t uid, gid_t gid)
 	return SGB_OK;
 }
 
-static int permitted(int cap)
+bool priv_has_cap(int cap)
 {
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
@@ -124,7 +127,7 @@ static int permitted(int cap)
 	struct __user_cap_data_struct data[2];
 
 	return !syscall(SYS_capget, &head, data) &&
-	       (data[cap / 32].permitted & 1u << (cap % 32));
+	       (data[cap / 32].permitted & 1u << (cap % 32)) != 0;
 }
 
 enum sgb_err priv_become(uid_t uid, gid_t gid)
@@ -142,7 +145,7 @@ enum sgb_err priv_become_with(
 	if (!uid || !gid)
 		return SGB_ERR_DENIED;
 	for (i = 0; i < count && n < sizeof(kept) / sizeof(kept[0]); i++)
-		if (permitted(caps[i]))
+		if (priv_has_cap(caps[i]))
 			kept[n++] = caps[i];
 	err = bound_caps(kept, n);
 	if (err)
@@ -170,6 +173,19 @@ enum sgb_err priv_keep_caps(const int *caps, size_t count)
 	if (!err && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		err = SGB_ERR_SYSTEM;
 	return err;
+}
+
+enum sgb_err priv_keep_some(const int *caps, size_t count)
+{
+	int kept[16];
+	size_t i, n = 0;
+
+	if (count > sizeof(kept) / sizeof(kept[0]))
+		return SGB_ERR_LIMIT;
+	for (i = 0; i < count; i++)
+		if (priv_has_cap(caps[i]))
+			kept[n++] = caps[i];
+	return priv_keep_caps(kept, n);
 }
 
 enum sgb_err priv_limits(uint64_t memory, uint64_t descriptors)

@@ -5,6 +5,7 @@
 #ifndef SGB_PRIV_H
 #define SGB_PRIV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,10 @@ enum sgb_err priv_become_with(
 /* Stays root but keeps only these capabilities (CAP_*, linux/capability.h),
  * in every set and in the bounding set; sets no_new_privs. */
 enum sgb_err priv_keep_caps(const int *caps, size_t count) SGB_MUST_CHECK;
+/* The same with those of them that it has. */
+enum sgb_err priv_keep_some(const int *caps, size_t count) SGB_MUST_CHECK;
+/* Is it permitted to us? */
+bool priv_has_cap(int cap);
 /* Address space, no new files (FSIZE 0), open descriptors, no forks. 0 leaves
  * a limit as it is. */
 enum sgb_err priv_limits(uint64_t memory, uint64_t descriptors) SGB_MUST_CHECK;

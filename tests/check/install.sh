@@ -42,7 +42,8 @@ ok "programs that sgbridged and monitors start are installed" "$(
 	folder=$(strings "$build/sgbridged" | grep -x '/.*/libexec/sgbridge' |
 		head -n 1)
 	[ -n "$folder" ] || echo "sgbridged names no folder"
-	missing "$folder/sgbridge-monitor" "$folder/sgbridge-session")"
+	missing "$folder/sgbridge-monitor" "$folder/sgbridge-starter" \
+		"$folder/sgbridge-session")"
 ok "the PAM module is where PAM looks" "$(missing "/lib/$(gcc \
 	-print-multiarch)/security/pam_sgbridge.so")"
 ok "sysusers, tmpfiles, units" "$(missing /usr/lib/sysusers.d/sgbridge.conf \

@@ -39,6 +39,7 @@ check() {
 		"$(readelf -lW "$build/$file" | grep -q GNU_RELRO || echo none)"
 }
 check sgbridged
+check sgbridge-starter
 check sgbridge-monitor libpam libaudit
 check sgbridge-session libssh libseccomp libIPSec_MB
 check sgbridge libjansson

@@ -2,7 +2,8 @@
 # Sessions forked from one started program: each is confined and ended as one
 # that was started by itself; one that crashes takes no other with it and is
 # the last of its layout; none outlives its monitor; none has another's random
-# numbers; and without a cradle sessions are started one by one.
+# numbers; each can have a cradle of its own; and sgbridge-starter alone has
+# the power that starting them takes.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 BUILD=${1:-build}
@@ -152,9 +153,11 @@ sed -i 's/^sessions-per-start .*/sessions-per-start 1/' "$conf"
 ok "none waits when none is wanted" wait_for count cradles 0
 hold 7
 session=$(sessions)
-ok "each session is its monitor's child" \
-	[ "$(readlink "/proc/$(parent "$session")/exe")" = \
-		"$BUILD/sgbridge-monitor" ]
+ok "each session has a cradle of its own" eval \
+	'count cradles 1 && [ "$(parent "$session")" = "$(cradles)" ]'
+ok "which is no monitor's child" \
+	[ "$(readlink "/proc/$(parent "$(cradles)")/exe")" = \
+		"$BUILD/sgbridge-starter" ]
 kill -ABRT "$session"
 ok "whose crash is seen, too" wait_for gone "${client[7]}"
 crashes() {

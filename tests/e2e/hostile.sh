@@ -25,7 +25,7 @@ real=$BUILD
 lab_up || exit 1
 conf=$LAB/sgbridge.conf
 mkdir "$LAB/programs"
-ln -s "$real/sgbridge-monitor" "$LAB/programs/sgbridge-monitor"
+ln -s "$real/sgbridge-monitor" "$real/sgbridge-starter" "$LAB/programs/"
 cp "$here/hostile_session.py" "$LAB/programs/sgbridge-session"
 chmod 755 "$LAB/programs/sgbridge-session"
 cp "$LAB/users/robot.pub" "$LAB/users/robot" "$LAB/programs/"

@@ -4,6 +4,8 @@
 # beside it, a line each; hostile.sh judges. Messages: bastion/core/msg.def.
 import base64
 import os
+import select
+import signal
 import socket
 import struct
 import sys
@@ -246,7 +248,44 @@ def deaf(_):
         log('link broken')
 
 
+# The cradle's side (bastion/session_cradle.c), honestly: somebody sees each
+# session to its end, and ends it when its monitor says so or is gone.
+def guard(watch):
+    pid = os.fork()
+    if pid == 0:
+        return
+    os.close(LINK.fileno())
+    pidfd = os.pidfd_open(pid)
+    socket.send_fds(watch, [struct.pack('>H', 101)], [pidfd])
+    if watch in select.select([pidfd, watch], [], [])[0]:
+        os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    try:
+        watch.send(struct.pack('>HI', 102, status))
+    except OSError:
+        pass
+    os._exit(0)
+
+
+def cradle():
+    global LINK
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        data, fds, _, _ = socket.recv_fds(LINK, 16, 4)
+        if not data:
+            sys.exit(0)
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            LINK.close()
+            LINK = socket.socket(fileno=fds[0])
+            guard(socket.socket(fileno=fds[2]))
+            return
+        for fd in fds:
+            os.close(fd)
+
+
 def main():
+    cradle()
     receive()
     with open(HERE + '/scenario') as file:
         words = file.read().split()

@@ -269,8 +269,35 @@ by_command() {
 script 'id -u >&2; [ "$1" = robot ] && [ "$3" = ssh-ed25519 ] &&
 	[ "$(id -u) $(id -g) $(id -G)" = "64203 64203 64203" ] &&
 	[ -z "$HOME" ] && [ ! -e /proc/self/fd/5 ] && cat '"$LAB/bin/robot.pub"
-by_command
+# The power to run it was given up at the start, when nobody needed it.
+refuses_command() {
+	! by_command && grep -q 'has not the power' "$LAB/bastion.log"
+}
 chmod 0711 "$LAB"
+ok "a command that comes with a reload is refused" refuses_command
+# capable EXE CAPS: what that program can have, and no more.
+capable() {
+	local pid
+	for pid in $(ip netns pids "$lab_tag-bastion"); do
+		[ "$(readlink "/proc/$pid/exe")" = "$BUILD/$1" ] || continue
+		[ "$(sed -n 's/^CapBnd:\t//p' "/proc/$pid/status")" = "$2" ] ||
+			return 1
+	done
+}
+# AUDIT_WRITE is bit 29, KILL 5, SETGID 6, SETUID 7, SETPCAP 8, SYS_CHROOT 18.
+ok "nothing but audit is left to the daemon and its monitors" eval \
+	'capable sgbridged 0000000020000000 &&
+	capable sgbridge-monitor 0000000020000000'
+ok "and all but audit to the starter" capable sgbridge-starter 00000000000401e0
+kill "$LAB_BASTION"
+wait_for eval '! kill -0 "$LAB_BASTION" 2>/dev/null'
+lab_start "$LAB/bastion.log" ip netns exec "$lab_tag-bastion" \
+	"$BUILD/sgbridged" -e -c "$LAB/sgbridge.conf"
+LAB_BASTION=$LAB_LAST
+wait_for test -S "$LAB/control"
+ok "with one from the start there is what it takes" eval \
+	'capable sgbridged 00000000200000e0 &&
+	capable sgbridge-monitor 00000000200000e0'
 ok "a key that the command knows" runs
 # trial MODE WHERE WORDS: -t does not take it, and says so.
 trial() {

@@ -192,10 +192,8 @@ static void got_host_sign(struct fake *f, struct msg *in)
 
 static void send_start(struct fake *f)
 {
-	char empty[512];
 	struct msg msg;
 
-	snprintf(empty, sizeof(empty), "%s/empty", f->dir);
 	msg_init(&msg, MSG_SES_START);
 	buf_put_u32(&msg.body, f->mode);
 	buf_put_cstring(&msg.body, "test-conn-1");
@@ -208,9 +206,6 @@ static void send_start(struct fake *f)
 	buf_put_u32(&msg.body, number(f, "keepalive", 30));
 	buf_put_u32(&msg.body, number(f, "fast-ciphers", 1));
 	buf_put_u64(&msg.body, (uint64_t)number(f, "memory", 192) << 20);
-	buf_put_u32(&msg.body, UID);
-	buf_put_u32(&msg.body, UID);
-	buf_put_cstring(&msg.body, empty);
 	buf_put_u32(&msg.body, 1);
 	load_host_key(f);
 	buf_put_string(&msg.body, host_key.blob, host_key.blob_len);
@@ -615,12 +610,14 @@ static bool record(struct fake *f, int fd)
 
 static pid_t start_session(struct fake *f, int client)
 {
-	char path[512];
+	char path[512], empty[512], user[32];
 	int fds[2];
 	pid_t pid;
 
 	check(msg_pair(fds), "pair");
 	snprintf(path, sizeof(path), "%s/session", f->dir);
+	snprintf(empty, sizeof(empty), "%s/empty", f->dir);
+	snprintf(user, sizeof(user), "%d:%d", UID, UID);
 	pid = fork();
 	if (!pid) {
 		int peer = fcntl(client, F_DUPFD, 10);
@@ -630,7 +627,8 @@ static pid_t start_session(struct fake *f, int client)
 		dup2(peer, 4);
 		close(sock);
 		close(peer);
-		execl(path, "sgbridge-session", (char *)NULL);
+		execl(path, "sgbridge-session", "-u", user, "-r", empty,
+			(char *)NULL);
 		die(path);
 	}
 	close(fds[1]);
