@@ -83,6 +83,19 @@ static struct monitor_identity *find_identity(
 	return NULL;
 }
 
+/* "publickey", or the same with the host's key behind it, by which an agent
+ * can tell where it leads (PROTOCOL of OpenSSH; libssh from 0.12 on). */
+static bool next_method(struct reader *rd, bool *ret_bound)
+{
+	static const char plain[] = "publickey";
+	static const char bound[] = "publickey-hostbound-v00@openssh.com";
+	size_t len;
+	const uint8_t *got = reader_string(rd, &len);
+
+	*ret_bound = len == strlen(bound) && !memcmp(got, bound, len);
+	return *ret_bound || (len == strlen(plain) && !memcmp(got, plain, len));
+}
+
 /* Is data a request to log on as our login with this identity, and nothing
  * else? Then algorithm is what to sign by; the caller frees. */
 static bool may_sign(struct monitor *m, const struct monitor_identity *identity,
@@ -92,19 +105,20 @@ static bool may_sign(struct monitor *m, const struct monitor_identity *identity,
 	char *algorithm;
 	struct reader rd;
 	size_t id_len;
-	bool good;
+	bool good, bound;
 
 	reader_init(&rd, data, len);
 	session_id = reader_string(&rd, &id_len);
 	if (reader_u8(&rd) != USERAUTH_REQUEST ||
 		!next_text(&rd, m->decision.login) ||
 		!next_text(&rd, "ssh-connection") ||
-		!next_text(&rd, "publickey") || reader_u8(&rd) != 1)
+		!next_method(&rd, &bound) || reader_u8(&rd) != 1)
 		return false;
 	algorithm = reader_cstring(&rd, 64);
 	good = algorithm &&
 	       sshkey_algorithm_fits(&identity->parsed, algorithm) &&
 	       next_is(&rd, identity->blob, identity->blob_len) &&
+	       (!bound || next_is(&rd, m->host_blob, m->host_blob_len)) &&
 	       !reader_end(&rd) && same_session(m, session_id, id_len);
 	if (good)
 		*ret_algorithm = algorithm;
