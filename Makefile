@@ -95,13 +95,13 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o bastion/monitor_judge.o \
 	bastion/monitor_name.o bastion/monitor_proof.o bastion/monitor_auth.o bastion/monitor_account.o bastion/monitor_pam.o \
 	bastion/monitor_target.o bastion/monitor_connect.o bastion/monitor_jump.o bastion/monitor_hop.o bastion/monitor_forward.o \
-	bastion/monitor_hostkey.o bastion/monitor_credential.o $(TARGETKEY_OBJS) \
+	bastion/monitor_hostkey.o bastion/monitor_credential.o bastion/monitor_borrow.o $(TARGETKEY_OBJS) \
 	bastion/monitor_gate.o bastion/monitor_approval.o bastion/monitor_list.o bastion/monitor_ask.o bastion/monitor_explain.o bastion/monitor_watch.o \
 	bastion/monitor_command.o bastion/monitor_menu.o bastion/monitor_recorder.o \
 	bastion/monitor_event.o bastion/monitor_agent.o \
 	bastion/monitor_spawn.o bastion/monitor_sign.o bastion/monitor_cradle.o bastion/monitor_key.o bastion/authkeys_command.o bastion/keys_command.o \
 	bastion/cert.o bastion/private_key.o bastion/privkey.o bastion/cert_write.o $(KEY_OBJS) $(HOSTKEY_OBJS)
-SESSION_OBJS := $(addprefix bastion/session,.o _auth.o _back.o _channel.o _flow.o _hop.o \
+SESSION_OBJS := $(addprefix bastion/session,.o _agent_form.o _auth.o _back.o _borrow.o _channel.o _flow.o _hop.o \
 	_cradle.o _gcm.o _gcm_offer.o _hostcert.o _verify.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
 	_server.o _sftp.o _sftp_filter.o _sftp_report.o _sign.o _start.o _stream.o _target.o _view.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
@@ -238,10 +238,12 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder journal container emulator topology forward
+UNIT := core agent hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder journal container emulator topology forward
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o bastion/private_key.o bastion/privkey.o
+UNIT_agent_OBJS := bastion/session_agent_form.o bastion/usercert_sign.o \
+	bastion/privkey.o
 UNIT_private_key_OBJS := bastion/private_key.o bastion/privkey.o bastion/usercert_sign.o
 UNIT_bastion_OBJS := bastion/cert.o bastion/private_key.o bastion/privkey.o bastion/monitor_name.o \
 	bastion/sources.o
@@ -404,11 +406,12 @@ tidy:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings forward session_ssh
+FUZZ := conf agent hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings forward session_ssh
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
+FUZZ_agent_OBJS := bastion/session_agent_form.o bastion/usercert_sign.o
 FUZZ_hostkey_OBJS := bastion/knownhosts.o bastion/session_hostcert.o
 FUZZ_proxy_header_OBJS := bastion/proxy_header.o
 FUZZ_usercert_OBJS := $(KEY_OBJS)

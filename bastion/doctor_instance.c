@@ -304,6 +304,14 @@ static void check_login(struct instance *look)
 			look->name);
 		return;
 	}
+	if (look->node->logon.kind == POLICY_OWN_AGENT) {
+		doctor_find(look->doctor, DOCTOR_INSTANCE_UNSEEN,
+			"log in through the bastion, and look at sshd -T there",
+			"%s: people's own keys log on there, so no login was "
+			"tried",
+			look->name);
+		return;
+	}
 	setup_fix(look, fix);
 	if (try_ca(look, ca, "present CA"))
 		instance_settings(look, fix);

@@ -56,8 +56,15 @@ struct monitor_identity {
 	uint8_t *blob; /* a key or a certificate */
 	size_t blob_len;
 	struct sshkey parsed;
-	EVP_PKEY *key;	/* which signs */
+	EVP_PKEY *key;	/* which signs; NULL: the user's own agent does */
 	char text[300]; /* for events: "stored key web, SHA256:..." */
+	/* Of the user's own: */
+	bool asked, refused; /* once each; refused ones are not offered */
+	char algorithm[64];
+	uint8_t *data; /* what it was asked to sign */
+	size_t data_len;
+	uint8_t *signature; /* NULL: none yet */
+	size_t signature_len;
 };
 #define MONITOR_IDENTITIES_MAX 6
 
@@ -184,6 +191,7 @@ struct monitor {
 	struct buf agent_in; /* a request that is not complete */
 	struct monitor_identity identities[MONITOR_IDENTITIES_MAX];
 	size_t identity_count;
+	struct monitor_identity *asking; /* the user's agent; or NULL */
 	uint8_t *signed_id; /* SSH session id that was signed for */
 	size_t signed_id_len;
 
@@ -513,9 +521,12 @@ enum sgb_err monitor_agent_open(
  * certificate's user. why is for the log. */
 enum sgb_err monitor_credential_prepare(struct monitor *m, const char *source,
 	char *why, size_t why_len) SGB_MUST_CHECK;
-/* "certificate", "key NAME" */
-void monitor_credential_name(
-	const struct policy_decision *decision, char *out, size_t len);
+/* "certificate", "key NAME", "agent key SHA256:..." */
+void monitor_credential_name(const struct monitor *m, char *out, size_t len);
+/* Appends key, which it takes also on failure, to m->identities; copies blob.
+ */
+enum sgb_err monitor_credential_add(struct monitor *m, EVP_PKEY *key,
+	const uint8_t *blob, size_t len, const char *text) SGB_MUST_CHECK;
 /* Writes the event of a signature that is about to be made, and the stamp of
  * a stored key's use. */
 enum sgb_err monitor_credential_used(struct monitor *m,
@@ -524,6 +535,19 @@ enum sgb_err monitor_credential_used(struct monitor *m,
 void monitor_credential_done(struct monitor *m);
 /* Serves what is there; false when the agent connection is over. */
 bool monitor_agent_poll(struct monitor *m);
+
+/* monitor_borrow.c: the user's own key, by his agent (credential agent). */
+enum sgb_err monitor_borrow_prepare(
+	struct monitor *m, char *why, size_t why_len) SGB_MUST_CHECK;
+/* Appends "u32 n, {str key}*n": what the session may look for there. */
+void monitor_borrow_keys(const struct monitor *m, struct buf *out);
+/* The signature of data, of which every field was checked, if the user's agent
+ * has given it. Else SGB_ERR_AGAIN: it is asked now, and whoever wants the
+ * signature asks once more; or what stands in the way. */
+enum sgb_err monitor_borrow_sign(struct monitor *m,
+	struct monitor_identity *identity, const char *algorithm,
+	const uint8_t *data, size_t len, struct buf *answer) SGB_MUST_CHECK;
+enum sgb_err monitor_borrowed(struct monitor *m, struct msg *msg);
 
 /* monitor_sign.c: our host keys, which the session process never has */
 /* Appends "u32 n, {str public-host-key}*n"; reads the keys, the first time. */

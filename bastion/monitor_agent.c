@@ -3,7 +3,8 @@
  * what the policy says logs on (monitor_credential.c), and signs only a
  * user-authentication request for exactly this login, one of these keys and
  * one SSH session (RFC 4252 section 7; draft-ietf-sshm-ssh-agent), and not
- * before the host key is accepted. Private keys never leave this process.
+ * before the host key is accepted. Private keys never leave this process; what
+ * the user's own agent signs passes the same checks first.
  */
 #include "monitor.h"
 
@@ -164,7 +165,7 @@ static enum sgb_err put_signature(const struct monitor_identity *identity,
 static enum sgb_err sign(
 	struct monitor *m, struct reader *rd, struct buf *answer)
 {
-	const struct monitor_identity *identity;
+	struct monitor_identity *identity;
 	const uint8_t *blob, *data;
 	size_t blob_len, data_len;
 	char *algorithm;
@@ -178,21 +179,31 @@ static enum sgb_err sign(
 	identity = find_identity(m, blob, blob_len);
 	if (!identity || !may_sign(m, identity, data, data_len, &algorithm))
 		return refuse(m);
-	err = monitor_credential_used(m, identity);
-	if (!err)
-		err = put_signature(
-			identity, algorithm, data, data_len, answer);
+	if (!identity->key) {
+		err = monitor_borrow_sign(
+			m, identity, algorithm, data, data_len, answer);
+	} else {
+		err = monitor_credential_used(m, identity);
+		if (!err)
+			err = put_signature(
+				identity, algorithm, data, data_len, answer);
+	}
 	free(algorithm);
 	return err;
 }
 
 static void put_identities(const struct monitor *m, struct buf *answer)
 {
+	uint32_t count = 0;
 	size_t i;
 
+	for (i = 0; i < m->identity_count; i++)
+		count += !m->identities[i].refused;
 	buf_put_u8(answer, AGENT_IDENTITIES_ANSWER);
-	buf_put_u32(answer, (uint32_t)m->identity_count);
+	buf_put_u32(answer, count);
 	for (i = 0; i < m->identity_count; i++) {
+		if (m->identities[i].refused)
+			continue;
 		buf_put_string(answer, m->identities[i].blob,
 			m->identities[i].blob_len);
 		buf_put_cstring(answer, "sgbridge");

@@ -1,7 +1,8 @@
 /*
- * What logs on to the target: a certificate that is made for this login, or a
- * stored key that may be used for this instance. Secrets are here from the
- * permit to the login, and nowhere else of this connection.
+ * What logs on to the target: a certificate that is made for this login, a
+ * stored key that may be used for this instance, or the user's own key by his
+ * agent (monitor_borrow.c). Secrets are here from the permit to the login, and
+ * nowhere else of this connection.
  */
 #include "monitor.h"
 
@@ -24,19 +25,20 @@ static bool has(const struct monitor *m, unsigned int bit)
 	return (m->decision.allow & bit) != 0;
 }
 
-void monitor_credential_name(
-	const struct policy_decision *decision, char *out, size_t len)
+void monitor_credential_name(const struct monitor *m, char *out, size_t len)
 {
-	switch (decision->credential) {
+	switch (m->decision.credential) {
 	case POLICY_CERTIFICATE: snprintf(out, len, "certificate"); break;
 	case POLICY_STORED_KEY:
-		snprintf(out, len, "key %s", decision->credential_key);
+		snprintf(out, len, "key %s", m->decision.credential_key);
+		break;
+	case POLICY_OWN_AGENT:
+		snprintf(out, len, "agent key %s", m->key.fingerprint);
 		break;
 	}
 }
 
-/* Takes key, also on failure; copies blob. */
-static enum sgb_err add_identity(struct monitor *m, EVP_PKEY *key,
+enum sgb_err monitor_credential_add(struct monitor *m, EVP_PKEY *key,
 	const uint8_t *blob, size_t len, const char *text)
 {
 	struct monitor_identity *identity = &m->identities[m->identity_count];
@@ -67,7 +69,10 @@ void monitor_credential_done(struct monitor *m)
 	for (i = 0; i < m->identity_count; i++) {
 		EVP_PKEY_free(m->identities[i].key);
 		free(m->identities[i].blob);
+		free(m->identities[i].data);
+		free(m->identities[i].signature);
 	}
+	m->asking = NULL;
 	memset(m->identities, 0, sizeof(m->identities));
 	m->identity_count = 0;
 }
@@ -106,7 +111,8 @@ static enum sgb_err make_certificate(
 	if (!err && EVP_PKEY_up_ref(leaf) != 1)
 		err = SGB_ERR_CRYPTO;
 	if (!err)
-		err = add_identity(m, leaf, blob.data, blob.len, "certificate");
+		err = monitor_credential_add(
+			m, leaf, blob.data, blob.len, "certificate");
 	buf_done(&blob);
 	return err;
 }
@@ -176,7 +182,7 @@ static enum sgb_err prepare_stored(struct monitor *m, char *why, size_t why_len)
 		if (EVP_PKEY_up_ref(one->key) != 1)
 			err = SGB_ERR_CRYPTO;
 		else
-			err = add_identity(
+			err = monitor_credential_add(
 				m, one->key, one->blob, one->blob_len, text);
 	}
 	targetkey_free(key);
@@ -190,6 +196,7 @@ enum sgb_err monitor_credential_prepare(
 	case POLICY_CERTIFICATE:
 		return prepare_certificate(m, source, why, why_len);
 	case POLICY_STORED_KEY: return prepare_stored(m, why, why_len);
+	case POLICY_OWN_AGENT: return monitor_borrow_prepare(m, why, why_len);
 	}
 	snprintf(why, why_len, "no such credential");
 	return SGB_ERR_UNSUPPORTED;

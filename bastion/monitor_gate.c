@@ -165,9 +165,12 @@ static bool tell(struct monitor *m, const struct gate_row *row,
 
 	if (*allow && !row->is_command)
 		return true;
-	/* Routine: an environment variable that is not on the list, and what
-	 * the session asks about SFTP before it knows whether it matters. */
-	if (!*allow && (row->request == SESSION_REQUEST_ENV ||
+	/* Routine: an environment variable that is not on the list, an agent
+	 * that is there for the bastion, and what the session asks about SFTP
+	 * before it knows whether it matters. */
+	if (!*allow && ((row->request == SESSION_REQUEST_AGENT &&
+				m->decision.credential == POLICY_OWN_AGENT) ||
+			       row->request == SESSION_REQUEST_ENV ||
 			       row->request == SESSION_REQUEST_SFTP_READ ||
 			       row->request == SESSION_REQUEST_SFTP_WRITE))
 		return true;

@@ -403,6 +403,8 @@ static enum sgb_err judge_hop(struct monitor *m, struct policy_decision *hop)
 		hop->login = m->user;
 	if (hop->verdict != POLICY_PERMIT)
 		lose(&p, "its security groups do not accept this");
+	else if (hop->credential == POLICY_OWN_AGENT)
+		lose(&p, "people's agents do not log on to jump hosts");
 	else if (!monitor_hostkey_any(m, hop))
 		lose(&p, "no host key is known for it");
 	else

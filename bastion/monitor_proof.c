@@ -187,3 +187,28 @@ enum sgb_err proof_check(const struct proof *proof, const char *name,
 		     (flags & FLAG_USER_VERIFIED ? SESSION_PROOF_VERIFIED : 0);
 	return SGB_OK;
 }
+
+enum sgb_err proof_signature(const uint8_t *blob, size_t blob_len,
+	const struct sshkey *key, const char *algorithm, const uint8_t *data,
+	size_t len, const uint8_t *signature, size_t signature_len, char *why,
+	size_t why_len)
+{
+	char scheme[ALGORITHM_MAX];
+	struct buf plain;
+	enum sgb_err err;
+
+	signature_name(key, algorithm, scheme);
+	buf_init(&plain, SSHKEY_MAX_BLOB);
+	err = put_plain(&plain, blob, blob_len, key, why, why_len);
+	if (!err) {
+		err = usercert_verify_login(plain.data, plain.len, scheme, data,
+			len, signature, signature_len);
+		if (err)
+			snprintf(why, why_len, "%s",
+				err == SGB_ERR_UNSUPPORTED
+					? "a signature of another algorithm"
+					: "no signature by this key");
+	}
+	buf_done(&plain);
+	return err;
+}

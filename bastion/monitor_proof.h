@@ -31,4 +31,11 @@ enum sgb_err proof_check(const struct proof *proof, const char *name,
 	const struct sshkey *key, unsigned int *ret_flags, char *why,
 	size_t why_len) SGB_MUST_CHECK;
 
+/* Is signature (an SSH signature blob) by the key of blob over data, by this
+ * algorithm of a login ("rsa-sha2-512", "...-cert-v01@openssh.com")? */
+enum sgb_err proof_signature(const uint8_t *blob, size_t blob_len,
+	const struct sshkey *key, const char *algorithm, const uint8_t *data,
+	size_t len, const uint8_t *signature, size_t signature_len, char *why,
+	size_t why_len) SGB_MUST_CHECK;
+
 #endif

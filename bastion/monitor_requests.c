@@ -50,6 +50,7 @@ static const struct request_row {
 	{MSG_REQ_CHOOSE, AT(PROVED), 0, monitor_choose},
 	{MSG_REQ_HOSTKEY, AT(OPEN), AT(OPEN), monitor_hostkey},
 	{MSG_REQ_HOSTCERT, AT(OPEN), AT(OPEN), monitor_hostcert},
+	{MSG_REQ_AGENT, AT(OPEN), AT(OPEN), monitor_borrowed},
 	{MSG_REQ_GATE, AT(OPEN), AT(OPEN), monitor_gate},
 	{MSG_REQ_REPORT, ANY, ANY, monitor_report},
 };

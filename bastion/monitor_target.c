@@ -107,7 +107,7 @@ static void meta_field(struct buf *out, const char *name, const char *value)
 static enum sgb_err make_meta(const struct monitor *m, struct buf *out)
 {
 	const struct policy_decision *d = &m->decision;
-	char source[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX], credential[80];
+	char source[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX], credential[96];
 
 	addr_text(&m->source, source);
 	addr_text(&d->target_addr, target);
@@ -126,7 +126,7 @@ static enum sgb_err make_meta(const struct monitor *m, struct buf *out)
 	meta_field(out, "via", m->via);
 	meta_field(out, "security_group", d->security_group);
 	meta_field(out, "login", d->login);
-	monitor_credential_name(d, credential, sizeof(credential));
+	monitor_credential_name(m, credential, sizeof(credential));
 	meta_field(out, "credential", credential);
 	meta_field(out, "rule", d->rule);
 	meta_field(out, "group_rule", d->group_rule);
@@ -210,6 +210,7 @@ static enum sgb_err hand_over(struct monitor *m, struct handover *hand)
 	put_deadlines(m, &msg.body);
 	buf_put_cstring(&msg.body, "");
 	buf_put_cstring(&msg.body, algorithms);
+	monitor_borrow_keys(m, &msg.body);
 	err = msg_put_fd(&msg, hand->target);
 	if (!err)
 		err = msg_put_fd(&msg, hand->stream);
@@ -306,6 +307,14 @@ static const char *why_unconnected(struct monitor *m, char *why, size_t len)
 				  : "The target cannot be reached.";
 }
 
+static const char *why_no_login(const struct monitor *m)
+{
+	if (m->decision.credential == POLICY_OWN_AGENT && m->limits.no_agent)
+		return "This target is logged on to with your own agent, and "
+		       "the key that you logged on with may not forward one.";
+	return "The bastion cannot log on to the target.";
+}
+
 /* Everything from the permit to the open connection. */
 static enum sgb_err open_target(struct monitor *m)
 {
@@ -329,7 +338,7 @@ static enum sgb_err open_target(struct monitor *m)
 				m, source, sources, sizeof(sources));
 		if (monitor_credential_prepare(m, from, why, sizeof(why)) ||
 			monitor_agent_open(m, &hand.agent))
-			text = "The bastion cannot log on to the target.";
+			text = why_no_login(m);
 	}
 	if (text) {
 		handover_done(&hand);

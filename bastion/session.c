@@ -18,6 +18,7 @@
 
 #include "core/log.h"
 #include "core/priv.h"
+#include "session_borrow.h"
 #include "session_channel.h"
 #include "session_cradle.h"
 #include "session_hop.h"
@@ -447,6 +448,7 @@ static void serve(struct session *s)
 	}
 	channels_drop(s);
 	back_done(s);
+	borrow_done(s);
 	settle_accounts(s);
 	server_close(s, s->end_text);
 	target_close(s);

@@ -23,6 +23,7 @@
 
 #include "core/err.h"
 #include "core/msg.h"
+#include "core/sshkey.h"
 #include "session_flow.h"
 #include "session_hostcert.h"
 #include "session_record.h"
@@ -38,6 +39,7 @@ enum leg_state {
 	LEG_ASKED,     /* target: REQ_TARGET is with the monitor */
 	LEG_HANDSHAKE, /* banner and key exchange */
 	LEG_VERIFY,    /* target: its host key is with the monitor */
+	LEG_AGENT,     /* target: the user's agent is asked */
 	LEG_AUTH,
 	LEG_READY,
 	LEG_REFUSED, /* target: never will be; the text says why */
@@ -102,6 +104,40 @@ struct session_target {
 	enum target_wait wait; /* what step_deadline is about */
 };
 
+/* The user's own agent, where it logs on (session_borrow.h). */
+enum borrow_state {
+	BORROW_NONE = 0,
+	BORROW_OFFER,	/* has the client one? */
+	BORROW_OPENING, /* a channel to it */
+	BORROW_LOOKING, /* for the key */
+	BORROW_READY,	/* libssh may log on */
+	BORROW_SIGNING,
+	BORROW_JUDGED, /* the answer is with the monitor */
+};
+
+#define BORROW_KEYS_MAX 2
+
+struct borrow_key {
+	uint8_t *blob;
+	size_t len;
+	bool held;
+};
+
+struct session_borrow {
+	struct borrow_key keys[BORROW_KEYS_MAX];
+	size_t count; /* 0: the user's agent is not asked for anything */
+	enum borrow_state state;
+	bool offered, started; /* by the client: an agent; a program */
+	bool held;	       /* one of the keys */
+	bool gone;
+	uint64_t blind_at; /* ms: asked then though nothing was offered */
+	ssh_channel channel;
+	struct ssh_channel_callbacks_struct callbacks;
+	struct buf in, out;
+	char fingerprint[SSHKEY_FP_MAX];
+	char why[200]; /* the monitor's, if it found a signature wanting */
+};
+
 /* The second connection to a target, for its host key's certificate. */
 struct session_verify {
 	int fd; /* or -1 */
@@ -144,6 +180,7 @@ struct session {
 	struct session_auth_state auth;
 	struct session_target target;
 	struct session_verify verify;
+	struct session_borrow borrow;
 	struct record_stream record;
 	bool record_ready; /* acknowledgements wait to be read */
 	struct channels channels;
@@ -234,6 +271,9 @@ enum sgb_err target_granted(struct session *s, struct msg *msg);
 bool target_pump(struct session *s);
 /* The monitor says that its host key is the right one. */
 void target_verified(struct session *s);
+/* It cannot be logged on to: public, with the reference, is what the user
+ * reads, why the log. */
+void target_failed(struct session *s, const char *public, const char *why);
 /* There will be no target; every channel says why. */
 void target_refuse(struct session *s, const char *text);
 void target_close(struct session *s);

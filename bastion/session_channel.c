@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "session_borrow.h"
 #include "session_menu.h"
 #include "session_view.h"
 
@@ -152,6 +153,22 @@ void channel_opened(struct session *s, ssh_message msg)
 static void turn_local(struct channel *ch)
 {
 	ch->kind = CHANNEL_LOCAL;
+	if (ch->early)
+		ch->step = CHANNEL_OPEN;
+}
+
+/* Its requests wait until there is a target, but for what they say of an
+ * agent. */
+static bool accept_early(struct channel *ch)
+{
+	if (ch->kind != CHANNEL_RELAY || chosen(ch) ||
+		!borrow_waits(ch->session))
+		return false;
+	if (channel_accept(ch)) {
+		ch->step = CHANNEL_WAIT_TARGET;
+		ch->early = true;
+	}
+	return true;
 }
 
 /* What the gate is asked and the recording says. */
@@ -173,15 +190,19 @@ static bool wait_target(struct channel *ch)
 		return stream_open(ch);
 	if (ch->kind == CHANNEL_LOCAL)
 		return channel_accept(ch);
+	if (ch->early && ch->client_closed) {
+		ch->step = CHANNEL_DEAD;
+		return true;
+	}
 	if (s->target_leg.state >= LEG_REFUSED) {
-		if (ch->kind == CHANNEL_RELAY && !chosen(ch))
+		if (ch->kind == CHANNEL_RELAY && (ch->early || !chosen(ch)))
 			turn_local(ch);
 		else
 			channel_refuse(ch, NULL);
 		return true;
 	}
 	if (s->target_leg.state != LEG_READY)
-		return false;
+		return accept_early(ch);
 	if (!describe(ch)) {
 		channel_refuse(ch, "out of memory");
 		return true;

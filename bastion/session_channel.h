@@ -123,6 +123,7 @@ struct channel {
 	struct requests requests;
 	size_t request_count;
 	bool pty, started;
+	bool early; /* accepted before there was a target (borrow_waits) */
 	unsigned int granted; /* BACK_*: what it asked for and was granted */
 	bool sftp_read, sftp_write; /* what the gate granted */
 	enum channel_payload payload;

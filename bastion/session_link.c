@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "core/log.h"
+#include "session_borrow.h"
 #include "session_channel.h"
 #include "session_menu.h"
 #include "session_view.h"
@@ -164,6 +165,8 @@ static const struct {
 	{MSG_SES_TARGET, target_granted},
 	{MSG_SES_HOSTKEY, verify_answer},
 	{MSG_SES_HOSTCERT, verify_fetch},
+	{MSG_SES_AGENT, borrow_ask},
+	{MSG_SES_AGENT_DONE, borrow_judged},
 	{MSG_SES_REFUSED, got_refused},
 	{MSG_SES_JUMP, stream_jump},
 	{MSG_SES_FORWARD, stream_forward},

@@ -145,6 +145,7 @@ static void client_agent(ssh_session ssh, ssh_channel channel, void *arg)
 
 	(void)ssh;
 	(void)channel;
+	ch->session->borrow.offered = true;
 	if (ch->kind == CHANNEL_RELAY && ch->request_count < 64)
 		request_agent(ch);
 	else if (ch->kind == CHANNEL_LOCAL && !ch->started)

@@ -173,6 +173,8 @@ void request_arrived(struct session *s, ssh_message msg)
 	 * turn. */
 	if (!kind_of(rq->subtype) || !read_request(rq))
 		rq->subtype = SSH_CHANNEL_REQUEST_UNKNOWN;
+	else if (kind_of(rq->subtype)->starts)
+		s->borrow.started = true;
 	append(ch, rq);
 }
 

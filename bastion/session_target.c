@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "session_borrow.h"
 #include "session_channel.h"
 #include "session_io.h"
 
@@ -21,7 +22,12 @@
 	"rsa-sha2-512-cert-v01@openssh.com," \
 	"rsa-sha2-256-cert-v01@openssh.com," \
 	"ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384," \
-	"ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256"
+	"ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256," \
+	"ecdsa-sha2-nistp384-cert-v01@openssh.com," \
+	"ecdsa-sha2-nistp521-cert-v01@openssh.com," \
+	"sk-ssh-ed25519-cert-v01@openssh.com," \
+	"sk-ecdsa-sha2-nistp256-cert-v01@openssh.com," \
+	"sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com"
 #define KEX_LIST \
 	"mlkem768x25519-sha256,sntrup761x25519-sha512," \
 	"sntrup761x25519-sha512@openssh.com,curve25519-sha256," \
@@ -44,8 +50,9 @@ void target_ask(struct session *s)
 	s->target_leg.state = LEG_ASKED;
 }
 
-static enum sgb_err parse(struct session_target *target, struct reader *rd)
+static enum sgb_err parse(struct session *s, struct reader *rd)
 {
+	struct session_target *target = &s->target;
 	uint32_t i;
 
 	target->name = reader_cstring(rd, 256);
@@ -58,6 +65,8 @@ static enum sgb_err parse(struct session_target *target, struct reader *rd)
 		target->within[i] = reader_u32(rd);
 	target->notice = reader_cstring(rd, 4096);
 	target->host_algorithms = reader_cstring(rd, 512);
+	if (!borrow_parse(s, rd))
+		return SGB_ERR_FORMAT;
 	return reader_end(rd);
 }
 
@@ -137,7 +146,7 @@ enum sgb_err target_granted(struct session *s, struct msg *msg)
 	if (s->target_leg.state != LEG_ASKED)
 		return SGB_ERR_PHASE;
 	s->busy = true;
-	err = parse(&s->target, &msg->reader);
+	err = parse(s, &msg->reader);
 	if (err)
 		return err;
 	s->target_leg.fd = msg_take_fd(msg, 0);
@@ -171,6 +180,7 @@ void target_refuse(struct session *s, const char *text)
 	if (s->target_leg.state == LEG_REFUSED ||
 		s->target_leg.state == LEG_GONE)
 		return;
+	borrow_done(s);
 	s->target_leg.state = LEG_REFUSED;
 	s->refusal = strdup(text && text[0] ? text : "access refused");
 	s->linger_until = s->now + LINGER_MS;
@@ -189,6 +199,15 @@ static void failed(struct session *s, const char *why)
 	free(text);
 }
 
+void target_failed(struct session *s, const char *public, const char *why)
+{
+	char *text = session_with_reference(s, public);
+
+	link_report(s, 0, SESSION_REPORT_TARGET_FAILED, 0, 0, why);
+	target_refuse(s, text ? text : public);
+	free(text);
+}
+
 /* Nothing but waiting for its login is between this and a signature. */
 void target_verified(struct session *s)
 {
@@ -198,7 +217,9 @@ void target_verified(struct session *s)
 		return;
 	}
 	s->target.agent_used = true;
-	s->target_leg.state = LEG_AUTH;
+	s->target_leg.state = s->borrow.count ? LEG_AGENT : LEG_AUTH;
+	if (s->borrow.count)
+		borrow_begin(s);
 	wait_now(s, TARGET_WAIT_AUTH);
 }
 
@@ -259,8 +280,17 @@ static bool authenticate(struct session *s)
 
 	if (rc == SSH_AUTH_AGAIN)
 		return false;
+	if (rc != SSH_AUTH_SUCCESS && borrow_wanted(s)) {
+		s->target_leg.state = LEG_AGENT;
+		return true;
+	}
 	record_banner(s);
 	/* Exactly this value: PARTIAL and INFO are not a login. */
+	if (rc != SSH_AUTH_SUCCESS && s->borrow.count) {
+		borrow_refused(s);
+		return true;
+	}
+	borrow_done(s);
 	if (rc != SSH_AUTH_SUCCESS) {
 		failed(s, rc == SSH_AUTH_DENIED
 				  ? "the target refused the login"
@@ -307,6 +337,12 @@ static void check_deadlines(struct session *s)
 		    s->now > s->target.step_deadline ? ""
 						     : ", target-timeout") < 0)
 		why = NULL;
+	if (s->target_leg.state == LEG_AGENT) {
+		free(why);
+		target_failed(s, "your SSH agent did not answer in time",
+			"the user's agent did not answer in time");
+		return;
+	}
 	text = target_text(s, "", " did not answer in time");
 	link_report(s, 0, SESSION_REPORT_TARGET_FAILED, 0, 0,
 		why ? why : "the target did not answer in time");
@@ -324,6 +360,8 @@ bool target_pump(struct session *s)
 	if (before == LEG_HANDSHAKE)
 		shake_hands(s);
 	verify_pump(s);
+	if (s->target_leg.state == LEG_AGENT)
+		borrow_pump(s);
 	if (s->target_leg.state == LEG_AUTH)
 		authenticate(s);
 	if (s->target_leg.state < LEG_READY)
@@ -346,6 +384,7 @@ void target_close(struct session *s)
 	if (s->target.agent >= 0 && !s->target.agent_used)
 		close(s->target.agent);
 	verify_done(s);
+	borrow_done(s);
 	free(s->target.host_algorithms);
 	free(s->target.name);
 	free(s->target.login);

@@ -265,6 +265,8 @@ static void put_decision(const struct policy *policy,
 		buf_printf(out, "; key %.15s", decision->host_keys[0]);
 	if (decision->credential == POLICY_STORED_KEY)
 		buf_printf(out, "; by key %s", decision->credential_key);
+	if (decision->credential == POLICY_OWN_AGENT)
+		buf_printf(out, "; by the person's agent");
 	put_way(policy, decision, out);
 }
 

@@ -227,6 +227,14 @@ static void put_rule(struct cli *cli, const char *label, const char *name,
 static const char *const credentials[] = {
 	[POLICY_CERTIFICATE] = "a certificate, for minutes",
 	[POLICY_STORED_KEY] = "stored key ",
+	[POLICY_OWN_AGENT] = "the person's own key, by a forwarded agent",
+};
+
+/* As the policy has them. */
+static const char *const credential_words[] = {
+	[POLICY_CERTIFICATE] = "certificate",
+	[POLICY_STORED_KEY] = "key",
+	[POLICY_OWN_AGENT] = "agent",
 };
 
 static void put_path(const struct policy *policy,
@@ -431,7 +439,7 @@ static void print_json(struct cli *cli, const struct question *question,
 		put_words(&out, "allow", words_allow, decision);
 		put_member(&out, "approval", decision->approval);
 		put_member(&out, "credential",
-			decision->credential_key ? "key" : "certificate");
+			credential_words[decision->credential]);
 		put_member(&out, "credential_key", decision->credential_key);
 		buf_printf(&out,
 			",\"record_input\":%s,\"max_session\":%llu,"

@@ -12,6 +12,7 @@
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
+#include <openssl/sha.h>
 
 #include "core/buf.h"
 #include "core/sshkey.h"
@@ -211,42 +212,123 @@ static bool verify(const struct scheme *scheme, EVP_PKEY *key,
 	return good;
 }
 
+static enum sgb_err verify_bytes(const struct scheme *scheme,
+	const uint8_t *key, size_t key_len, const uint8_t *bytes,
+	size_t bytes_len, const uint8_t *data, size_t len)
+{
+	EVP_PKEY *pkey = load_key(scheme, key, key_len);
+	uint8_t raw[SIGNATURE_MAX];
+	int raw_len = -1;
+	bool good;
+
+	if (pkey)
+		raw_len = convert(scheme, pkey, bytes, bytes_len, raw);
+	good = raw_len > 0 &&
+	       verify(scheme, pkey, raw, (size_t)raw_len, data, len);
+	EVP_PKEY_free(pkey);
+	return good ? SGB_OK : SGB_ERR_CRYPTO;
+}
+
+/* A signature blob in its parts; rd is left behind them. */
+struct parts {
+	const uint8_t *bytes;
+	size_t len;
+	const struct scheme *scheme;
+};
+
+static enum sgb_err take_apart(
+	const struct sshkey *key, struct reader *rd, struct parts *ret)
+{
+	const uint8_t *name;
+	size_t name_len;
+
+	name = reader_string(rd, &name_len);
+	ret->bytes = reader_string(rd, &ret->len);
+	if (rd->err)
+		return SGB_ERR_FORMAT;
+	ret->scheme = key->is_cert ? NULL
+				   : find_scheme(key->name, name, name_len);
+	return ret->scheme ? SGB_OK : SGB_ERR_UNSUPPORTED;
+}
+
 enum sgb_err usercert_verify(const uint8_t *key, size_t key_len,
 	const uint8_t *data, size_t len, const uint8_t *signature,
 	size_t signature_len)
 {
-	const struct scheme *scheme;
-	const uint8_t *name, *bytes;
-	size_t name_len, bytes_len;
-	uint8_t raw[SIGNATURE_MAX];
 	struct sshkey parsed;
+	struct parts parts;
 	struct reader rd;
-	EVP_PKEY *pkey;
 	enum sgb_err err;
-	int raw_len;
-	bool good;
 
 	err = sshkey_parse(key, key_len, &parsed);
 	if (err)
 		return err;
 	reader_init(&rd, signature, signature_len);
-	name = reader_string(&rd, &name_len);
-	bytes = reader_string(&rd, &bytes_len);
-	if (rd.err)
-		return SGB_ERR_FORMAT;
-	scheme = parsed.is_cert ? NULL
-				: find_scheme(parsed.name, name, name_len);
-	if (!scheme || scheme->security_key)
-		return SGB_ERR_UNSUPPORTED;
-	err = reader_end(&rd);
+	err = take_apart(&parsed, &rd, &parts);
+	if (!err && parts.scheme->security_key)
+		err = SGB_ERR_UNSUPPORTED;
+	if (!err)
+		err = reader_end(&rd);
+	return err ? err
+		   : verify_bytes(parts.scheme, key, key_len, parts.bytes,
+			     parts.len, data, len);
+}
+
+/* What a security key signs for data (PROTOCOL.u2f). */
+static bool wrap_message(const struct sshkey *key, uint8_t flags,
+	uint32_t counter, const uint8_t *data, size_t len, struct buf *out)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	const char *application = key->sk_application;
+
+	if (!SHA256((const uint8_t *)application, strlen(application), digest))
+		return false;
+	buf_put(out, digest, sizeof(digest));
+	buf_put_u8(out, flags);
+	buf_put_u32(out, counter);
+	if (!SHA256(data, len, digest))
+		return false;
+	buf_put(out, digest, sizeof(digest));
+	return !buf_error(out);
+}
+
+enum sgb_err usercert_verify_login(const uint8_t *key, size_t key_len,
+	const char *signature_name, const uint8_t *data, size_t len,
+	const uint8_t *signature, size_t signature_len)
+{
+	struct sshkey parsed;
+	struct parts parts;
+	struct reader rd;
+	struct buf message;
+	uint8_t flags = 0;
+	uint32_t counter = 0;
+	enum sgb_err err;
+
+	err = sshkey_parse(key, key_len, &parsed);
 	if (err)
 		return err;
-	pkey = load_key(scheme, key, key_len);
-	raw_len = pkey ? convert(scheme, pkey, bytes, bytes_len, raw) : -1;
-	good = raw_len > 0 &&
-	       verify(scheme, pkey, raw, (size_t)raw_len, data, len);
-	EVP_PKEY_free(pkey);
-	return good ? SGB_OK : SGB_ERR_CRYPTO;
+	reader_init(&rd, signature, signature_len);
+	err = take_apart(&parsed, &rd, &parts);
+	if (!err && strcmp(parts.scheme->signature, signature_name))
+		err = SGB_ERR_UNSUPPORTED;
+	if (!err && parts.scheme->security_key) {
+		flags = reader_u8(&rd);
+		counter = reader_u32(&rd);
+	}
+	if (!err)
+		err = reader_end(&rd);
+	if (err)
+		return err;
+	if (!parts.scheme->security_key)
+		return verify_bytes(parts.scheme, key, key_len, parts.bytes,
+			parts.len, data, len);
+	buf_init(&message, 128);
+	err = SGB_ERR_CRYPTO;
+	if (wrap_message(&parsed, flags, counter, data, len, &message))
+		err = verify_bytes(parts.scheme, key, key_len, parts.bytes,
+			parts.len, message.data, message.len);
+	buf_done(&message);
+	return err;
 }
 
 enum sgb_err usercert_verify_raw(const uint8_t *key, size_t key_len,

@@ -95,6 +95,7 @@ enum policy_action {
 enum policy_credential {
 	POLICY_CERTIFICATE = 0, /* for minutes, of the bastion's CA */
 	POLICY_STORED_KEY,	/* one that the bastion keeps */
+	POLICY_OWN_AGENT,	/* the person's own, by his agent */
 };
 
 enum policy_record {

@@ -92,14 +92,15 @@ static void node_via(struct policy_parser *parser, void *subject)
 		(void)parse_new_name(parser, "jump host", &node->via_sym);
 }
 
-/* credential certificate | key NAME */
+/* credential certificate | key NAME | agent */
 static void logon(struct policy_parser *parser, struct policy_logon *ret)
 {
-	static const char *const words[] = {"certificate", "key", NULL};
+	static const char *const words[] = {
+		"certificate", "key", "agent", NULL};
 	struct policy_logon logon = {.set = true};
 	unsigned int kind;
 
-	if (!parse_choice(parser, "certificate or key", words, &kind))
+	if (!parse_choice(parser, "certificate, key or agent", words, &kind))
 		return;
 	logon.kind = (enum policy_credential)kind;
 	if (logon.kind == POLICY_STORED_KEY &&

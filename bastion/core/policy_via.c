@@ -69,6 +69,12 @@ static uint32_t find_hop(struct policy_parser *parser, uint32_t sym,
 		ERROR_HINT(parser, place, "conflict", "leave \"via\" out",
 			"\"%s\" is the bastion itself",
 			policy_symbol_text(policy, sym));
+	} else if (policy->nodes.at[hop].logon.kind == POLICY_OWN_AGENT) {
+		ERROR_HINT(parser, place, "conflict",
+			"give it another credential",
+			"\"%s\" is logged on to with people's agents, which a "
+			"jump host cannot be",
+			policy_symbol_text(policy, sym));
 	} else {
 		mark_used(policy, hop);
 		return hop;

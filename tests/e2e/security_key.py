@@ -107,7 +107,8 @@ def login(name, host, user, flags):
     transport.close()
 
 
-if sys.argv[1] == "new":
-    new(sys.argv[2])
-else:
-    login(sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:])
+if __name__ == "__main__":
+    if sys.argv[1] == "new":
+        new(sys.argv[2])
+    else:
+        login(sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:])

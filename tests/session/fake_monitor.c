@@ -280,6 +280,7 @@ static void got_target(struct fake *f, struct msg *in)
 	buf_put_cstring(&msg.body, notice ? notice : "");
 	buf_put_cstring(
 		&msg.body, "ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512");
+	buf_put_u32(&msg.body, 0);
 	for (i = 0; i < 3; i++) {
 		check(msg_put_fd(&msg, fds[i]), "fd");
 		close(fds[i]);

@@ -290,6 +290,7 @@ static void test_credentials(void **state)
 		"\tinstance a1 10.0.1.1\n"
 		"\tinstance a2 10.0.1.2 { credential key own }\n"
 		"\tinstance a3 10.0.1.3 { credential certificate }\n"
+		"\tinstance a4 10.0.1.4 { credential agent }\n"
 		"\tsubnet 10.0.9.0/24 { credential key net }\n"
 		"\taccept tcp 22 from SG_Bridge\n}\n"
 		"security-group B {\n\tinstance a1\n"
@@ -304,6 +305,7 @@ static void test_credentials(void **state)
 		{"10.0.1.1", POLICY_STORED_KEY, "old"},
 		{"a2", POLICY_STORED_KEY, "own"},
 		{"a3", POLICY_CERTIFICATE, NULL},
+		{"a4", POLICY_OWN_AGENT, NULL},
 		{"10.0.9.7", POLICY_STORED_KEY, "net"},
 		{"b1", POLICY_CERTIFICATE, NULL},
 	};
