@@ -152,7 +152,8 @@ RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 	recorder_setup.o recorder_key.o recorder_limits.o recorder_quota.o recorder_keep.o \
 	recorder_peer.o recorder_heads.o recorder_sandbox.o recorder_recover.o \
 	recorder_disk.o recorder_session.o \
-	recorder_index.o recorder_stray.o recording.o recording_file.o viewers.o recorder_event.o syncer.o)
+	recorder_index.o recorder_stray.o recording.o recording_file.o \
+	recording_wait.o viewers.o recorder_event.o syncer.o)
 FORWARD_OBJS := $(addprefix audit/,sgbridge-forward.o forward_conf.o \
 	forward_parent.o forward_child.o forward_source.o forward_files.o \
 	forward_place.o forward_line.o forward_syslog.o forward_journald.o \

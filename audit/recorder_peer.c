@@ -337,6 +337,23 @@ static void want_output(struct recorder *recorder, struct peer *peer)
 		peer->out_wanted = wanted;
 }
 
+/* A stream that is ready and not read would be told of without end. */
+static void pause_stream(struct recorder *recorder, struct peer *peer)
+{
+	if (peer->paused)
+		return;
+	(void)epoll_ctl(recorder->epoll_fd, EPOLL_CTL_DEL,
+		recording_stream(peer->rec), NULL);
+	peer->paused = true;
+}
+
+static enum sgb_err resume_stream(struct recorder *recorder, struct peer *peer)
+{
+	peer->paused = peer->out_wanted = false;
+	return peer_watch(recorder, EPOLL_CTL_ADD, recording_stream(peer->rec),
+		&peer->stream_watch, EPOLLIN);
+}
+
 void recorder_stream_ready(
 	struct recorder *recorder, struct peer *peer, uint32_t epoll_events)
 {
@@ -346,7 +363,9 @@ void recorder_stream_ready(
 	if (peer->sock < 0 || !peer->rec)
 		return;
 	err = recording_pump(recorder, peer->rec);
-	if (!err || err == SGB_ERR_AGAIN)
+	if (recording_waits(peer->rec))
+		pause_stream(recorder, peer);
+	else if (!err || err == SGB_ERR_AGAIN)
 		want_output(recorder, peer);
 	else if (err == SGB_ERR_CLOSED)
 		session_stream_closed(recorder, peer);
@@ -421,6 +440,35 @@ static void check_quota(struct recorder *recorder, struct peer *peer)
 	peer_answer_text(recorder, peer, MSG_REC_FAILED, why);
 }
 
+/* Perhaps it need not wait any more, or no longer may. */
+static void go_on(struct recorder *recorder, struct peer *peer, bool full)
+{
+	enum sgb_err err;
+
+	pause_stream(recorder, peer);
+	err = recording_retry(peer->rec, full);
+	if (err == SGB_ERR_AGAIN)
+		return;
+	if (!err && !recording_waits(peer->rec))
+		err = resume_stream(recorder, peer);
+	if (err)
+		session_failed(recorder, peer);
+	else /* what it waits for most is a word that it goes on */
+		recorder_stream_ready(recorder, peer, 0);
+}
+
+static void end_full(struct recorder *recorder, struct peer *peer)
+{
+	if (recording_wait(peer->rec)) {
+		pause_stream(recorder, peer);
+		return;
+	}
+	session_end(recorder, peer, RECORDER_CLOSE_FAILED, "the disk is full",
+		false);
+	peer_answer_text(
+		recorder, peer, MSG_REC_FAILED, "the recorder's disk is full");
+}
+
 void recorder_tick(struct recorder *recorder)
 {
 	bool out_of_space = recorder_space_is_out(recorder);
@@ -430,11 +478,10 @@ void recorder_tick(struct recorder *recorder)
 		next = TAILQ_NEXT(peer, link);
 		if (!peer->rec)
 			continue;
-		if (out_of_space) {
-			session_end(recorder, peer, RECORDER_CLOSE_FAILED,
-				"the disk is full", false);
-			peer_answer_text(recorder, peer, MSG_REC_FAILED,
-				"the recorder's disk is full");
+		if (recording_waits(peer->rec)) {
+			go_on(recorder, peer, out_of_space);
+		} else if (out_of_space) {
+			end_full(recorder, peer);
 		} else if (recording_tick(recorder, peer->rec)) {
 			session_failed(recorder, peer);
 		} else {

@@ -18,6 +18,7 @@ struct peer {
 	struct recording *waits; /* opens or ends, and is to be told */
 	char conn[64];
 	bool out_wanted;
+	bool paused; /* its stream is not looked at: it waits */
 	/* Sequences to confirm when they are durable. */
 	uint64_t owed[EVENTS_PENDING];
 	size_t owed_count;

@@ -146,6 +146,7 @@ static void session_forget(struct peer *peer)
 {
 	peer->rec = NULL;
 	peer->out_wanted = false;
+	peer->paused = false;
 }
 
 void session_end(struct recorder *recorder, struct peer *peer,

@@ -105,6 +105,8 @@ static enum sgb_err write_frames(struct recording *rec,
 		err = recording_room(rec, out->len);
 	if (!err)
 		err = recording_put(rec, out);
+	if (err == SGB_ERR_SYSTEM && recording_hold(rec, mark, out))
+		return SGB_OK;
 	if (err) {
 		recording_set_why(rec, "cannot write the recording",
 			err == SGB_ERR_SYSTEM);
@@ -124,7 +126,7 @@ static enum sgb_err checkpoint(struct recorder *recorder, struct recording *rec)
 	buf_reset(&recorder->out);
 	err = writer_checkpoint(rec->writer, &clock, &recorder->out);
 	err = write_frames(rec, &mark, &recorder->out, err);
-	if (err)
+	if (err || recording_waits(rec))
 		return err;
 	rec->checkpoint_again = rec->checkpoint.flying;
 	if (!rec->checkpoint.flying)
@@ -157,7 +159,8 @@ static void send_ack(struct recording *rec)
 	uint8_t bytes[8];
 	size_t i;
 
-	if (rec->acked == rec->messages || rec->stream < 0 || rec->deaf)
+	if (rec->acked == rec->messages || rec->stream < 0 || rec->deaf ||
+		recording_waits(rec))
 		return;
 	for (i = 0; i < 8; i++)
 		bytes[i] = (uint8_t)(rec->messages >> (8 * (7 - i)));
@@ -233,6 +236,8 @@ enum sgb_err recording_pump(struct recorder *recorder, struct recording *rec)
 
 	if (rec->failed || rec->stream < 0)
 		return SGB_ERR_PHASE;
+	if (recording_waits(rec))
+		return SGB_ERR_AGAIN;
 	for (count = 0; !err && count < ROUND_MESSAGES &&
 			scratch_fill(&recorder->scratch) < ROUND_BYTES;
 		count++)
@@ -240,12 +245,15 @@ enum sgb_err recording_pump(struct recorder *recorder, struct recording *rec)
 	wrote = write_round(recorder, rec, mono_us);
 	if (wrote)
 		return wrote;
-	viewers_send(rec->viewers);
+	/* Nobody sees what is not recorded. */
+	if (!recording_waits(rec))
+		viewers_send(rec->viewers);
 	if (err != SGB_ERR_FORMAT)
 		send_ack(rec);
 	if (err && err != SGB_ERR_AGAIN)
 		return err;
-	if (writer_wants_checkpoint(rec->writer, mono_us)) {
+	if (!recording_waits(rec) &&
+		writer_wants_checkpoint(rec->writer, mono_us)) {
 		wrote = checkpoint(recorder, rec);
 		if (wrote)
 			return wrote;
@@ -344,6 +352,7 @@ enum sgb_err recording_open(struct recorder *recorder, const char *retention,
 		(void)snprintf(why, why_len, "no memory");
 		return SGB_ERR_NOMEM;
 	}
+	recording_wait_init(rec, meta, meta_len);
 	err = recorder_limits(
 		recorder, rec, retention, meta, meta_len, why, why_len);
 	if (err) {
@@ -400,12 +409,21 @@ static enum sgb_err write_end(struct recorder *recorder, struct recording *rec,
 	return err;
 }
 
+enum sgb_err recording_note(struct recording *rec, const char *text)
+{
+	uint64_t mono_us = recorder_mono_us() - rec->start_us;
+
+	writer_add(&rec->recorder->scratch, RECORD_CONNECTION, RECORD_NOTE,
+		mono_us, text, strlen(text));
+	return write_round(rec->recorder, rec, mono_us);
+}
+
 enum sgb_err recording_close(struct recorder *recorder, struct recording *rec,
 	enum recorder_close reason, const char *text)
 {
-	uint64_t mono_us;
 	enum sgb_err err;
 
+	recording_wait_end(rec);
 	if (!rec->failed && rec->stream >= 0)
 		drain(recorder, rec);
 	if (rec->stream >= 0)
@@ -413,14 +431,9 @@ enum sgb_err recording_close(struct recorder *recorder, struct recording *rec,
 	rec->stream = -1;
 	if (rec->failed)
 		reason = RECORDER_CLOSE_FAILED;
-	mono_us = recorder_mono_us() - rec->start_us;
-	if (!rec->failed && text && *text) {
-		writer_add(&recorder->scratch, RECORD_CONNECTION, RECORD_NOTE,
-			mono_us, text, strlen(text));
-		/* On failure CLOSE says so, and set_why has told why. */
-		if (write_round(recorder, rec, mono_us))
-			reason = RECORDER_CLOSE_FAILED;
-	}
+	/* On failure CLOSE says so, and set_why has told why. */
+	if (!rec->failed && text && *text && recording_note(rec, text))
+		reason = RECORDER_CLOSE_FAILED;
 	rec->end_reason = reason;
 	err = write_end(recorder, rec, reason);
 	if (!err)
@@ -453,6 +466,7 @@ void recording_free(struct recording *rec)
 		close(rec->session);
 	viewers_free(rec->viewers);
 	writer_free(rec->writer);
+	buf_done(&rec->held);
 	free(rec->end_text);
 	free(rec);
 }

@@ -22,6 +22,12 @@ enum sgb_err recording_pump(
 /* Checkpoint and end of segment when due. */
 enum sgb_err recording_tick(
 	struct recorder *recorder, struct recording *rec) SGB_MUST_CHECK;
+/* recording_wait.c: the disk is full. False: it can't wait, and has to end. */
+bool recording_wait(struct recording *rec);
+bool recording_waits(const struct recording *rec);
+/* Does it go on? SGB_ERR_AGAIN: it waits still; anything else but SGB_OK: the
+ * time is over, or it can't be written. full: there is no use in trying. */
+enum sgb_err recording_retry(struct recording *rec, bool full) SGB_MUST_CHECK;
 /* Drains the stream, closes it and writes the end, which is not durable yet.
  * rec stays for questions until recording_free. */
 enum sgb_err recording_close(struct recorder *recorder, struct recording *rec,

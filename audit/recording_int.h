@@ -7,6 +7,7 @@
 
 #include "recording.h"
 #include "syncer.h"
+#include "writer.h"
 
 struct viewers;
 
@@ -51,6 +52,11 @@ struct recording {
 	uint64_t day;	  /* for which its person is noted, */
 	uint64_t base;	  /* and what it had before that day */
 	size_t person;	  /* place in the quotas, from 1; 0: none */
+	/* recording_wait.c */
+	uint64_t wait_s;	/* how long it may wait for the disk; or 0 */
+	uint64_t wait_since_us; /* since when it does; 0: it does not */
+	struct buf held;	/* sealed, and not in the file */
+	struct writer_mark held_mark; /* before that */
 	enum recorder_close end_reason;
 	char *end_text; /* for the event */
 };
@@ -64,6 +70,19 @@ void recording_clock(const struct recorder *recorder,
 enum sgb_err recording_room(struct recording *rec, size_t len) SGB_MUST_CHECK;
 enum sgb_err recording_put(
 	struct recording *rec, const struct buf *out) SGB_MUST_CHECK;
+
+/* A text of the recorder's own, as evidence. */
+enum sgb_err recording_note(
+	struct recording *rec, const char *text) SGB_MUST_CHECK;
+
+/* recording_wait.c */
+void recording_wait_init(
+	struct recording *rec, const uint8_t *meta, size_t meta_len);
+/* With errno of what failed: keeps frames, and waits; false: it must not. */
+bool recording_hold(struct recording *rec, const struct writer_mark *mark,
+	const struct buf *out);
+/* Before the end: what is held is written now, or never. */
+void recording_wait_end(struct recording *rec);
 
 /* recording_file.c: makes the file, with header, META and CHECKPOINT; not
  * durable yet. */

@@ -133,6 +133,10 @@ static enum sgb_err make_meta(const struct monitor *m, struct buf *out)
 	buf_printf(out, ",\"source_port\":%u,\"target_port\":%u,\"input\":%s",
 		m->source_port, d->target_port,
 		d->record & POLICY_RECORD_INPUT ? "true" : "false");
+	/* Read by the recorder, too. */
+	if (d->on_record_failure == POLICY_RECORD_STALL && d->stall)
+		buf_printf(
+			out, ",\"stall\":%llu", (unsigned long long)d->stall);
 	buf_put_u8(out, '}');
 	buf_put_u8(out, '\0');
 	return buf_error(out);

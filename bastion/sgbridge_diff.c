@@ -78,7 +78,8 @@ static bool same(
 	       a->allow == b->allow && a->record == b->record &&
 	       a->on_record_failure == b->on_record_failure &&
 	       a->max_session == b->max_session && a->idle == b->idle &&
-	       a->expires == b->expires && a->target_port == b->target_port &&
+	       a->stall == b->stall && a->expires == b->expires &&
+	       a->target_port == b->target_port &&
 	       addr_equal(&a->target_addr, &b->target_addr) ==
 		       (a->target_addr.family != 0) &&
 	       same_texts(a->exec_patterns, b->exec_patterns) &&

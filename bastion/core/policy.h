@@ -107,6 +107,7 @@ enum policy_on_record_failure {
 	POLICY_RECORD_FAILURE_END = 0, /* end the session */
 	POLICY_RECORD_FAILURE_REFUSE,  /* as END: never unrecorded, see the
 					* manual */
+	POLICY_RECORD_STALL,	       /* wait for room on the disk, so long */
 	POLICY_RECORD_BREAK_GLASS,     /* may begin in the disk's reserve, and
 					* each that begins is loud */
 };
@@ -181,6 +182,7 @@ struct policy_decision {
 	const char *approval;	   /* group that must approve, or NULL */
 	uint64_t approval_seconds; /* how long a yes holds; 0: once */
 	uint64_t max_session;	   /* seconds, 0: none */
+	uint64_t stall;		   /* of POLICY_RECORD_STALL, seconds */
 	uint64_t idle;		   /* seconds, 0: none */
 	time_t expires;		   /* 0: never */
 };

@@ -333,6 +333,7 @@ static void fill_conditions(const struct policy *policy,
 	ret->approval_seconds = rule->approval_seconds;
 	ret->max_session = rule->max_session;
 	ret->idle = rule->idle;
+	ret->stall = rule->stall;
 	ret->expires = rule->expires;
 }
 

@@ -231,7 +231,7 @@ struct policy_rule {
 	uint32_t approval; /* symbol or POLICY_NONE */
 	struct policy_place approval_place;
 	uint64_t approval_seconds;
-	uint64_t max_session, idle;
+	uint64_t max_session, idle, stall;
 	time_t expires; /* 0: never */
 	struct policy_place expires_place;
 	unsigned int audit;

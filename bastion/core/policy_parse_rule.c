@@ -144,12 +144,16 @@ static void cond_expires(struct policy_parser *parser, void *subject)
 static void cond_on_record_failure(struct policy_parser *parser, void *subject)
 {
 	static const char *const words[] = {
-		"end", "refuse", "break-glass", NULL};
+		"end", "refuse", "stall", "break-glass", NULL};
 	struct policy_rule *rule = subject;
 	unsigned int what;
 
-	if (parse_choice(parser, "end, refuse or break-glass", words, &what))
-		rule->on_record_failure = (enum policy_on_record_failure)what;
+	if (!parse_choice(
+		    parser, "end, refuse, stall or break-glass", words, &what))
+		return;
+	rule->on_record_failure = (enum policy_on_record_failure)what;
+	if (what == POLICY_RECORD_STALL)
+		(void)parse_seconds(parser, &rule->stall);
 }
 
 static const struct parse_word conditions[] = {

@@ -282,12 +282,102 @@ def restarts(recorder, log):
     return peer.start(build, work + "/conf", door, log)
 
 
+def waiting(recording):
+    """What the trail says of it: False, it waits; True, it goes on."""
+    trail = "".join(open(path, encoding="utf-8").read()
+                    for path in sorted(glob.glob(work + "/events/*.jsonl")))
+    return [json.loads(line)["status_id"] == 1 for line in trail.splitlines()
+            if '"event":"disk-low"' in line and recording.rec_id in line]
+
+
+def patient(seconds):
+    return peer.Recording(door, b'{"conn":"c","user":"ivan","client":"\\",\\"stall\\":1",'
+                          b'"input":false,"stall":%d}' % seconds)
+
+
+def part(data):
+    return struct.pack(">IB", 1, 3) + peer.text(data)
+
+
+def acked(recording, number):
+    """The last acknowledgement that there is, or the one that is waited for."""
+    last = 0
+    recording.stream.settimeout(20 if number else 0)
+    try:
+        while last < number or not number:
+            answer = recording.stream.recv(8)
+            if not answer:
+                break
+            last = struct.unpack(">Q", answer)[0]
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        last = error
+    return last
+
+
+def stalls():
+    """A rule that says so: its sessions wait for room, and nothing is lost."""
+    for path in glob.glob(work + "/rec/*/*/*/*.sgr"):
+        os.unlink(path)
+    held = os.urandom(30000)
+    for name, left in (("deep in the reserve", 100 << 10), ("without a block", 0)):
+        runs, parts = patient(60), 1 if left else 3
+        runs.send(b"before ")
+        filler = take(work + "/rec", left) if left else use_blocks(work + "/rec")[0]
+        for _ in range(3 if not left else 0):
+            runs.stream.send(part(held))
+        ok(name + ": it waits", until(lambda: waiting(runs) == [False]), waiting(runs))
+        for _ in range(1 if left else 0):
+            runs.stream.send(part(held))
+        other = person(b"judy")
+        ok(name + ": others do not begin", "disk-reserve" in str(other), other)
+        ok(name + ": not all is acknowledged", acked(runs, 0) < 1 + parts)
+        os.unlink(filler)
+        ok(name + ": it goes on", acked(runs, 1 + parts) == 1 + parts)
+        ok(name + ": both are told", waiting(runs) == [False, True], waiting(runs))
+        runs.stream.send(part(b" after"))
+        acked(runs, 2 + parts)
+        runs.close()
+        ok(name + ": nothing was lost", raw(runs.rec_id) == b"before " + parts * held + b" after")
+    runs = patient(2)
+    runs.send(b"before")
+    filler = use_blocks(work + "/rec")[0]
+    for _ in range(3):
+        runs.stream.send(part(held))
+    ok("it does not wait for ever", cut_for(runs, b"longer than 2 s") is True)
+    done = max(1, acked(runs, 9))
+    os.unlink(filler)
+    ok("what was acknowledged is there, and no more than was sent", raw(runs.rec_id).startswith(
+        b"before" + (done - 1) * held) and done < 4 and
+       (b"before" + 3 * held).startswith(raw(runs.rec_id)), done)
+    gone, left = patient(60), patient(60)
+    for each in (gone, left):
+        each.send(b"before")
+    filler = use_blocks(work + "/rec")[0]
+    for each in 3 * (gone, left):
+        each.stream.send(part(held))
+    ok("both wait", until(lambda: waiting(gone) == waiting(left) == [False]))
+    gone.drop()
+    left.close()
+    ok("who does not wait ends it", left.closed, left.why)
+    os.unlink(filler)
+    ok("all ended, and all is whole", until(lambda: not [
+        row for row in verdicts() if row.get("rec") in (runs.rec_id, gone.rec_id, left.rec_id)
+        and row["verdict"] != "intact"]), verdicts())
+    hasty = peer.Recording(door, b'{"conn":"c","user":"kim","client":",\\"stall\\":60"}')
+    filler = take(work + "/rec", 100 << 10)
+    ok("no other does", cut_for(hasty, b"disk is full") is True)
+    os.unlink(filler)
+
+
 def limits():
     peer.configure(work + "/conf", work, work + "/rec", work + "/events", "1M",
                    "disk-resume 1280K\nrecording-quota 300K\nuser-quota 400K\n")
     with open(work + "/log", "ab") as log:
         recorder = peer.start(build, work + "/conf", door, log)
     marks()
+    stalls()
     for path in glob.glob(work + "/rec/*/*/*/*.sgr"):
         os.unlink(path)
     quotas()
