@@ -114,6 +114,11 @@ void daemon_starter_gone(struct daemon *d);
 enum sgb_err daemon_listen(struct daemon *d) SGB_MUST_CHECK;
 /* Takes one connection from a listener, or refuses it. */
 void daemon_accept(struct daemon *d, int listener);
+/* After a failed accept(2), with its errno: accepts in the place of the spare
+ * descriptor, if it was for want of one; -1 if that fails, too. The caller
+ * closes, and has the spare one kept again. */
+int daemon_take_spare(struct daemon *d, int listener, struct addr *ret_source);
+void daemon_keep_spare(struct daemon *d);
 /* Milliseconds for which nothing is accepted; -1: it is. */
 int daemon_rest(const struct daemon *d);
 /* Judges a connection whose source is known, and starts its monitor; takes fd.

@@ -379,6 +379,10 @@ void daemon_control(struct daemon *d)
 {
 	int sock = accept4(d->control, NULL, NULL, SOCK_CLOEXEC);
 
+	/* The administrator is heard when nobody else gets in. */
+	if (sock < 0)
+		sock = daemon_take_spare(d, d->control, NULL);
 	if (sock >= 0 && (!is_root(d, sock) || !serve(d, sock)))
 		close(sock);
+	daemon_keep_spare(d);
 }

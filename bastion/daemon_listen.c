@@ -97,7 +97,7 @@ enum sgb_err daemon_listen(struct daemon *d)
 	enum sgb_err err = systemd_sockets(d);
 	size_t i;
 
-	d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	daemon_keep_spare(d);
 	if (err != SGB_ERR_NOTFOUND)
 		return err;
 	err = SGB_OK;
@@ -169,9 +169,42 @@ void daemon_admit(struct daemon *d, int fd, const struct addr *source,
 	if (connection_start(d, fd, source, port, front, local)) {
 		log_put(LOG_ERR, "no monitor can be started: %s",
 			strerror(errno));
+		daemon_refused(d, source, "no monitor can be started");
 		sources_release(d->sources, source);
 	}
 	close(fd);
+}
+
+/* Whether errno of accept(2) says that there is no room for one more. */
+static bool no_room(void)
+{
+	return errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+	       errno == ENOMEM;
+}
+
+int daemon_take_spare(struct daemon *d, int listener, struct addr *ret_source)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int fd;
+
+	if (!no_room())
+		return -1;
+	if (d->spare >= 0)
+		close(d->spare);
+	d->spare = -1;
+	fd = accept4(listener, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC);
+	if (fd < 0)
+		d->rest_ms = daemon_now_ms() + REST_MS;
+	else if (ret_source && addr_from_sockaddr(&ss, ret_source, NULL))
+		memset(ret_source, 0, sizeof(*ret_source));
+	return fd;
+}
+
+void daemon_keep_spare(struct daemon *d)
+{
+	if (d->spare < 0)
+		d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 /*
@@ -181,23 +214,15 @@ void daemon_admit(struct daemon *d, int fd, const struct addr *source,
  */
 static void refuse_unseen(struct daemon *d, int listener)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
 	struct addr source;
-	int fd;
+	int fd = daemon_take_spare(d, listener, &source);
 
-	if (d->spare >= 0)
-		close(d->spare);
-	fd = accept4(listener, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC);
-	if (fd < 0) {
-		d->rest_ms = daemon_now_ms() + REST_MS;
-	} else {
+	if (fd >= 0) {
 		d->counters.refused_limit++;
-		if (!addr_from_sockaddr(&ss, &source, NULL))
-			daemon_refused(d, &source, "no descriptor is left");
+		daemon_refused(d, &source, "no descriptor is left");
 		close(fd);
 	}
-	d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	daemon_keep_spare(d);
 }
 
 int daemon_rest(const struct daemon *d)
@@ -218,9 +243,7 @@ void daemon_accept(struct daemon *d, int listener)
 
 	fd = accept4(listener, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC);
 	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-			errno == ENOMEM)
-			refuse_unseen(d, listener);
+		refuse_unseen(d, listener);
 		return;
 	}
 	if (addr_from_sockaddr(&ss, &source, &port) ||

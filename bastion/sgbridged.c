@@ -33,6 +33,8 @@ static const int run_caps[] = {
 	CAP_AUDIT_WRITE, CAP_SETUID, CAP_SETGID, CAP_KILL};
 #define RUN_CAPS_ALWAYS 1
 
+#define REST_US 100000
+
 static const char usage[] =
 	"usage: sgbridged [-et] [-c file] [-s socket]\n"
 	"  -c file  settings (" CONF_DEFAULT_PATH ")\n"
@@ -127,7 +129,7 @@ static enum sgb_err collect(struct daemon *d, struct slots *slots)
 	slots->count = 0;
 	err = add_slot(slots, d->wake);
 	if (!err)
-		err = add_slot(slots, d->control);
+		err = add_slot(slots, daemon_rest(d) < 0 ? d->control : -1);
 	if (!err)
 		err = add_slot(slots, d->recorder);
 	if (!err)
@@ -201,6 +203,9 @@ static int run(struct daemon *d)
 				    sooner(systemd_watchdog(),
 					    daemon_proxy_patience(d)))) < 0) {
 			if (errno == EINTR)
+				continue;
+			/* The kernel has no memory; it may have some soon. */
+			if (errno == ENOMEM && !usleep(REST_US))
 				continue;
 			status = EX_OSERR;
 			break;

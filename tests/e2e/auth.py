@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import paramiko
 from cryptography.hazmat.primitives import hashes, serialization
@@ -267,6 +268,31 @@ def case_responses_wrong():
     raw.send(REQUEST, string("alice"), string("ssh-connection"),
              string("keyboard-interactive"), string(""), string(""))
     print(first, raw.answer()[0])
+
+
+def leave(source):
+    """A wrong code, and gone before anybody can say so."""
+    raw = Raw(source)
+    raw.service()
+    key_request(raw, "alice", load())
+    if raw.answer()[0] != 51:
+        return "no key"
+    raw.send(REQUEST, string("alice"), string("ssh-connection"),
+             string("keyboard-interactive"), string(""), string(""))
+    if raw.answer()[0] != 60:
+        return "no prompt"
+    raw.send(INFO_RESPONSE, struct.pack(">I", 1), string("000000"))
+    raw.transport.sock.shutdown(socket.SHUT_RDWR)
+    raw.close()
+    return "left"
+
+
+def case_leave(count, *sources):
+    """That many from each of these addresses, 20 at once."""
+    with ThreadPoolExecutor(20) as pool:
+        said = list(pool.map(leave, sources * int(count)))
+    for word in sorted(set(said)):
+        print(word, said.count(word))
 
 
 def case_unasked():

@@ -13,6 +13,7 @@ import struct
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 HOST = sys.argv[1]
 BANNER = b"SSH-2.0-OpenSSH_9.2\r\n"
@@ -317,6 +318,31 @@ def case_middle(kind, way, place, port):
     Middle(int(port), {"flip": flip, "cut": cut}[kind])
     print("ready", flush=True)
     time.sleep(600)
+
+
+def case_cookies(count):
+    """Random numbers of that many session processes: the cookies of their
+    KEXINIT (RFC 4253 section 7.1), and how many of them are different."""
+    def one(_):
+        sock = connect()
+        send(sock, BANNER)
+        data = b""
+        try:
+            while b"\n" not in data or len(data) < data.index(b"\n") + 23:
+                part = sock.recv(65536)
+                if not part:
+                    return None
+                data += part
+        except OSError:
+            return None
+        sock.close()
+        at = data.index(b"\n") + 1
+        return data[at + 6:at + 22] if data[at + 5] == KEXINIT else None
+
+    with ThreadPoolExecutor(16) as pool:
+        got = list(pool.map(one, range(int(count))))
+    print(sum(cookie is not None for cookie in got),
+          len(set(got) - {None}))
 
 
 def case_offers():

@@ -6,6 +6,7 @@ usage: hostile.py PORT KEYFILE USER CASE
 paramiko's transport carries the encryption; what goes inside is made by hand.
 Each case prints one line that tests/session/relay.sh judges.
 """
+import hashlib
 import socket
 import sys
 import time
@@ -223,6 +224,39 @@ def case_rekey(port, keyfile, user):
     except (EOFError, OSError):
         pass
     print("cut" if not alive(transport, 10) else "alive", sent)
+
+
+def case_one_byte_window(port, keyfile, user):
+    """A window of one byte, opened again for each that came."""
+    transport = login(port, keyfile, user)
+    transport._sanitize_window_size = lambda size: size
+    channel = transport.open_channel("session", window_size=1)
+    channel.exec_command("seq 1 300")
+    got = b""
+    while True:
+        part = channel.recv(100)
+        if not part:
+            break
+        if len(part) > 1:
+            print("more than the window")
+            return
+        got += part
+    print("same" if got == b"".join(b"%d\n" % i for i in range(1, 301))
+          else "other", channel.recv_exit_status())
+
+
+def case_one_byte_packets(port, keyfile, user):
+    """Bytes, each in a packet of its own."""
+    transport = login(port, keyfile, user)
+    channel = transport.open_session(timeout=5)
+    channel.exec_command("sha256sum")
+    data = bytes(i * 7 % 251 for i in range(20000))
+    for i in range(len(data)):
+        send(transport, ("byte", cMSG_CHANNEL_DATA),
+             ("int", channel.remote_chanid), ("string", data[i:i + 1]))
+    channel.shutdown_write()
+    said = channel.makefile().read().split()[0].decode()
+    print("same" if said == hashlib.sha256(data).hexdigest() else "other")
 
 
 def case_window(port, keyfile, user):

@@ -30,6 +30,17 @@ test_hostile() {
 	is "hostile: other channel types" "$(hostile types)" "refused 6"
 	is "hostile: remote forward" "$(hostile remote_forward)" refused
 	like "hostile: unfinished rekey" "$(hostile rekey)" '^cut'
+	is "hostile: windows of one byte" "$(hostile one_byte_window)" "same 0"
+	is "hostile: packets of one byte" \
+		"$(hostile one_byte_packets record-input=1)" same
+	out=$(log)
+	is "hostile: each of them recorded" \
+		"$(stat -c %s "$work/recorded.in")" 20000
+	is "hostile: in fewer items than there were packets" \
+		"$(($(grep -c '^record 1 in ' <<<"$out") < 10000))" 1
+	[ -n "${SANITIZE:-}" ] || is "hostile: and in bounded memory" \
+		"$(sed -n 's/^session exit .*memory \([0-9]*\) KiB/\1/p' \
+			<<<"$out" | awk '{ print ($1 < 65536) }')" 1
 	is "hostile: window wrapped" "$(hostile window)" bounded
 	# libssh 0.11 and newer drop it; ours cuts
 	like "hostile: beyond the window" "$(hostile beyond_window)" \
