@@ -12,6 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Channel, kind, length. */
+#define ITEM_HEAD 9
+
 struct record_batch {
 	TAILQ_ENTRY(record_batch) entry;
 	size_t len;
@@ -68,9 +71,43 @@ static void close_batch(struct record_stream *rs)
 	batch->len = rs->batch.len;
 	memcpy(batch->bytes, rs->batch.data, rs->batch.len);
 	buf_reset(&rs->batch);
+	rs->last = 0;
 	TAILQ_INSERT_TAIL(&rs->unsent, batch, entry);
 	rs->backlog += batch->len;
 	rs->next++;
+}
+
+static bool is_payload(enum record_kind kind)
+{
+	return kind == RECORD_IN || kind == RECORD_OUT || kind == RECORD_ERR;
+}
+
+/* Bytes that follow those of the last item are added to it: a peer that sends
+ * one a packet would else get nine more written for each. */
+static bool join_last(struct record_stream *rs, uint32_t channel,
+	enum record_kind kind, const void *data, size_t len)
+{
+	struct reader rd;
+	uint8_t *length;
+	size_t had;
+
+	if (!is_payload(kind) || rs->last == rs->batch.len ||
+		rs->batch.len + len > RECORD_MESSAGE_MAX)
+		return false;
+	reader_init(&rd, rs->batch.data + rs->last, ITEM_HEAD);
+	if (reader_u32(&rd) != channel || reader_u8(&rd) != kind)
+		return false;
+	had = reader_u32(&rd);
+	if (had + len > RECORD_ITEM_MAX)
+		return false;
+	buf_put(&rs->batch, data, len);
+	length = rs->batch.data + rs->last + ITEM_HEAD - 4;
+	had += len;
+	length[0] = (uint8_t)(had >> 24);
+	length[1] = (uint8_t)(had >> 16);
+	length[2] = (uint8_t)(had >> 8);
+	length[3] = (uint8_t)had;
+	return true;
 }
 
 uint64_t record_put(struct record_stream *rs, uint32_t channel,
@@ -80,11 +117,14 @@ uint64_t record_put(struct record_stream *rs, uint32_t channel,
 		rs->lost = true;
 	if (rs->lost)
 		return 0;
-	if (rs->batch.len + len + 9 > RECORD_MESSAGE_MAX)
-		close_batch(rs);
-	buf_put_u32(&rs->batch, channel);
-	buf_put_u8(&rs->batch, (uint8_t)kind);
-	buf_put_string(&rs->batch, data, len);
+	if (!join_last(rs, channel, kind, data, len)) {
+		if (rs->batch.len + len + ITEM_HEAD > RECORD_MESSAGE_MAX)
+			close_batch(rs);
+		rs->last = rs->batch.len;
+		buf_put_u32(&rs->batch, channel);
+		buf_put_u8(&rs->batch, (uint8_t)kind);
+		buf_put_string(&rs->batch, data, len);
+	}
 	if (buf_error(&rs->batch))
 		rs->lost = true;
 	return rs->lost ? 0 : rs->next;

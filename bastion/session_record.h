@@ -25,6 +25,7 @@ TAILQ_HEAD(record_batches, record_batch);
 struct record_stream {
 	int fd; /* -1: there is none */
 	struct buf batch;
+	size_t last; /* where its last item begins, if it has one */
 	struct record_batches unsent;
 	size_t backlog; /* bytes in unsent */
 	uint64_t next;	/* number of the batch being filled, from 1 */
@@ -36,8 +37,9 @@ void record_init(struct record_stream *rs);
 /* Takes the descriptor and makes it non-blocking. */
 enum sgb_err record_open(struct record_stream *rs, int fd) SGB_MUST_CHECK;
 void record_close(struct record_stream *rs);
-/* Adds an item; returns the number of the message that carries it, or 0 when
- * the stream is lost or len is beyond RECORD_ITEM_MAX (which loses it). */
+/* Adds an item, or bytes to the last one; returns the number of the message
+ * that carries it, or 0 when the stream is lost or len is beyond
+ * RECORD_ITEM_MAX (which loses it). */
 uint64_t record_put(struct record_stream *rs, uint32_t channel,
 	enum record_kind kind, const void *data, size_t len);
 uint64_t record_put_text(struct record_stream *rs, uint32_t channel,

@@ -251,9 +251,12 @@ def case_one_byte_packets(port, keyfile, user):
     channel = transport.open_session(timeout=5)
     channel.exec_command("sha256sum")
     data = bytes(i * 7 % 251 for i in range(20000))
+    # Many at once on the wire, as a fast client's would be.
+    transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
     for i in range(len(data)):
         send(transport, ("byte", cMSG_CHANNEL_DATA),
              ("int", channel.remote_chanid), ("string", data[i:i + 1]))
+    transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
     channel.shutdown_write()
     said = channel.makefile().read().split()[0].decode()
     print("same" if said == hashlib.sha256(data).hexdigest() else "other")

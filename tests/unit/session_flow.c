@@ -178,6 +178,36 @@ static void acknowledge(const struct pair *pair, uint64_t seq)
 	assert_int_equal(send(pair->peer, bytes, 8, 0), 8);
 }
 
+/* Of one channel and kind, in one message, and no longer than an item may be.
+ */
+static void bytes_join_those_before(void **state)
+{
+	static const uint8_t wanted[] = {0, 0, 0, 1, RECORD_IN, 0, 0, 0, 3, 'a',
+		'b', 'c', 0, 0, 0, 2, RECORD_IN, 0, 0, 0, 1, 'd', 0, 0, 0, 2,
+		RECORD_ERR, 0, 0, 0, 1, 'e', 0, 0, 0, 2, RECORD_EOF_OUT, 0, 0,
+		0, 0, 0, 0, 0, 2, RECORD_EOF_OUT, 0, 0, 0, 0};
+	static uint8_t big[RECORD_ITEM_MAX];
+	static uint8_t got[RECORD_MESSAGE_MAX + 1];
+	struct pair *pair = *state;
+
+	record_put(&pair->rs, 1, RECORD_IN, "a", 1);
+	record_put(&pair->rs, 1, RECORD_IN, "bc", 2);
+	record_put(&pair->rs, 2, RECORD_IN, "d", 1);
+	record_put(&pair->rs, 2, RECORD_ERR, "e", 1);
+	record_put(&pair->rs, 2, RECORD_EOF_OUT, NULL, 0);
+	record_put(&pair->rs, 2, RECORD_EOF_OUT, NULL, 0);
+	record_flush(&pair->rs);
+	assert_int_equal(recv(pair->peer, got, sizeof(got), 0), sizeof(wanted));
+	assert_memory_equal(got, wanted, sizeof(wanted));
+	assert_int_equal(record_put(&pair->rs, 1, RECORD_IN, "x", 1), 2);
+	assert_int_equal(
+		record_put(&pair->rs, 1, RECORD_IN, big, sizeof(big)), 2);
+	assert_int_equal(record_put(&pair->rs, 1, RECORD_IN, "y", 1), 2);
+	record_flush(&pair->rs);
+	assert_int_equal(
+		recv(pair->peer, got, sizeof(got), 0), sizeof(big) + 3 * 9 + 2);
+}
+
 static void items_share_a_message(void **state)
 {
 	static const uint8_t wanted[] = {0, 0, 0, 1, RECORD_OUT, 0, 0, 0, 2,
@@ -276,6 +306,8 @@ int main(void)
 		cmocka_unit_test(keeps_its_memory_until_rest),
 		cmocka_unit_test_setup_teardown(
 			items_share_a_message, stream_setup, stream_teardown),
+		cmocka_unit_test_setup_teardown(
+			bytes_join_those_before, stream_setup, stream_teardown),
 		cmocka_unit_test_setup_teardown(nobody_acknowledges_the_unsent,
 			stream_setup, stream_teardown),
 		cmocka_unit_test_setup_teardown(a_closed_recorder_is_lost,
