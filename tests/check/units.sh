@@ -1,9 +1,10 @@
 #!/bin/bash
 # The shipped systemd units: they parse, their exposure is what it has to be
-# and no more, and the programs work under what they forbid. There is no
-# systemd here, so the last is tried by hand: capabilities, read-only file
-# system and /proc as the units have them, and every system call that a real
-# login makes is looked up in the unit's filter.
+# and no more, and the programs work under what they forbid. The last is tried
+# by hand here: capabilities, read-only file system and /proc as the units have
+# them, and every system call that a real login makes is looked up in the
+# unit's filter. tests/packages/systemd.sh has a real systemd, which is not to
+# be had everywhere.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 BUILD=${1:-build}
@@ -121,6 +122,9 @@ ok "and what remains is what it needs" weak sgbridge-findings \
 	'User=/DynamicUser=' PrivateUsers= RootDirectory=/RootImage= \
 	'CapabilityBoundingSet=~CAP_(DAC_*|FOWNER|IPC_OWNER)' \
 	'RestrictAddressFamilies=~AF_UNIX' DeviceAllow=
+
+ok "each unit's program may open /dev/null, which \"strict\" forbids" eval \
+	'! grep "^DevicePolicy=strict" "$units"/*'
 
 # --- paths that the programs write by default are open in their unit
 setting() {

@@ -1,0 +1,233 @@
+#!/bin/bash
+# The units under a real systemd: one that is process 1 of a Debian root of its
+# own, made by the packages and set up. They start, are told to be ready and
+# alive, take sockets, and are upgraded to a version that was built as the next
+# one, while a session goes on.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/packages/host.sh
+. tests/packages/host.sh
+host_begin "$@"
+
+# --- a systemd: its own processes, control groups and mounts; the network is
+# the test's, in which alice is
+CGROUPS=$W/cgroups
+group=$CGROUPS/sgb-units-$(basename "$W")
+boot() {
+	mkdir "$CGROUPS" && mount -t cgroup2 none "$CGROUPS" &&
+		mkdir "$group" || return 1
+	rm "$R/usr/sbin/policy-rc.d"
+	# Not what is tried here, and the network has one sshd.
+	in_root systemctl mask ssh.service auditd.service >/dev/null 2>&1
+	cat >"$W/init" <<-END
+		set -e
+		echo \$\$ >"$group/cgroup.procs"
+		exec unshare --cgroup sh -ec '
+			mount -t proc proc "$R/proc"
+			mount -t sysfs -o ro sysfs "$R/sys"
+			mount -t cgroup2 none "$R/sys/fs/cgroup"
+			cd "$R"
+			mkdir -p run/before
+			pivot_root . run/before
+			umount -l /run/before
+			exec env -i container=test PATH=/usr/sbin:/usr/bin \
+				/lib/systemd/systemd --system' </dev/null
+	END
+	unshare --mount --pid --fork --kill-child --uts --ipc \
+		--propagation private bash "$W/init" >"$W/boot" 2>&1 &
+	keeper=$!
+	wait_for test -S "$R/run/systemd/private" || return 1
+	SYSTEMD=$(cat "/proc/$keeper/task/$keeper/children")
+	SYSTEMD=${SYSTEMD%% *}
+	wait_for booted
+}
+in_host() {
+	nsenter -t "$SYSTEMD" -m -p -u -i -C env -i LC_ALL=C HOME=/root \
+		PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+		DEBIAN_FRONTEND=noninteractive timeout 60 "$@" </dev/null
+}
+booted() {
+	case $(in_host systemctl is-system-running) in
+	running | degraded) ;;
+	*) return 1 ;;
+	esac
+}
+down() {
+	[ -z "${SYSTEMD:-}" ] || kill -KILL "$SYSTEMD" 2>/dev/null
+	[ -z "${keeper:-}" ] || wait "$keeper" 2>/dev/null
+	find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+	umount "$CGROUPS" 2>/dev/null
+	[ -z "${web1_pid:-}" ] || kill "$web1_pid" 2>/dev/null
+	host_down
+}
+trap down EXIT
+told() {
+	in_host systemctl show -P "$2" "$1"
+}
+active() {
+	local unit
+	for unit; do
+		[ "$(told "$unit" ActiveState)" = active ] || {
+			echo "# $unit:"
+			in_host journalctl --no-pager -n 5 -u "$unit" |
+				sed 's/^/# /'
+			return 1
+		}
+	done
+}
+
+answers >"$R/root/answers"
+ok "setup" eval 'setup_answers && new_login -30 sudo sgbridge setup --confirm'
+start_instance
+if ! boot; then
+	sed 's/^/# /' "$W/boot"
+	echo "no systemd can be process 1 here"
+	[ "$FAILED" -eq 0 ] && exit 77
+	exit 1
+fi
+
+# --- as they are shipped
+units=(sgbridge-recorder.service sgbridge-starter.service sgbridged.service)
+ok "the units say that they are ready" wait_for active "${units[@]}"
+# hold NAME LATER: a session that repeats what it is told.
+hold() {
+	mkfifo "$W/in.$1"
+	exec {held}<>"$W/in.$1"
+	LATER=$2 SECRET=$R/root/alice.json SSH_ASKPASS=$W/askpass \
+		SSH_ASKPASS_REQUIRE=force DISPLAY=:0 \
+		ssh -F "$W/ssh_config" -p 30022 alice+ops@web1@203.0.113.1 \
+		'echo up; exec cat' <"$W/in.$1" >"$W/out.$1" 2>"$W/err.$1" &
+	client[held]=$!
+	wait_for grep -qx up "$W/out.$1" || {
+		sed 's/^/# /' "$W/err.$1"
+		in_host journalctl --no-pager -n 15 | sed 's/^/# /'
+		return 1
+	}
+}
+# alive NAME WORD: it goes on.
+alive() {
+	echo "$2" >"$W/in.$1"
+	wait_for grep -qx "$2" "$W/out.$1"
+}
+ended() {
+	local pid
+	for pid in "${client[@]}"; do
+		! kill -0 "$pid" 2>/dev/null || return 1
+	done
+}
+printf '[203.0.113.1]:30022 %s\n' "$(cut -d' ' -f1,2 \
+	"$R/etc/sgbridge/ssh_host_ed25519_key.pub")" >>"$W/known_hosts"
+ok "a login with key and code, to an instance" hold first 0
+ok "its session is where there is no network" eval \
+	'in_host sh -c "pid=\$(pgrep -u _sgb-session | head -n 1)
+	[ -n \"\$pid\" ] && [ \"\$(readlink /proc/\$pid/ns/net)\" != \
+		\"\$(readlink /proc/1/ns/net)\" ]"'
+ok "doctor finds no process with more power than it should have" eval \
+	'in_host sgbridge doctor --json >"$W/doctor"; [ $? -le 1 ] &&
+	! grep -q "\"process-" "$W/doctor"'
+ok "reload" eval 'in_host systemctl reload sgbridged && alive first reloaded'
+
+# --- the next version: built from a copy that says so in its changelog
+next_version() {
+	local copy=$W/next file
+	mkdir "$copy" && cp -a Makefile LICENSE README.md SECURITY.md \
+		CHANGELOG.md audit bastion conf docs pam_module tests \
+		"$copy/" || return 1
+	mkdir "$copy/build" &&
+		cp -a "$build"/{audit,bastion,pam_module,libsgb.a} \
+			"$build"/sgbridge* "$build"/pam_sgbridge.so \
+			"$copy/build/" || return 1
+	{
+		printf '%s\n\n  * The next one.\n\n%s\n\n' \
+			'sgbridge (0.2) unstable; urgency=medium' \
+			"$(grep -m 1 '^ -- ' conf/debian/changelog)"
+		cat conf/debian/changelog
+	} >"$copy/conf/debian/changelog"
+	# What was built with the number is built again.
+	for file in $(grep -rl SGB_VERSION "$copy"/{audit,bastion,pam_module} \
+		--include='*.c'); do
+		touch "$file"
+	done
+	make -C "$copy" --no-print-directory BUILD=build VERSION=0.2 \
+		all >"$W/next.log" 2>&1 &&
+		(cd "$copy" && conf/debian/build.sh build 0.2) \
+			>>"$W/next.log" 2>&1 && mkdir "$R/next" &&
+		cp "$copy"/build/deb/*_0.2_*.deb "$R/next/" || {
+		tail -n 5 "$W/next.log" | sed 's/^/# /'
+		return 1
+	}
+}
+status_says() {
+	in_host sgbridge status --json | grep -q "\"version\": *\"$1\""
+}
+ok "the next version is built" next_version
+ok "this one runs" status_says 0.1
+daemon=$(told sgbridged MainPID) recorder=$(told sgbridge-recorder MainPID)
+starter=$(told sgbridge-starter MainPID)
+upgrade() {
+	in_host sh -c 'dpkg -i /next/*.deb' >"$W/upgrade" 2>&1 || {
+		tail -n 5 "$W/upgrade" | sed 's/^/# /'
+		return 1
+	}
+}
+ok "upgrade" upgrade
+ok "the session goes on" alive first upgraded
+ok "the next version answers" wait_for status_says 0.2
+ok "by a daemon and a starter that are new" eval \
+	'active "${units[@]}" && [ "$(told sgbridged MainPID)" != "$daemon" ] &&
+	[ "$(told sgbridge-starter MainPID)" != "$starter" ]'
+ok "and the recorder that was there, which would have ended it" \
+	[ "$(told sgbridge-recorder MainPID)" = "$recorder" ]
+ok "the new daemon knows the old session" eval \
+	'wait_for eval "in_host sgbridge sessions --json | grep -q web1"'
+ok "doctor says which processes are old" eval \
+	'in_host sgbridge doctor --json >"$W/doctor"; [ $? -le 1 ] &&
+	grep -q process-old "$W/doctor"'
+ok "a login by the new one" hold second 30
+
+# --- what dies comes back, and takes no session with it
+changed() {
+	local pid
+	pid=$(told "$1" MainPID)
+	[ "$pid" != 0 ] && [ "$pid" != "$2" ] && active "$1"
+}
+starter=$(told sgbridge-starter MainPID)
+in_host kill -KILL "$starter"
+ok "a starter that dies is started again" wait_for changed sgbridge-starter \
+	"$starter"
+mkdir -p "$R/run/systemd/system/sgbridged.service.d"
+printf '[Service]\nWatchdogSec=1s\n' \
+	>"$R/run/systemd/system/sgbridged.service.d/soon.conf"
+in_host systemctl daemon-reload
+in_host systemctl restart sgbridged
+wait_for active sgbridged.service
+daemon=$(told sgbridged MainPID)
+in_host kill -STOP "$daemon"
+ok "a loop that stands is ended and started again" wait_for changed sgbridged \
+	"$daemon"
+ok "by the watchdog" eval \
+	'in_host journalctl --no-pager -u sgbridged | grep -q "Watchdog timeout"'
+ok "both sessions go on" eval 'alive first guarded && alive second guarded'
+
+# --- systemd listens
+banner() {
+	timeout 20 bash -c 'exec 3<>/dev/tcp/203.0.113.1/30022
+		read -r line <&3 && echo "$line"' | grep -q '^SSH-2.0-'
+}
+by_socket() {
+	in_host systemctl stop sgbridged.service &&
+		in_host systemctl start sgbridged.socket &&
+		[ "$(told sgbridged ActiveState)" = inactive ] && banner &&
+		active sgbridged.service
+}
+ok "the socket's unit listens, and starts the daemon when somebody comes" \
+	by_socket
+ok "stopped and started, the sessions go on" eval \
+	'alive first socket && alive second socket'
+ok "stop leaves them, too" eval \
+	'in_host systemctl stop sgbridged.socket sgbridged.service &&
+	alive first stopped'
+ok "they end with the recorder" eval \
+	'! ended && in_host systemctl stop sgbridge-recorder && wait_for ended'
+ok "what was recorded verifies" in_root sgbridge-audit verify
+host_end
