@@ -38,6 +38,7 @@ struct connection {
 	char *approval; /* group that must approve, or NULL */
 	char *access;	/* what for: "ops@web1:22" */
 	uint64_t approval_seconds;
+	time_t asked;	       /* since when it waits */
 	char *ask_id;	       /* of the request that waits, or did last */
 	char *in[CONN_IN_MAX]; /* accesses, by yeses that hold for a time */
 	size_t in_count;

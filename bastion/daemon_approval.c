@@ -100,6 +100,7 @@ enum sgb_err connection_ask(
 	conn->approval = group;
 	conn->access = access;
 	conn->approval_seconds = seconds;
+	conn->asked = time(NULL);
 	if (err || !let_in(d, conn))
 		return err;
 	msg_init(&out, MSG_MON_PENDING);
@@ -160,7 +161,8 @@ enum sgb_err connection_verdict(struct daemon *d, const char *id,
 	enum sgb_err err;
 
 	if (conn) {
-		if (yes && conn->user && !strcmp(conn->user, judge))
+		/* Who will not wait any longer leaves. */
+		if (conn->user && !strcmp(conn->user, judge))
 			return SGB_ERR_DENIED;
 		if (yes && conn->approval_seconds && note_in(conn))
 			return SGB_ERR_DENIED;

@@ -75,60 +75,98 @@ static const char *state_name(enum monitor_row state)
 	}
 }
 
-static void put_requests(struct daemon *d, struct buf *out)
+static void put_request(struct buf *out, const struct access_request *request)
 {
-	const struct access_request *request;
-	const char *comma = "";
+	char source[ADDR_TEXT_MAX];
 
-	requests_expire(d);
-	buf_printf(out, ",\"requests\":[");
-	TAILQ_FOREACH (request, &d->requests, link) {
-		if (out->len > MSG_MAX_BYTES - 8192)
-			break;
-		buf_printf(out, "%s{\"since\":%lld,\"until\":%lld", comma,
-			(long long)request->since, (long long)request->until);
-		put_field(out, "id", request->id);
-		put_field(out, "user", request->user);
-		put_field(out, "access", request->access);
-		put_field(out, "state", state_name(request->state));
-		put_field(out, "approval", request->group);
-		put_field(out, "reason", request->reason);
-		put_field(out, "judge", request->judge);
-		buf_put_u8(out, '}');
-		comma = ",";
-	}
-	buf_put_u8(out, ']');
+	buf_printf(out, "{\"since\":%lld,\"until\":%lld",
+		(long long)request->since, (long long)request->until);
+	put_field(out, "id", request->id);
+	put_field(out, "user", request->user);
+	put_field(out, "access", request->access);
+	put_field(out, "state", state_name(request->state));
+	put_field(out, "approval", request->group);
+	put_field(out, "reason", request->reason);
+	put_field(out, "judge", request->judge);
+	put_field(out, "source", addr_text(&request->source, source));
+	buf_put_u8(out, '}');
 }
 
-/* As many as fit into one message; "more" says how many did not. */
+/* A connection that waits is a request as well, for as long as it does. */
+static void put_waiting(
+	struct daemon *d, struct buf *out, const struct connection *conn)
+{
+	char source[ADDR_TEXT_MAX];
+
+	buf_printf(out, "{\"since\":%lld,\"until\":%lld",
+		(long long)conn->asked,
+		(long long)conn->asked + (long long)d->conf->approval_timeout);
+	put_field(out, "id", conn->ask_id);
+	put_field(out, "user", conn->user);
+	put_field(out, "access", conn->access);
+	put_field(out, "state", "waits");
+	put_field(out, "approval", conn->approval);
+	put_field(out, "reason", NULL);
+	put_field(out, "judge", NULL);
+	put_field(out, "source", addr_text(&conn->source, source));
+	buf_put_u8(out, '}');
+}
+
+/* As many rows as fit into one message; more says how many did not. */
+struct page {
+	struct buf *out;
+	uint32_t skip;
+	size_t more;
+	const char *comma;
+};
+
+static bool takes(struct page *page)
+{
+	if (page->skip) {
+		page->skip--;
+		return false;
+	}
+	if (page->out->len > MSG_MAX_BYTES / 2) {
+		page->more++;
+		return false;
+	}
+	buf_printf(page->out, "%s", page->comma);
+	page->comma = ",";
+	return true;
+}
+
+static void put_requests(struct daemon *d, struct page *page)
+{
+	const struct access_request *request;
+	const struct connection *conn;
+
+	requests_expire(d);
+	TAILQ_FOREACH (conn, &d->connections, link)
+		if (conn->approval && conn->user && takes(page))
+			put_waiting(d, page->out, conn);
+	TAILQ_FOREACH (request, &d->requests, link)
+		if (takes(page))
+			put_request(page->out, request);
+}
+
 static uint32_t do_list(struct daemon *d, struct msg *msg, struct buf *out)
 {
-	uint32_t skip = reader_u32(&msg->reader);
+	struct page page = {
+		.out = out, .skip = reader_u32(&msg->reader), .comma = ""};
 	const struct connection *conn;
-	const char *comma = "";
-	size_t more = 0;
 
 	if (reader_end(&msg->reader)) {
 		put_result(out, "malformed");
 		return EX_USAGE;
 	}
 	buf_printf(out, "{\"sessions\":[");
-	TAILQ_FOREACH (conn, &d->connections, link) {
-		if (skip) {
-			skip--;
-			continue;
-		}
-		if (out->len > MSG_MAX_BYTES / 2) {
-			more++;
-			continue;
-		}
-		buf_printf(out, "%s", comma);
-		put_connection(out, conn);
-		comma = ",";
-	}
-	buf_printf(out, "],\"more\":%zu", more);
-	put_requests(d, out);
-	buf_printf(out, "}");
+	TAILQ_FOREACH (conn, &d->connections, link)
+		if (takes(&page))
+			put_connection(out, conn);
+	page.comma = "";
+	buf_printf(out, "],\"requests\":[");
+	put_requests(d, &page);
+	buf_printf(out, "],\"more\":%zu}", page.more);
 	return 0;
 }
 
@@ -223,7 +261,7 @@ static uint32_t do_verdict(struct daemon *d, struct msg *msg, struct buf *out)
 		snprintf(text, sizeof(text), "%s %s", id,
 			unfit ? unfit
 			: err == SGB_ERR_DENIED
-				? "is your own: nobody approves that"
+				? "is your own: nobody judges that"
 			: err ? "is no request that waits"
 			: yes ? "approved"
 			      : "denied");

@@ -241,7 +241,7 @@ bool monitor_find_recording(struct monitor *m, const char *id,
 static const char *state_name(const struct row *row)
 {
 	switch (row->kind) {
-	case MONITOR_ROW_CONNECTION: return "connected";
+	case MONITOR_ROW_CONNECTION: return *row->group ? "waits" : "connected";
 	case MONITOR_ROW_REQUEST: return "asked";
 	case MONITOR_ROW_DENIED: return "denied";
 	case MONITOR_ROW_GRANTED: return "granted";

@@ -180,7 +180,10 @@ static const struct command {
 		"end a connection; its user reads the reason",
 		"  sgbridge end 7c1d2e3f \"Maintenance begins.\"\n"},
 	{"requests", cmd_requests, 0, 0, "",
-		"list accesses that were asked for, and the yeses that hold",
+		"list accesses that wait or were asked for, and the yeses "
+		"that hold",
+		"State: waits (a connection, just now), asked (ahead), granted "
+		"or denied.\n\n"
 		"  sgbridge requests\n  sgbridge requests --json\n"},
 	{"approve", cmd_approve, 1, -1, "ID [REASON]",
 		"say yes to a request, as the person who logged on here",

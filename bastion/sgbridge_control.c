@@ -169,11 +169,23 @@ int cmd_status(struct cli *cli)
 	return (int)status;
 }
 
+static uint32_t rows_in(const json_t *list)
+{
+	return (uint32_t)(json_array_size(json_object_get(list, "sessions")) +
+			  json_array_size(json_object_get(list, "requests")));
+}
+
+static bool append(json_t *all, const json_t *part, const char *key)
+{
+	return !json_array_extend(
+		json_object_get(all, key), json_object_get(part, key));
+}
+
 /* One part of the list after the other; {"sessions":[...],"requests":[...]}.
  * NULL after a message. */
 json_t *cli_list(struct cli *cli)
 {
-	json_t *all = NULL, *part, *rows;
+	json_t *all = NULL, *part;
 	json_int_t more = 1;
 
 	while (more) {
@@ -181,9 +193,8 @@ json_t *cli_list(struct cli *cli)
 		uint32_t status = 0;
 		char *text;
 
-		rows = json_object_get(all, "sessions");
 		msg_init(&question, MSG_CTL_LIST);
-		buf_put_u32(&question.body, (uint32_t)json_array_size(rows));
+		buf_put_u32(&question.body, rows_in(all));
 		if (!cli_control(cli, &question, &status, &text))
 			break;
 		part = parse(text);
@@ -193,9 +204,8 @@ json_t *cli_list(struct cli *cli)
 		more = json_integer_value(json_object_get(part, "more"));
 		if (!all)
 			all = json_incref(part);
-		else if (!json_array_size(json_object_get(part, "sessions")) ||
-			 json_array_extend(
-				 rows, json_object_get(part, "sessions")))
+		else if (!rows_in(part) || !append(all, part, "sessions") ||
+			 !append(all, part, "requests"))
 			more = 0;
 		json_decref(part);
 	}
@@ -236,7 +246,8 @@ int cmd_sessions(struct cli *cli)
 int cmd_requests(struct cli *cli)
 {
 	static const char *const columns[] = {"id", "since", "state", "user",
-		"access", "approval", "judge", "until", "reason", NULL};
+		"source", "access", "approval", "judge", "until", "reason",
+		NULL};
 
 	return list(cli, "requests", columns, "no requests");
 }

@@ -8,7 +8,7 @@ BUILD=${1:-build}
 # shellcheck source=tests/e2e/lab.sh
 . "$here/lab.sh"
 export LAB_CONF_EXTRA='approval-timeout 20s' LAB_POLICY_EXTRA='
-group Developers carol
+group Developers carol, bin
 group Auditors erin
 permit Developers from 203.0.113.7 to SG_Current as deploy {
 	mfa never
@@ -62,6 +62,7 @@ permit SysAdmins, Auditors from 203.0.113.7 to SG_Current as ops { mfa never; al
 audit Auditors from 203.0.113.7 { list }'
 lab_up || exit 1
 lab_user carol
+lab_user bin
 lab_user erin
 as() {
 	local user=$1
@@ -100,6 +101,22 @@ start as carol carol+deploy@web1@bastion 'echo REACHED as $(id -un)'
 ok "an access that wants approval is a request" wait_request
 ok "the user is told what it waits for" \
 	grep -q 'needs an approval by SysAdmins' "$LAB/err"
+sgb() {
+	in_ns bastion "$BUILD/sgbridge" "$@" -c "$LAB/sgbridge.conf"
+}
+# What the console's list says of the request $id, as JSON.
+listed() {
+	[ "$(sgb requests --json | jq ".requests[] |
+		select(.id == \"$id\") | $1")" = true ]
+}
+ok "the console lists it as well" eval 'sgb requests | grep -qE \
+	"^$id .* waits +carol +203.0.113.7 +deploy@web1:22 +SysAdmins"'
+ok "as JSON, with the time it has" listed '.state == "waits" and
+	.user == "carol" and .access == "deploy@web1:22" and
+	.approval == "SysAdmins" and .source == "203.0.113.7" and
+	.until - .since > 0'
+ok "as approvers see it by ssh" eval 'as bob bob@bastion requests --json |
+	jq -r ".[] | select(.state == \"waits\").id" | grep -qx "$id"'
 ok "and has not reached the target" eval '! grep -q REACHED "$LAB/out"'
 ok "nobody approves his own access" \
 	eval '! as carol carol@bastion approve "$id" 2>/dev/null'
@@ -149,9 +166,6 @@ late() {
 ok "nobody answers: refused in time" late
 
 # --- asked for ahead
-sgb() {
-	in_ns bastion "$BUILD/sgbridge" "$@" -c "$LAB/sgbridge.conf"
-}
 # field NAME: of the first request, from the console's list
 field() {
 	sgb requests --json | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"
@@ -370,13 +384,26 @@ if (echo 1 >/proc/self/loginuid) 2>/dev/null; then
 	start as carol carol+console@web1@bastion 'echo REACHED'
 	ok "who wants in waits" eval 'wait_for grep -q "needs an approval" \
 		"$LAB/err" && ! grep -q REACHED "$LAB/out"'
-	id=$(sgb sessions --json | sed -n \
-		's/.*"id":"\([^"]*\)","source":"203.0.113.7","phase":"waiting".*/\1/p')
+	id=$(sgb requests --json |
+		jq -r '.requests[] | select(.state == "waits") | .id')
 	ok "one of the group lets it in" eval \
 		'console 1 approve "$id" | grep -q approved'
 	wait "$client"
 	ok "as the trail says" eval 'grep -q "approved by daemon" \
 		"$LAB"/events/*.jsonl'
+	start as bin bin+console@web1@bastion 'echo REACHED'
+	wait_for grep -q "needs an approval" "$LAB/err"
+	id=$(sgb requests --json |
+		jq -r '.requests[] | select(.state == "waits") | .id')
+	for word in approve deny; do
+		ok "at the console, too, nobody judges his own: $word" eval '
+			! console 2 $word "$id" >"$LAB/out2" 2>&1 &&
+			grep -q "your own" "$LAB/out2" && listed true'
+	done
+	ok "one of the group refuses it there" eval \
+		'console 1 deny "$id" not now | grep -q denied && wait_for gone &&
+		grep -q "not approved" "$LAB/err"'
+	ok "and it is off the list" eval '! listed true'
 else
 	echo "# no loginuid can be set here"
 fi
