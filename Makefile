@@ -89,7 +89,7 @@ SGBRIDGED_OBJS := bastion/sgbridged.o bastion/daemon_load.o \
 	bastion/daemon_control.o bastion/daemon_event.o \
 	bastion/daemon_nursery.o bastion/daemon_starter.o bastion/daemon_systemd.o \
 	bastion/daemon_metrics.o bastion/daemon_requests.o \
-	bastion/daemon_proxy.o bastion/proxy_header.o bastion/sources.o \
+	bastion/daemon_proxy.o bastion/proxy_header.o bastion/refusals.o bastion/sources.o \
 	bastion/keys_command.o bastion/cert.o bastion/private_key.o bastion/privkey.o $(HOSTKEY_OBJS) $(KEY_OBJS)
 MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/monitor_requests.o bastion/monitor_judge.o \
@@ -247,7 +247,7 @@ UNIT_agent_OBJS := bastion/session_agent_form.o bastion/usercert_sign.o \
 	bastion/privkey.o
 UNIT_private_key_OBJS := bastion/private_key.o bastion/privkey.o bastion/usercert_sign.o
 UNIT_bastion_OBJS := bastion/cert.o bastion/private_key.o bastion/privkey.o bastion/monitor_name.o \
-	bastion/sources.o
+	bastion/refusals.o bastion/sources.o
 UNIT_hostkey_OBJS := $(HOSTKEY_OBJS) $(KEY_OBJS) bastion/session_hostcert.o
 UNIT_proxy_header_OBJS := bastion/proxy_header.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o

@@ -16,6 +16,7 @@
 #include "core/msg.h"
 #include "core/policy.h"
 #include "daemon_requests.h"
+#include "refusals.h"
 #include "sources.h"
 
 #define LISTEN_MAX 16
@@ -33,7 +34,9 @@ struct connection {
 	struct addr front; /* family 0: it came by itself */
 	time_t since;
 	enum monitor_phase phase;
-	bool counted; /* as unauthenticated, in sources */
+	bool counted;	    /* as unauthenticated, in sources */
+	bool foreign;	    /* its monitor is of another version */
+	bool misunderstood; /* and has said what is not understood here */
 	char *user, *target, *login, *rec_id, *parent;
 	char *approval; /* group that must approve, or NULL */
 	char *access;	/* what for: "ops@web1:22" */
@@ -82,8 +85,7 @@ struct daemon {
 	size_t request_count;
 	size_t total, pending;
 	struct counters counters;
-	uint64_t refused; /* since the last summary */
-	uint64_t refused_ms;
+	struct refusals refusals;
 	bool stopping;
 	int status; /* to exit with, then */
 	/* while a request of the control socket is served */
@@ -126,7 +128,7 @@ int daemon_rest(const struct daemon *d);
  * front is who passed it on, or NULL. */
 void daemon_admit(struct daemon *d, int fd, const struct addr *source,
 	uint16_t port, const struct addr *front, const char *local);
-/* An event for all that were refused in ten seconds. */
+/* An event for a source that was refused: one in ten seconds, refusals.h. */
 void daemon_refused(
 	struct daemon *d, const struct addr *source, const char *why);
 

@@ -171,6 +171,7 @@ static enum sgb_err on_child(
 	(void)fcntl(child->control, F_SETFL, O_NONBLOCK);
 	child->source = conn->source;
 	child->port = conn->port;
+	child->foreign = conn->foreign;
 	return SGB_OK;
 }
 
@@ -309,36 +310,60 @@ static const struct report_row {
 	enum msg_type type;
 	enum sgb_err (*handle)(
 		struct daemon *, struct connection *, struct msg *);
+	bool old; /* the same in every version, as are RELOAD, END and JUDGE */
 } report_rows[] = {
-	{MSG_MON_STATE, on_state},
-	{MSG_MON_PENALTY, on_penalty},
-	{MSG_MON_ROOM, on_room},
-	{MSG_MON_CHILD, on_child},
-	{MSG_MON_ASK, connection_ask},
-	{MSG_MON_VERDICT, on_verdict},
-	{MSG_MON_FILE, on_file},
-	{MSG_MON_QUERY, on_query},
-	{MSG_MON_STOP, on_stop},
+	{MSG_MON_STATE, on_state, true},
+	{MSG_MON_PENALTY, on_penalty, true},
+	{MSG_MON_ROOM, on_room, true},
+	{MSG_MON_CHILD, on_child, true},
+	{MSG_MON_ASK, connection_ask, false},
+	{MSG_MON_VERDICT, on_verdict, false},
+	{MSG_MON_FILE, on_file, false},
+	{MSG_MON_QUERY, on_query, false},
+	{MSG_MON_STOP, on_stop, false},
 };
+
+static enum sgb_err on_report(
+	struct daemon *d, struct connection *conn, struct msg *msg)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(report_rows) / sizeof(report_rows[0]); i++)
+		if (report_rows[i].type == msg->type)
+			return conn->foreign && !report_rows[i].old
+				       ? SGB_ERR_UNSUPPORTED
+				       : report_rows[i].handle(d, conn, msg);
+	return SGB_ERR_FORMAT;
+}
+
+/* A monitor of another version stays, so that it can be ended and judged
+ * anew. What it says in its own way is not heard, so an access that it asks
+ * approval for waits until its time is over, and is refused. */
+static bool tolerated(struct connection *conn, enum sgb_err err)
+{
+	if (!conn->foreign ||
+		(err != SGB_ERR_FORMAT && err != SGB_ERR_UNSUPPORTED))
+		return false;
+	if (!conn->misunderstood)
+		log_put(LOG_WARNING,
+			"%s: its monitor is of another version; approvals and "
+			"lists do not work in that connection",
+			conn->id);
+	conn->misunderstood = true;
+	return true;
+}
 
 void connection_poll(struct daemon *d, struct connection *conn)
 {
 	struct msg msg;
 	enum sgb_err err;
-	size_t i;
 
 	msg_init(&msg, MSG_NONE);
 	err = msg_recv(conn->control, &msg);
-	for (i = 0; !err; i++) {
-		if (i == sizeof(report_rows) / sizeof(report_rows[0])) {
-			err = SGB_ERR_FORMAT;
-		} else if (report_rows[i].type == msg.type) {
-			err = report_rows[i].handle(d, conn, &msg);
-			break;
-		}
-	}
+	if (!err)
+		err = on_report(d, conn, &msg);
 	msg_done(&msg);
-	if (err == SGB_ERR_AGAIN || !err)
+	if (err == SGB_ERR_AGAIN || !err || tolerated(conn, err))
 		return;
 	if (err != SGB_ERR_CLOSED)
 		log_put(LOG_ERR, "%s: monitor: %s", conn->id,
@@ -359,7 +384,10 @@ enum sgb_err connection_adopt(struct daemon *d, int sock, struct msg *msg)
 	char *id = reader_cstring(&msg->reader, CONN_ID_MAX - 1);
 	char *peer = reader_cstring(&msg->reader, ADDR_TEXT_MAX - 1);
 	uint32_t port = reader_u32(&msg->reader);
-	enum sgb_err err = reader_end(&msg->reader);
+	uint32_t version = msg->reader.left ? reader_u32(&msg->reader) : 0;
+	/* What a later one adds is for later ones. */
+	enum sgb_err err = version > MSG_MON_VERSION ? msg->reader.err
+						     : reader_end(&msg->reader);
 	struct connection *conn = NULL;
 	struct addr source;
 
@@ -375,6 +403,7 @@ enum sgb_err connection_adopt(struct daemon *d, int sock, struct msg *msg)
 	conn->source = source;
 	conn->port = (uint16_t)port;
 	conn->phase = MONITOR_PHASE_PROVED;
+	conn->foreign = version != MSG_MON_VERSION;
 	(void)fcntl(sock, F_SETFL, O_NONBLOCK);
 	daemon_tell_policy(d, conn);
 	return SGB_OK;

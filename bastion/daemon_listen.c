@@ -107,21 +107,21 @@ enum sgb_err daemon_listen(struct daemon *d)
 	return err;
 }
 
-/* A flood of refusals must not become a flood of events: one in ten seconds
- * speaks for all. */
+/* A flood of refusals must not become a flood of events. */
 void daemon_refused(
 	struct daemon *d, const struct addr *source, const char *why)
 {
-	uint64_t now = daemon_now_ms();
-	char text[160];
+	uint64_t others;
+	uint64_t own = refusals_count(
+		&d->refusals, source, daemon_now_ms(), &others);
+	char text[200];
 
-	d->refused++;
-	if (d->refused_ms && now - d->refused_ms < 10000)
+	if (!own)
 		return;
-	snprintf(text, sizeof(text), "%s (%llu refused since the last report)",
-		why, (unsigned long long)d->refused);
-	d->refused = 0;
-	d->refused_ms = now;
+	snprintf(text, sizeof(text),
+		"%s (%llu refused from there since its last report, %llu from "
+		"others that have none)",
+		why, (unsigned long long)own, (unsigned long long)others);
 	daemon_event(d, source, false, EVENT_CONNECT_REFUSED, NULL, text);
 }
 

@@ -279,6 +279,7 @@ static void reattach(struct monitor *m)
 	buf_put_cstring(&msg.body, m->conn_id);
 	buf_put_cstring(&msg.body, addr_text(&m->source, source));
 	buf_put_u32(&msg.body, m->source_port);
+	buf_put_u32(&msg.body, MSG_MON_VERSION);
 	if (msg_send(m->control, &msg)) {
 		close(m->control);
 		m->control = -1;

@@ -22,6 +22,12 @@ enum msg_type {
 #undef X
 };
 
+/* Of what sgbridged and monitors tell each other: a monitor outlives the
+ * sgbridged that started it, and may come to one of another version. Raised
+ * with each change of a MON_ message that daemon_connections.c does not mark
+ * as old; those never change. */
+#define MSG_MON_VERSION 1
+
 enum session_mode {
 	SESSION_MODE_NONE = 0,
 	SESSION_MODE_DOOR,  /* from the network: key, then PAM */

@@ -211,6 +211,54 @@ LAB_BASTION=$LAB_LAST
 wait_for test -S "$LAB/control"
 ok "the next daemon knows it" wait_for eval \
 	'sessions | grep -q "\"user\": *\"robot\""'
+# A monitor from before an upgrade: says so by saying less, and speaks of
+# approvals as it was then; the daemon cannot answer that, and keeps it.
+cat >"$LAB/old.py" <<-'END'
+	import socket, struct, sys
+	def string(text): return struct.pack('>I', len(text)) + text
+	def number(n): return struct.pack('>I', n)
+	def send(kind, *parts):
+	    s.send(struct.pack('>H', kind) + b''.join(parts))
+	s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+	s.connect(sys.argv[1])
+	send(17, string(b'0ld0ld0ld'), string(b'203.0.113.7'), number(4711),
+	     *(number(int(n)) for n in sys.argv[2:]))
+	send(10, number(5), string(b'olga'), string(b'web1'),
+	     string(b'ops'), string(b''), string(b''))
+	send(13, string(b'SysAdmins'), struct.pack('>Q', 0),
+	     string(b'ops@web1:22'))
+	send(15)
+	send(9999, b'what will be')
+	send(10, number(5), string(b'oldolga'), string(b'web1'),
+	     string(b'ops'), string(b''), string(b''))
+	while True:
+	    got = s.recv(200000)
+	    if not got: break
+	    print('got', struct.unpack('>H', got[:2])[0], flush=True)
+	print('closed', flush=True)
+END
+old_monitor() {
+	lab_start "$LAB/old.log" ip netns exec "$lab_tag-bastion" \
+		python3 "$LAB/old.py" "$LAB/control" "$@"
+	old=$LAB_LAST
+}
+for version in '' 4711; do
+	old_monitor ${version:+"$version"}
+	ok "a monitor of version ${version:-none} is known" wait_for eval \
+		'sessions | grep -q "\"user\": *\"oldolga\""'
+	ok "nothing that it said of approvals is believed" eval \
+		'! "$real/sgbridge" requests -c "$conf" | grep -q olga'
+	ok "it gets policies, and no list" eval 'wait_for grep -qx "got 2" \
+		"$LAB/old.log" && ! grep -qx "got 5" "$LAB/old.log"'
+	ok "the log tells, once" [ "$(grep -c 'is of another version' \
+		"$LAB/bastion2.log")" -eq "$([ -z "$version" ] && echo 1 || echo 2)" ]
+	"$real/sgbridge" end 0ld0ld0ld -c "$conf" >/dev/null
+	ok "it can be ended" wait_for grep -qx 'got 3' "$LAB/old.log"
+	ok "and was not taken for one that died" eval \
+		'! events | grep -q "0ld0ld0ld.*monitor of this connection died"'
+	kill "$old"
+	wait_for eval '! sessions | grep -q oldolga'
+done
 echo 'deny robot from any to any' >>"$LAB/policy.conf"
 "$real/sgbridge" reload -c "$conf" >/dev/null
 ok "and ends it when the policy does" wait_for ended

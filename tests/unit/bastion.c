@@ -18,6 +18,7 @@
 
 #include "../../bastion/monitor.h"
 #include "../../bastion/cert.h"
+#include "../../bastion/refusals.h"
 #include "../../bastion/sources.h"
 
 static void check_name(const char *text, const char *user, const char *login,
@@ -218,6 +219,38 @@ static void test_sources_overflow(void **state)
 	sources_free(sources);
 }
 
+/* One event for each source in ten seconds; what is left out is counted. */
+static void test_refusals(void **state)
+{
+	struct refusals refusals = {0};
+	struct addr loud, quiet, neighbour, many = {.family = AF_INET};
+	uint64_t others = 99, left = 0;
+	uint32_t i;
+
+	(void)state;
+	assert_int_equal(addr_parse("2001:db8::1", &loud), SGB_OK);
+	assert_int_equal(addr_parse("2001:db8::9:2", &neighbour), SGB_OK);
+	assert_int_equal(addr_parse("203.0.113.9", &quiet), SGB_OK);
+	assert_int_equal(refusals_count(&refusals, &loud, 5, &others), 1);
+	assert_int_equal(others, 0);
+	for (i = 0; i < 50; i++)
+		assert_int_equal(
+			refusals_count(&refusals, &neighbour, 6, &others), 0);
+	/* Nobody else is hidden by that. */
+	assert_int_equal(refusals_count(&refusals, &quiet, 7, &others), 1);
+	assert_int_equal(refusals_count(&refusals, &loud, 10004, &others), 0);
+	assert_int_equal(refusals_count(&refusals, &loud, 10005, &others), 52);
+	assert_int_equal(others, 0);
+	/* More of them than there are places: counted all the same. */
+	for (i = 0; i < 100; i++) {
+		memcpy(many.bytes, &i, sizeof(i));
+		left += !refusals_count(&refusals, &many, 10006, &others);
+	}
+	assert_int_equal(left, 100 - (REFUSALS_MAX - 2));
+	assert_int_equal(refusals_count(&refusals, &loud, 20005, &others), 1);
+	assert_int_equal(others, left);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +259,7 @@ int main(void)
 		cmocka_unit_test(test_ca_file),
 		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_sources_overflow),
+		cmocka_unit_test(test_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
