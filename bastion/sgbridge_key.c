@@ -16,6 +16,7 @@
 #include <openssl/evp.h>
 
 #include "core/conf.h"
+#include "core/event.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "privkey.h"
@@ -175,10 +176,38 @@ static struct targetkey *load(const struct conf *conf, const char *name)
 	return key;
 }
 
-static void note(const char *name, const char *what)
+/* What the key is and what it is for; "" where it could not be read. */
+static void describe(const struct targetkey *key, char *out, size_t len)
 {
-	log_put(LOG_NOTICE, "stored key %s: %s by %s", name, what,
-		cli_operator());
+	size_t i, used = 0;
+
+	*out = '\0';
+	for (i = 0; key && i < key->count && used < len; i++)
+		used += (size_t)snprintf(out + used, len - used, "%s%s",
+			i ? ", and " : "", key->versions[i].parsed.fingerprint);
+	for (i = 0; key && i < key->purpose_count && used < len; i++)
+		used += (size_t)snprintf(out + used, len - used, "%s %s",
+			i ? "," : "; for", key->purposes[i]);
+}
+
+/* To the log and the trail. A recorder that is down hinders nobody: the key
+ * may have to go. */
+static void note(const struct conf *conf, const char *name, const char *what,
+	const struct targetkey *key)
+{
+	char done[160], which[1000];
+	struct event event = {.kind = EVENT_CONFIG,
+		.ok = true,
+		.user = cli_operator(),
+		.what = done,
+		.reason = which};
+
+	snprintf(done, sizeof(done), "stored key %s: %s", name, what);
+	describe(key, which, sizeof(which));
+	log_put(LOG_NOTICE, "%s by %s", done, cli_operator());
+	if (!cli_tell(conf, &event))
+		cli_fail("note: the event trail does not know of it: no "
+			 "recorder answers");
 }
 
 void key_put_public(
@@ -278,7 +307,7 @@ static int add(struct cli *cli, const struct conf *conf, const char *name,
 	}
 	if (!save(conf, key))
 		goto out;
-	note(name, file ? "imported" : "made");
+	note(conf, name, file ? "imported" : "made", key);
 	print_public(key, 0);
 	fprintf(stderr,
 		"sgbridge: the line above belongs into authorized_keys on the "
@@ -314,7 +343,8 @@ static int rotate(struct cli *cli, const struct conf *conf, const char *name)
 		goto out;
 	if (!save(conf, key))
 		goto out;
-	note(name, cli->finish ? "old one forgotten" : "new one made");
+	note(conf, name, cli->finish ? "old one forgotten" : "new one made",
+		key);
 	if (cli->finish) {
 		printf("%s: the new key alone is used now; take the old line "
 		       "out of authorized_keys\n",
@@ -347,7 +377,7 @@ static int delete (struct cli *cli, const struct conf *conf, const char *name)
 			name, user, name);
 	if (targetkey_delete(conf->target_keys, name, why, sizeof(why)))
 		return cli_fail("%s", why);
-	note(name, "deleted");
+	note(conf, name, "deleted", NULL);
 	printf("%s: deleted; its line in authorized_keys is still there\n",
 		name);
 	return CLI_YES;

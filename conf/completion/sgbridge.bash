@@ -31,6 +31,37 @@ _sgbridge_recordings()
 		2>/dev/null | grep -oE '"rec": *"[^"]*"' | cut -d'"' -f4
 }
 
+# Of the bastion whose settings the line names, or this host's.
+_sgbridge_settings()
+{
+	local i
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-c | --config | -p | --policy)
+			printf '%s\n' "${COMP_WORDS[i]}" "${COMP_WORDS[i + 1]}" ;;
+		esac
+	done
+}
+
+_sgbridge_keys()
+{
+	local settings
+
+	mapfile -t settings < <(_sgbridge_settings)
+	sgbridge key list --json "${settings[@]}" 2>/dev/null |
+		grep -oE '"key": *"[^"]*"' | cut -d'"' -f4 | sort -u
+}
+
+_sgbridge_instances()
+{
+	local settings
+
+	mapfile -t settings < <(_sgbridge_settings)
+	sgbridge host-keys --json "${settings[@]}" 2>/dev/null |
+		grep -oE '"instance": *"[^"]*"' | cut -d'"' -f4 | sort -u
+}
+
 # What stands where a word is not an option.
 _sgbridge_words()
 {
@@ -44,6 +75,11 @@ _sgbridge_words()
 		sgbridge requests --json 2>/dev/null |
 			grep -oE '"id": *"[^"]*"' | cut -d'"' -f4
 		;;
+	sgbridge:key)
+		echo "generate import list show public rotate delete"
+		_sgbridge_keys
+		;;
+	sgbridge:host-keys) _sgbridge_instances ;;
 	sgbridge:rotate) echo "host-key user-ca recorder master" ;;
 	sgbridge:lock) ls /etc/sgbridge/authorized_keys 2>/dev/null ;;
 	sgbridge:unlock) ls /var/lib/sgbridge/locks 2>/dev/null ;;

@@ -19,6 +19,13 @@ function __sgbridge_words
     switch "$words[1]:$words[2]"
         case '*sgbridge:explain'
             printf '%s\n' from to at via for
+        case '*sgbridge:key'
+            printf '%s\n' generate import list show public rotate delete
+            sgbridge key list --json 2>/dev/null |
+                string match -rga '"key": *"([^"]*)"' | sort -u
+        case '*sgbridge:host-keys'
+            sgbridge host-keys --json 2>/dev/null |
+                string match -rga '"instance": *"([^"]*)"' | sort -u
         case '*sgbridge:rotate'
             printf '%s\n' host-key user-ca recorder master
         case '*sgbridge:end'

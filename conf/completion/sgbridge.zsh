@@ -30,6 +30,16 @@ _sgbridge() {
 	fi
 	case ${program:t}:$command in
 	sgbridge:explain) found=(from to at via for) ;;
+	sgbridge:key)
+		found=(generate import list show public rotate delete
+			${(f)"$(sgbridge key list --json 2>/dev/null |
+			grep -oE '"key": *"[^"]*"' | cut -d'"' -f4 | sort -u)"})
+		;;
+	sgbridge:host-keys)
+		found=(${(f)"$(sgbridge host-keys --json 2>/dev/null |
+			grep -oE '"instance": *"[^"]*"' | cut -d'"' -f4 |
+			sort -u)"})
+		;;
 	sgbridge:rotate) found=(host-key user-ca recorder master) ;;
 	sgbridge:end)
 		found=(${(f)"$(sgbridge sessions --json 2>/dev/null |

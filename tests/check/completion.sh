@@ -35,6 +35,9 @@ offers explain -- sgbridge ex
 offers --json --policy -- sgbridge check --
 offers from to via -- sgbridge explain alice ''
 offers host-key user-ca recorder master -- sgbridge rotate ''
+offers generate import list rotate delete -- sgbridge key ''
+offers web1 web2 -- sgbridge -c conf/sgbridge.conf -p conf/policy.conf \
+	host-keys ''
 offers always never -- sgbridge --color ''
 offers enrol status rotate-key -- sgbridge-otp ''
 offers verify keygen writer-keygen -- sgbridge-audit ''
@@ -76,6 +79,7 @@ if command -v fish >/dev/null; then
 	same fish --policy 'sgbridge check --po'
 	same fish rotate-key 'sgbridge-otp ro'
 	same fish verify 'sgbridge-audit ver'
+	same fish rotate 'sgbridge key ro'
 	same fish from 'sgbridge explain alice f'
 	same fish "$rec" "sgbridge-audit show -d $store 01"
 	same fish --status 'sgbridge-forward --st'
@@ -85,6 +89,7 @@ if command -v zsh >/dev/null; then
 	same zsh --policy 'sgbridge check --po'
 	same zsh rotate-key 'sgbridge-otp ro'
 	same zsh verify 'sgbridge-audit ver'
+	same zsh rotate 'sgbridge key ro'
 	same zsh from 'sgbridge explain alice f'
 	same zsh "$rec" "sgbridge-audit show -d $store" 01
 	same zsh --status 'sgbridge-forward --st'

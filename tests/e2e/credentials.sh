@@ -79,6 +79,17 @@ ok "public prints it again" \
 ok "at rest it is a sealed record of root's" eval \
 	'[ "$(head -c 4 "$LAB/keys/web.key")" = SGBS ] &&
 	 [ "$(stat -c %a "$LAB/keys/web.key")" = 400 ]'
+told() {
+	events | grep '"event":"config"' | grep "stored key $1" | grep -q "$2"
+}
+ok "the trail tells who made it, what it is and what for" told "web: made" \
+	"$(fingerprint_of web.pub); for SG_Current"
+completes() {
+	PATH=$BUILD:$PATH bash -c '. "$1/../../conf/completion/sgbridge.bash"
+		COMP_WORDS=(sgbridge -c "$2" key public w) COMP_CWORD=5
+		_sgbridge; echo "${COMPREPLY[@]}"' - "$here" "$LAB/sgbridge.conf"
+}
+ok "and its name can be completed" [ "$(completes)" = web ]
 ok "never without a purpose" fails key generate other
 ok "nor for what the policy does not have" eval \
 	'fails key generate other --for SG_Curent && grep -q SG_Current "$LAB/out"'
@@ -167,7 +178,7 @@ ok "and never used ones" eval \
 	 "$LAB/list" >/dev/null'
 ok "show is one of them" eval 'sgb key show p384 | grep -q "^ecdsa-sha2-nistp384 "'
 ok "none is deleted that the policy names" fails key delete pkcs8
-ok "others are" eval 'sgb key delete p256 >/dev/null && ! ls "$LAB"/keys/p256.* 2>/dev/null'
+ok "others are, and the trail says so" eval 'sgb key delete p256 >/dev/null && ! ls "$LAB"/keys/p256.* 2>/dev/null && told "p256: deleted" .'
 ok "explain names the credential" eval \
 	'sgb explain robot from 203.0.113.7 to ops@web1 | grep -q "stored key pkcs8"'
 # A stored key outlives its master key: nobody drops that too early.
