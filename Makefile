@@ -239,12 +239,14 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core agent hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder journal container emulator topology forward
+UNIT := core agent targetkey hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder journal container emulator topology forward
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o bastion/private_key.o bastion/privkey.o
 UNIT_agent_OBJS := bastion/session_agent_form.o bastion/usercert_sign.o \
 	bastion/privkey.o
+UNIT_targetkey_OBJS := bastion/targetkey.o bastion/privkey.o \
+	bastion/usercert_sign.o
 UNIT_private_key_OBJS := bastion/private_key.o bastion/privkey.o bastion/usercert_sign.o
 UNIT_bastion_OBJS := bastion/cert.o bastion/private_key.o bastion/privkey.o bastion/monitor_name.o \
 	bastion/refusals.o bastion/sources.o
@@ -407,12 +409,13 @@ tidy:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf agent hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings forward session_ssh
+FUZZ := conf agent privkey hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings forward session_ssh
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
 FUZZ_agent_OBJS := bastion/session_agent_form.o bastion/usercert_sign.o
+FUZZ_privkey_OBJS := bastion/privkey.o
 FUZZ_hostkey_OBJS := bastion/knownhosts.o bastion/session_hostcert.o
 FUZZ_proxy_header_OBJS := bastion/proxy_header.o
 FUZZ_usercert_OBJS := $(KEY_OBJS)
