@@ -16,12 +16,24 @@ security-group SG_Dead {
 	accept tcp 2 from SG_Bridge priority 1
 }
 security-group SG_Port {
-	instance port1 10.0.2.22 { port 3389 }
+	instance port1 10.0.2.23 { port 3389 }
 	accept tcp 3389 from SG_Bridge priority 1
 }
 permit Robots from 203.0.113.9 to SG_Current, SG_Dead as ops { mfa never; allow shell, exec }
 permit Robots from 203.0.113.9 to SG_Port port 3389 { mfa never; allow forward }'
 real=$BUILD
+eval "$(declare -f lab_policy | sed '1s/lab_policy/lab_first_policy/')"
+lab_policy() {
+	lab_first_policy
+	cat >>"$LAB/policy.conf" <<-END
+		security-group SG_Own {
+		 	credential agent
+		 	instance own1 10.0.2.22 { port 2222; login ops; host-key $(lab_fingerprint "$LAB/web1/hostkey.pub") }
+		 	accept tcp 2222 from SG_Bridge priority 1
+		}
+		permit Robots from 203.0.113.9 to SG_Own as ops { mfa never; allow shell, exec }
+	END
+}
 lab_up || exit 1
 conf=$LAB/sgbridge.conf
 mkdir "$LAB/programs"
@@ -74,6 +86,19 @@ text() {
 	printf '%08x' "${#1}"
 	printf '%s' "$1" | od -An -tx1 | tr -d ' \n'
 }
+# listens ADDRESS PORT: something that takes connections and says nothing.
+listens() {
+	in_ns db1 ip address add "$1/24" dev d0
+	lab_start "$LAB/port.log" ip netns exec "$lab_tag-db1" python3 -c '
+import socket, sys
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind((sys.argv[1], int(sys.argv[2]))); s.listen(8); kept = []
+while True:
+    kept.append(s.accept()[0])' "$1" "$2"
+	wait_for lab_port_open "$1" "$2"
+}
+listens 10.0.2.22 2222
+listens 10.0.2.23 3389
 use "$LAB/programs"
 # Answers: 0 refused, 1 would do, 2 second factor, 3 logged on.
 play claims
@@ -123,6 +148,24 @@ for what in 'no host key' root service 'no signature flag' 'more behind' \
 	ok "and nothing else: $what" grep -q "^$what: refused" "$log"
 done
 wait_for ended
+# The user's own key, which his agent holds, and this process could ask for
+# anything: what the monitor has it ask for, and gives to the target's side.
+play own good
+says '^done'
+for what in 'no host key' root 'at once' again 'other session'; do
+	ok "the user's key: $what is refused" grep -q "^$what: refused" "$log"
+done
+ok "one signature is asked for, of the one login" eval \
+	'grep -q "^asked: 110 ops" "$log" && [ "$(grep -c "^asked" "$log")" = 1 ]'
+ok "and used" eval 'grep -q "^given: 1" "$log" && grep -q "^then: signed" "$log"'
+wait_for ended
+play own bad
+says '^done'
+ok "a bad one is not" eval \
+	'grep -q "^given: 0" "$log" && grep -q "^then: refused" "$log"'
+wait_for ended
+play own unasked
+ok "one that nobody asked for ends the session" wait_for ended
 play wrong_host
 says '^wrong host:'
 ok "no signature for a host that is not the one" \
@@ -141,14 +184,6 @@ play reports
 wait_for ended
 ok "reports before the login are no events" \
 	test "$(($(events | wc -l) - before))" -lt 50
-in_ns db1 ip address add 10.0.2.22/24 dev d0
-lab_start "$LAB/port.log" ip netns exec "$lab_tag-db1" python3 -c '
-import socket
-s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-s.bind(("10.0.2.22", 3389)); s.listen(8); kept = []
-while True:
-    kept.append(s.accept()[0])'
-wait_for lab_port_open 10.0.2.22 3389
 play keeps
 ok "a forward passes bytes" says '^before: sent'
 ok "one that was called closed is closed" says '^after: refused'

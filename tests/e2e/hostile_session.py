@@ -100,10 +100,11 @@ def identity(agent):
 
 
 def sign(agent, cert, user='ops', session=b'\x11' * 32, service='ssh-connection',
-         flag=b'\x01', extra=b''):
+         flag=b'\x01', extra=b'',
+         algorithm='ssh-ed25519-cert-v01@openssh.com'):
     data = (text(session) + bytes([50]) + text(user) + text(service) +
             text('publickey') + flag +
-            text('ssh-ed25519-cert-v01@openssh.com') + text(cert) + extra)
+            text(algorithm) + text(cert) + extra)
     request = bytes([13]) + text(cert) + text(data) + struct.pack('>I', 0)
     try:
         agent.sendall(struct.pack('>I', len(request)) + request)
@@ -181,6 +182,50 @@ def other(_):
     log('other certificate:', sign(agent, cert[:-1] + bytes([cert[-1] ^ 1])))
     log('own:', sign(agent, cert))
     log('second session:', sign(agent, cert, session=b'\x22' * 32))
+
+
+def take(data):
+    size = struct.unpack('>I', data[:4])[0]
+    return data[4:4 + size], data[4 + size:]
+
+
+# What the monitor wants the user's agent to sign.
+def asked():
+    kind, body, _ = receive()
+    data = take(take(body)[1])[0]
+    user = take(take(data)[1][1:])[0]
+    log('asked:', kind, user.decode())
+    return data
+
+
+def give(signature):
+    send(111, text(signature))
+    kind, body, _ = receive()
+    return kind == 112 and struct.unpack('>I', body[:4])[0]
+
+
+# The user's own key, whose agent is asked by this process.
+def own(words):
+    agent = target('robot+ops@own1')
+    key = identity(agent)
+    want = {'algorithm': 'ssh-ed25519'}
+    if words[1] == 'unasked':
+        send(111, text(b''))
+        drain()
+    log('no host key:', sign(agent, key, **want))
+    log('host key', host_key())
+    log('root:', sign(agent, key, user='root', **want))
+    log('at once:', sign(agent, key, **want))
+    data = asked()
+    log('again:', sign(agent, key, **want))
+    with open(HERE + '/robot', 'rb') as file:
+        made = load_ssh_private_key(file.read(), None).sign(data)
+    if words[1] == 'bad':
+        made = made[:-1] + bytes([made[-1] ^ 1])
+    log('given:', int(give(text('ssh-ed25519') + text(made))))
+    log('then:', sign(agent, key, **want))
+    log('other session:', sign(agent, key, session=b'\x22' * 32, **want))
+    log('done')
 
 
 def wrong_host(_):
