@@ -14,6 +14,16 @@ lab_conf() {
 	: >"$LAB/trusted"
 	chmod 0644 "$LAB/trusted"
 }
+# far1 hangs behind web1, where nothing routes.
+LAB_MORE_NS=far1
+far_network() {
+	ip netns add "$lab_tag-far1"
+	in_ns far1 ip link set lo up
+	ip link add f0 netns "$lab_tag-far1" type veth \
+		peer name f0 netns "$lab_tag-web1"
+	lab_address web1 f0 10.9.1.1/24
+	lab_address far1 f0 10.9.1.2/24
+}
 CREDENTIAL=agent
 LAB_DB_PIN=
 eval "$(declare -f lab_policy | sed '1s/lab_policy/lab_first_policy/')"
@@ -22,6 +32,14 @@ lab_policy() {
 	lab_first_policy
 	sed -i "/security-group SG_Current/a\\
 	credential $CREDENTIAL" "$LAB/policy.conf"
+	[ ! -e "$LAB/far1/hostkey.pub" ] || cat >>"$LAB/policy.conf" <<-END
+		security-group SG_Far {
+		 	credential agent
+		 	instance far1 10.9.1.2 { host-key $(lab_fingerprint "$LAB/far1/hostkey.pub"); login ops; via web1 }
+		 	accept tcp 22 from SG_Current priority 1
+		}
+		permit Robots from 203.0.113.7 to SG_Far as ops { mfa never; allow shell, exec }
+	END
 }
 lab_up || exit 1
 sgb() {
@@ -30,7 +48,7 @@ sgb() {
 credential() {
 	CREDENTIAL=$1
 	lab_policy
-	sgb reload >/dev/null
+	sgb reload >/dev/null 2>&1
 }
 # What the person's agent is asked goes through agent.py.
 AGENT=$LAB/agent
@@ -167,6 +185,26 @@ behaves pass
 ok "logged on with a security key" [ "$(security_key)" = in ]
 ok "and the instance saw it" accepted "$(fingerprint_of sk)"
 
+# A certificate of the person's: that, and the key in it.
+ssh-keygen -q -t ed25519 -N '' -C people -f "$LAB/people"
+sed 's/^/cert-authority /' "$LAB/people.pub" >>"$LAB/authorized_keys/robot"
+sed 's/^/cert-authority,principals="robot" /' "$LAB/people.pub" >>"$LAB/trusted"
+ssh-keygen -q -t ed25519 -N '' -C certified -f "$LAB/certified"
+ssh-keygen -q -s "$LAB/people" -I someone -n robot -V +1h "$LAB/certified.pub"
+holds "$LAB/certified"
+behaves pass
+ok "logged on with a certificate" gets_in certified robot+ops@web1@bastion
+ok "and the event says so" used \
+	"certificate of $(fingerprint_of certified); host key"
+ok "one signature" asked 1
+holds -k "$LAB/certified"
+ok "an agent with its key alone, which is no use there" refused forward \
+	certified 'does not accept your key\|your SSH agent' 'target-fail'
+cat "$LAB/certified.pub" >>"$LAB/trusted"
+behaves pass
+ok "but is where it is known" gets_in certified robot+ops@web1@bastion
+ok "with one signature" asked 1
+
 # ---- every door
 holds "$LAB/ed"
 cat "$LAB/ssh_config" >"$LAB/ssh_jump"
@@ -198,6 +236,18 @@ shared() {
 	"${run[@]}" -O exit robot+ops@web1@bastion 2>/dev/null
 	[ "$(tr '\n' ' ' <"$LAB/out")" = 'one two ' ]
 }
+in_menu() {
+	printf '1\necho in $((1 + 1))\nexit\n' |
+		SSH_AUTH_SOCK=$LAB/agent.empty in_ns client timeout 60 ssh -T \
+			-F "$LAB/ssh_config" -o BindAddress=203.0.113.7 \
+			-i "$LAB/ed" "$@" robot@bastion >"$LAB/out" 2>"$LAB/err"
+}
+behaves pass
+ok "chosen from the menu" eval \
+	'in_menu -o "ForwardAgent=$AGENT"; grep -q "in 2$" "$LAB/out"'
+ok "one signature" asked 1
+ok "from the menu without one: what to do" eval \
+	'in_menu; cat "$LAB/out" "$LAB/err" | grep -q "connect with ssh -A"'
 behaves pass
 ok "two sessions on one connection" shared
 ok "have one signature" asked 1
@@ -282,6 +332,18 @@ credential certificate
 behaves pass
 ok "with a certificate" gets_in ed robot+ops@web1@bastion
 ok "no agent is asked for anything" eval '! grep -q . "$LAB/asked"'
+# web1 is a jump host now, which no agent logs on to.
+far_network
+lab_instance far1 10.9.1.2
+wait_for in_ns web1 bash -c 'exec 3<>/dev/tcp/10.9.1.2/22'
+credential certificate
+behaves pass
+ok "behind a jump host" gets_in ed robot+ops@far1@bastion
+ok "one signature, for the instance" asked 1
+credential agent
+ok "a jump host with people's agents is a mistake of the policy" eval \
+	'sgb check "$LAB/policy.conf" 2>&1 | grep -q "which a jump host cannot be"'
+rm "$LAB/far1/hostkey.pub"
 credential agent
 ok "explain says by what" eval \
 	'sgb explain robot from 203.0.113.7 to ops@web1 | grep -q "by a forwarded agent" &&
