@@ -116,6 +116,15 @@ static uint32_t cmd_hosts(
 	return 0;
 }
 
+/* The leg to the bastion is the client's to choose, and OpenSSH asks for
+ * another cipher first. Not more than a comment: a client before OpenSSH 8.1
+ * would refuse its whole configuration for the ^. */
+static void put_ciphers(const struct monitor *m, struct buf *out)
+{
+	if (m->conf->fast_ciphers)
+		buf_printf(out, "\t#Ciphers ^aes128-gcm@openssh.com\n");
+}
+
 /* One Host block an instance; the bastion answers as each of them, so its
  * own host key is the one to expect. */
 static bool put_config(const struct policy_reach *reach, void *arg)
@@ -127,6 +136,7 @@ static bool put_config(const struct policy_reach *reach, void *arg)
 		"\tHostKeyAlias sgbridge\n\tProxyJump sgbridge\n",
 		reach->instance, reach->instance, reach->port,
 		reach->login ? reach->login : list->m->user);
+	put_ciphers(list->m, list->out);
 	list->count++;
 	return !buf_error(list->out);
 }
@@ -176,6 +186,11 @@ static uint32_t cmd_config(
 		"Host sgbridge\n\tHostName %s\n\tUser %s\n"
 		"\tHostKeyAlias sgbridge\n",
 		m->user, m->local_addr, m->user);
+	put_ciphers(m, out);
+	if (m->conf->fast_ciphers)
+		buf_printf(out,
+			"# Ciphers: uncommented (OpenSSH 8.1 or newer), large "
+			"copies go faster.\n");
 	put_known_hosts(m, out);
 	each_host(m, order, out, put_config);
 	return 0;

@@ -33,7 +33,7 @@ static const int run_caps[] = {
 	CAP_AUDIT_WRITE, CAP_SETUID, CAP_SETGID, CAP_KILL};
 #define RUN_CAPS_ALWAYS 1
 
-#define REST_US 100000
+#define REST_US		100000
 
 static const char usage[] =
 	"usage: sgbridged [-et] [-c file] [-s socket]\n"

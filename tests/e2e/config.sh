@@ -158,6 +158,30 @@ metrics() {
 }
 ok "metrics say what happened" metrics
 
+# --- the bastion's own command of that name, read by the real client
+ciphers() {
+	robot robot@bastion config 2>/dev/null >"$LAB/own" </dev/null &&
+		ssh -G -F "$LAB/own" sgbridge >"$LAB/out" &&
+		! grep -q '^ciphers aes128-gcm' "$LAB/out" &&
+		sed -i 's/#Ciphers/Ciphers/' "$LAB/own" || return 1
+	# In the bastion's block, and in those of what is behind it.
+	for host in sgbridge web1; do
+		ssh -G -F "$LAB/own" "$host" |
+			grep -q '^ciphers aes128-gcm@openssh.com,' || return 1
+	done
+	robot -v -o "$(sed -n 's/^\tCiphers /Ciphers=/p' "$LAB/own" |
+		head -n 1)" robot@bastion whoami </dev/null 2>&1 |
+		grep -q 'cipher: aes128-gcm@openssh.com'
+}
+ok "config: a client can choose the fast cipher, by a line to uncomment" ciphers
+no_ciphers() {
+	echo 'fast-ciphers no' >>"$conf"
+	reload && robot robot@bastion config 2>/dev/null >"$LAB/own" \
+		</dev/null && ! grep -qi ciphers "$LAB/own"
+}
+ok "which is not there where no cipher is fast" no_ciphers
+sed -i '/^fast-ciphers no/d' "$conf"
+
 # --- an administrator ends a session
 robot robot+ops@web1@bastion 'echo there; exec sleep 60' >"$LAB/out.s" \
 	2>"$LAB/err.s" </dev/null &
