@@ -171,18 +171,20 @@ void instance_offers(struct instance *look)
 /* ---- sshd -T ---- */
 
 static const struct setting {
-	const char *keyword, *good, *also; /* two values that will do */
+	const char *keyword, *good, *also[2]; /* values that will do */
 } settings[] = {
-	{"authorizedkeysfile", "none", NULL},
-	{"authorizedkeyscommand", "none", NULL},
-	{"passwordauthentication", "no", NULL},
-	{"kbdinteractiveauthentication", "no", NULL},
-	{"hostbasedauthentication", "no", NULL},
-	{"permitemptypasswords", "no", NULL},
-	{"permitrootlogin", "no", "without-password"},
-	{"permituserenvironment", "no", NULL},
+	{"authorizedkeysfile", "none", {NULL}},
+	{"authorizedkeyscommand", "none", {NULL}},
+	{"passwordauthentication", "no", {NULL}},
+	{"kbdinteractiveauthentication", "no", {NULL}},
+	{"hostbasedauthentication", "no", {NULL}},
+	{"permitemptypasswords", "no", {NULL}},
+	/* The same, by its old and its new name. */
+	{"permitrootlogin", "no", {"without-password", "prohibit-password"}},
+	{"permituserenvironment", "no", {NULL}},
 };
 
+/* In small letters up to OpenSSH 10.2 or so, as people write it after. */
 static bool value_of(
 	const char *text, const char *keyword, char *ret, size_t size)
 {
@@ -191,7 +193,7 @@ static bool value_of(
 
 	for (at = text; at; at = strchr(at, '\n')) {
 		at += *at == '\n';
-		if (!strncmp(at, keyword, len) && at[len] == ' ') {
+		if (!strncasecmp(at, keyword, len) && at[len] == ' ') {
 			plain(at + len + 1, ret, size);
 			return true;
 		}
@@ -243,6 +245,16 @@ static void check_penalties(
 		look->name, addr_text(&look->source, from));
 }
 
+static bool will_do(const struct setting *setting, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		if (setting->also[i] && !strcmp(value, setting->also[i]))
+			return true;
+	return !strcmp(value, setting->good);
+}
+
 void instance_settings(struct instance *look, const char *fix)
 {
 	const char *text = strstr(text_of(look), INSTANCE_MARK "\n");
@@ -259,8 +271,7 @@ void instance_settings(struct instance *look, const char *fix)
 	}
 	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
 		if (value_of(text, settings[i].keyword, value, sizeof(value)) &&
-			strcmp(value, settings[i].good) &&
-			(!settings[i].also || strcmp(value, settings[i].also)))
+			!will_do(&settings[i], value))
 			doctor_find(look->doctor, DOCTOR_INSTANCE_SSHD, fix,
 				"%s: sshd's %s is \"%s\", not \"%s\"",
 				look->name, settings[i].keyword, value,

@@ -138,7 +138,7 @@ static const char *value_of(
 	const char *line = text;
 
 	while (line) {
-		if (!strncmp(line, keyword, len) && line[len] == ' ') {
+		if (!strncasecmp(line, keyword, len) && line[len] == ' ') {
 			snprintf(value, size, "%.*s",
 				(int)strcspn(line + len + 1, "\n"),
 				line + len + 1);

@@ -163,7 +163,7 @@ static const char functions_text[] =
 	"# would not start with it.\n"
 	"exempt() {\n"
 	"	others=$(sshd -T -C user=root,host=localhost,addr=127.0.0.1 |\n"
-	"		sed -n 's/^persourcepenaltyexemptlist //p')\n"
+	"		sed -n 's/^persourcepenaltyexemptlist //Ip')\n"
 	"	case $others in\n"
 	"	'') return 0 ;;\n"
 	"	none) others= ;;\n"

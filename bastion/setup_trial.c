@@ -249,7 +249,7 @@ static const char *keys_option(struct trial *t)
 	buf_put_u8(&out, 0);
 	at = buf_error(&out)
 		     ? NULL
-		     : strstr((char *)out.data, "\nauthorizedkeysfile ");
+		     : strcasestr((char *)out.data, "\nauthorizedkeysfile ");
 	if (at) {
 		at += 20;
 		value = setup_text(t->s, "%.*s", (int)strcspn(at, "\n"), at);

@@ -93,7 +93,7 @@ ok "its settings, where root is permitted" eval \
 # penalties LIST CODES STATUS
 penalties() {
 	printf '%s\n' '#!/bin/sh' "[ \"\$1\" != -T ] || { $LAB/sshd \"\$@\" |" \
-		"	grep -v '^persourcepenalt'" \
+		"	grep -vi '^persourcepenalt'" \
 		'	echo "persourcepenalties crash:90 authfail:5"' \
 		"	echo 'persourcepenaltyexemptlist $1'" "	exit; }" \
 		"exec $LAB/sshd \"\$@\"" >"$LAB/sshd.script"

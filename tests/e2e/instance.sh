@@ -207,7 +207,7 @@ ok 'through the bastion' wait_for bridged
 exempt() {
 	local list
 	list=$(on_web1 /usr/sbin/sshd -T |
-		sed -n 's/^persourcepenaltyexemptlist //p')
+		sed -n 's/^persourcepenaltyexemptlist //Ip')
 	sshd_knows persourcepenalties || {
 		[ -z "$list" ]
 		return
