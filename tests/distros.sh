@@ -156,6 +156,8 @@ alone() {
 		shift
 		mount -t proc proc proc
 		mount -t sysfs sysfs sys
+		mount --rbind /sys/fs/cgroup sys/fs/cgroup
+		mount --make-rslave sys/fs/cgroup
 		mount --rbind /dev dev
 		mount --make-rslave dev
 		mount -t tmpfs tmpfs run

@@ -13,11 +13,17 @@ ok() {
 		printf '%s\n' "$2" | head -n 20 | sed 's/^/# /'
 	fi
 }
-ok "clang-format" "$(git ls-files '*.c' '*.h' |
-	xargs clang-format --dry-run -Werror 2>&1 | grep -E 'error:' |
-	cut -d: -f1 | sort | uniq -c)"
+# Each release of it has another opinion; Debian 12's counts.
+if clang-format --version | grep -q ' version 14\.'; then
+	ok "clang-format" "$(git ls-files '*.c' '*.h' |
+		xargs clang-format --dry-run -Werror 2>&1 | grep -E 'error:' |
+		cut -d: -f1 | sort | uniq -c)"
+else
+	echo "# not tried: clang-format 14"
+fi
+# SC2319: `[ ... ]`, and then what it said, is how tests/pam tells results.
 # shellcheck disable=SC2046
-ok "shellcheck" "$(shellcheck -x -S warning $(git ls-files '*.sh') .ci/run 2>&1)"
+ok "shellcheck" "$(shellcheck -x -S warning -e SC2319 $(git ls-files '*.sh') .ci/run 2>&1)"
 ok "mandoc -Tlint" "$(mandoc -Tlint -W warning docs/man/*.[1-8] 2>&1)"
 ok "no file over 600 lines" "$(git ls-files '*.c' '*.h' | xargs wc -l |
 	awk '$1 > 600 && $2 != "total" && $2 !~ /^tests\//')"

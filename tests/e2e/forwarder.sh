@@ -92,14 +92,16 @@ kill_rsyslog() {
 # A journal in a folder: it touches neither the host's nor the kernel's audit.
 start_journal() {
 	mkdir -p "$LAB/run"
+	mkdir -p "$LAB/run/systemd/journald.conf.d"
 	printf '[Journal]\nReadKMsg=no\nAudit=\nStorage=volatile\nRateLimitBurst=0\n' \
-		>"$LAB/journald.conf"
-	: >"$LAB/none"
+		>"$LAB/run/systemd/journald.conf.d/lab.conf"
+	# A root that was never booted has none, or an empty one.
+	echo 5367b21d9ee04bd0a1e5c5a9b1d4f0aa >"$LAB/machine-id"
 	lab_start "$LAB/journald.out" unshare -m --propagation private sh -ec "
 		mount --bind '$LAB/run' /run
 		mkdir -p /run/systemd/journal /run/log/journal
-		[ ! -e /etc/systemd/journald.conf ] ||
-			mount --bind '$LAB/journald.conf' /etc/systemd/journald.conf
+		[ ! -e /etc/machine-id ] ||
+			mount --bind '$LAB/machine-id' /etc/machine-id
 		exec setpriv --bounding-set -audit_control,-audit_read,-audit_write,-syslog \
 			/lib/systemd/systemd-journald"
 	JOURNALD=$LAB_LAST

@@ -97,7 +97,7 @@ lab_instance() {
 	END
 	printf 'root:x:0:\nops:x:%s:\nnogroup:x:65534:\ntty:x:5:\n' \
 		"$LAB_OPS_UID" >"$dir/group"
-	printf 'root:*:19000::::::\nops:*:19000::::::\ndeploy:*:19000::::::\n' \
+	printf 'root:*:19000::::::\nops:*:19000::::::\ndeploy:*:19000::::::\nnobody:!*:19000::::::\n' \
 		>"$dir/shadow"
 	cat >"$dir/sshd_config" <<-END
 		ListenAddress $address:22

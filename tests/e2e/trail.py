@@ -126,7 +126,7 @@ def certs(folder):
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
-    now = datetime.datetime.utcnow()
+    now = datetime.datetime.now(datetime.timezone.utc)
 
     def make(name, issuer=None, san=None, days=2, ca=False):
         key = ec.generate_private_key(ec.SECP256R1())

@@ -296,7 +296,7 @@ lost() {
 	local pid
 	for pid in $(ip netns pids "$lab_tag-web1"); do
 		case $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) in
-		*'sshd: ops'*) kill -KILL "$pid" 2>/dev/null ;;
+		*sshd*': ops'*) kill -KILL "$pid" 2>/dev/null ;;
 		esac
 	done
 	wait_for ended
@@ -390,12 +390,17 @@ for pid in $(ip netns pids "$lab_tag-web1"); do
 done
 ok "nor there" refused 'web1: Connection refused'
 lab_start "$LAB/rude.log" ip netns exec "$lab_tag-web1" python3 -c '
-import socket
+import socket, struct
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("10.0.1.11", 22)); s.listen(8); kept = []
+why = b"\x1b]0;mine\x07\x1b[2Jgo-away"
+# SSH_MSG_DISCONNECT, padded to a multiple of eight.
+said = struct.pack(">BII", 1, 2, len(why)) + why + struct.pack(">I", 0)
+pad = 8 - (5 + len(said)) % 8 + 8
 while True:
     c = s.accept()[0]; kept.append(c)
-    c.sendall(b"SSH-9.0-\x1b]0;mine\x07\x1b[2Jgo-away\r\n")'
+    c.sendall(b"SSH-2.0-rude\r\n" + struct.pack(">IB", 1 + len(said) + pad,
+        pad) + said + b"\0" * pad)'
 wait_for lab_port_open 10.0.1.11 22
 ok "what a jump host says" refused 'web1: .*033]0;mine.*go-away'
 ok "does not command the terminal" eval "! grep -q \$'\\e' \"\$LAB/err\""
