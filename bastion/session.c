@@ -32,7 +32,8 @@
 #define UNANSWERED_MAX	 3
 #define REKEY_MS	 90000 /* without keepalives */
 #define POLL_MAX	 256
-#define KEPT_MEMORY	 (4 * 1024 * 1024)
+#define KEPT_MEMORY	 (512 * 1024)
+#define MAPPED_MEMORY	 (100 * 1024)
 
 static uint64_t milliseconds(void)
 {
@@ -238,6 +239,7 @@ static void read_legs(struct session *s)
 	unsigned int i;
 
 	for (i = 0; i < READS_MAX; i++) {
+		s->held = legs_hold(s);
 		if (!leg_has_work(&s->client) && !leg_has_work(&s->target_leg))
 			return;
 		ssh_event_dopoll(s->event, 0);
@@ -365,6 +367,8 @@ static uint64_t patience(const struct session *s)
 {
 	if (s->ending)
 		return 50;
+	if (s->held)
+		return HOLD_MS;
 	if (s->client.state != LEG_READY || s->target_lost ||
 		(s->target_leg.state != LEG_NONE &&
 			s->target_leg.state != LEG_READY))
@@ -457,11 +461,13 @@ static void serve(struct session *s)
 
 /* Packets are allocated and freed, some at once. What malloc gives back to the
  * kernel in between comes again as a page fault and a page to clear, a tenth
- * of what a byte costs; rest() gives it back when there is time. */
+ * of what a byte costs; rest() gives it back when there is time. The buffers
+ * that stay, or had to be large for once, are mapped each for itself, and so
+ * leave no holes between packets. */
 static void keep_memory(void)
 {
 	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
-	mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY);
+	mallopt(M_MMAP_THRESHOLD, MAPPED_MEMORY);
 }
 
 /* What needs no connection: once a process, or once a cradle. */

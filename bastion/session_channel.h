@@ -199,6 +199,11 @@ bool channel_move(struct channel *ch);
 void channel_end(struct channel *ch);
 void channel_callbacks(struct channel *ch);
 
+/* session_hold.c: before each read of the legs. True: one is held back, and
+ * this has to be asked again within HOLD_MS. */
+#define HOLD_MS 1000
+bool legs_hold(struct session *s);
+
 /* session_payload.c: what of them is kept. Returns how many were taken. */
 int channel_take(
 	struct channel *ch, struct flow *flow, const void *data, uint32_t len);

@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A terminal's; FLOW_HIGH and a packet. More is for bytes that had to wait
+ * elsewhere, and does not stay. */
+#define RING_SMALL 4096
+#define RING_KEPT  (128 * 1024)
+
 void flow_init(struct flow *flow)
 {
 	memset(flow, 0, sizeof(*flow));
@@ -28,29 +33,44 @@ bool flow_wants(const struct flow *flow)
 	return flow->len < FLOW_HIGH;
 }
 
+/* From place at of the ring on, in one or two parts. */
+static void copy_in(struct flow *flow, size_t at, const void *data, size_t len)
+{
+	size_t part = flow->cap - at;
+
+	if (part > len)
+		part = len;
+	memcpy(flow->data + at, data, part);
+	if (len > part)
+		memcpy(flow->data, (const uint8_t *)data + part, len - part);
+}
+
+static void copy_out(const struct flow *flow, uint8_t *to)
+{
+	size_t part = flow->cap - flow->head;
+
+	if (part > flow->len)
+		part = flow->len;
+	memcpy(to, flow->data + flow->head, part);
+	memcpy(to + part, flow->data, flow->len - part);
+}
+
 static enum sgb_err make_room(struct flow *flow, size_t len)
 {
+	size_t cap = flow->len + len <= RING_SMALL ? RING_SMALL : RING_KEPT;
 	uint8_t *data;
-	size_t cap = flow->cap ? flow->cap : 4096;
 
 	if (len > FLOW_MAX || flow->len > FLOW_MAX - len)
 		return SGB_ERR_LIMIT;
-	if (flow->head + flow->len + len <= flow->cap)
+	if (flow->len + len <= flow->cap)
 		return SGB_OK;
-	/* Move only when that frees at least half: each byte moves O(1)
-	 * times. */
-	if (flow->head >= flow->cap / 2 && flow->len + len <= flow->cap) {
-		memmove(flow->data, flow->data + flow->head, flow->len);
-		flow->head = 0;
-		return SGB_OK;
-	}
 	while (cap < flow->len + len)
 		cap *= 2;
 	data = malloc(cap);
 	if (!data)
 		return SGB_ERR_NOMEM;
 	if (flow->len)
-		memcpy(data, flow->data + flow->head, flow->len);
+		copy_out(flow, data);
 	free(flow->data);
 	flow->data = data;
 	flow->cap = cap;
@@ -111,7 +131,7 @@ enum sgb_err flow_put(
 		if (err)
 			return err;
 	}
-	memcpy(flow->data + flow->head + flow->len, data, len);
+	copy_in(flow, (flow->head + flow->len) % flow->cap, data, len);
 	flow->len += len;
 	flow->taken += len;
 	if (!seq)
@@ -136,17 +156,26 @@ bool flow_ack(struct flow *flow, uint64_t seq)
 
 const uint8_t *flow_ready(const struct flow *flow, size_t *ret_len)
 {
-	*ret_len = (size_t)(flow->cleared - flow->sent);
+	size_t len = (size_t)(flow->cleared - flow->sent);
+	size_t part = flow->cap - flow->head;
+
+	*ret_len = len < part ? len : part;
 	return flow->data ? flow->data + flow->head : NULL;
 }
 
 void flow_sent(struct flow *flow, size_t len)
 {
 	flow->head += len;
+	if (flow->head == flow->cap)
+		flow->head = 0;
 	flow->len -= len;
 	flow->sent += len;
-	if (!flow->len)
-		flow->head = 0;
+	/* From the front again: pages that were not touched cost nothing. */
+	if (flow->len)
+		return;
+	flow->head = 0;
+	if (flow->cap > RING_KEPT)
+		flow_rest(flow);
 }
 
 void flow_rest(struct flow *flow)
@@ -155,7 +184,7 @@ void flow_rest(struct flow *flow)
 		return;
 	free(flow->data);
 	flow->data = NULL;
-	flow->cap = 0;
+	flow->cap = flow->head = 0;
 }
 
 bool flow_empty(const struct flow *flow)

@@ -14,7 +14,7 @@
 
 /* Beyond this nothing more is taken; what then waits in libssh is bounded by
  * the window (1,280,000 bytes). */
-#define FLOW_HIGH (512 * 1024)
+#define FLOW_HIGH (92 * 1024)
 /* Nobody may make us hold more than this in one queue. */
 #define FLOW_MAX (4 * 1024 * 1024)
 
@@ -25,11 +25,14 @@ struct flow_mark {
 
 struct flow {
 	uint8_t *data;
-	size_t head, len, cap;	       /* bytes waiting: data[head..+len) */
+	size_t head, len, cap;	       /* bytes waiting: a ring, from head on */
 	uint64_t taken, cleared, sent; /* totals; sent <= cleared <= taken */
 	struct flow_mark *marks;
 	size_t mark_head, mark_count, mark_cap;
-	bool eof; /* nothing more will come */
+	/* Its owner's: libssh has bytes for it that could not be taken; ms:
+	 * since then, or since bytes last went on. */
+	bool waiting;
+	uint64_t moved;
 };
 
 void flow_init(struct flow *flow);
@@ -45,7 +48,8 @@ enum sgb_err flow_put(struct flow *flow, const void *data, size_t len,
 /* Everything up to message seq is written. Returns true if that cleared
  * anything. */
 bool flow_ack(struct flow *flow, uint64_t seq);
-/* The bytes that may be sent now; borrowed until the next call. */
+/* Bytes that may be sent now, as many as lie in one piece; borrowed until the
+ * next call. None only if there are none. */
 const uint8_t *flow_ready(const struct flow *flow, size_t *ret_len);
 void flow_sent(struct flow *flow, size_t len);
 /* Gives back the memory of a queue that holds nothing: when no more is to be

@@ -16,6 +16,10 @@
 
 #define IO_IN_MAX  (128 * 1024)
 #define IO_OUT_MAX (256 * 1024)
+/* Steps of growth: in between there would be only holes in the heap. The larger
+ * one holds IO_UNSENT_HIGH and a packet. */
+#define IO_OUT_SMALL (16 * 1024)
+#define IO_OUT_KEPT  (128 * 1024)
 
 struct io {
 	int fd;	  /* libssh's, which it may close; -1: free */
@@ -27,6 +31,7 @@ struct io {
 	uint64_t received;
 	bool ended;  /* end of file or error on reading */
 	bool broken; /* error on writing */
+	bool held;   /* libssh shall read nothing for now */
 };
 
 static struct io ios[IO_LEGS] = {{.fd = -1}, {.fd = -1}};
@@ -131,18 +136,26 @@ short io_events(int fd)
 
 	if (!io)
 		return 0;
-	if (!io->in_len && !io->ended)
+	if (!io->in_len && !io->ended && !io->held)
 		events |= POLLIN;
 	if (io->out_len && !io->broken)
 		events |= POLLOUT;
 	return (short)events;
 }
 
+void io_hold(int fd, bool on)
+{
+	struct io *io = find(fd);
+
+	if (io)
+		io->held = on;
+}
+
 static void fill(struct io *io)
 {
 	ssize_t got;
 
-	if (io->in_len || io->ended)
+	if (io->in_len || io->ended || io->held)
 		return;
 	if (!io->in)
 		io->in = malloc(IO_IN_MAX);
@@ -203,7 +216,7 @@ bool io_readable(int fd)
 {
 	struct io *io = find(fd);
 
-	return io && (io->in_len || io->ended);
+	return io && !io->held && (io->in_len || io->ended);
 }
 
 size_t io_unsent(int fd)
@@ -249,7 +262,8 @@ ssize_t io_recv(int fd, void *data, size_t len, int flags)
 
 static bool out_room(struct io *io, size_t len)
 {
-	size_t cap = io->out_cap ? io->out_cap : 16384;
+	size_t cap = io->out_len + len <= IO_OUT_SMALL ? IO_OUT_SMALL
+						       : IO_OUT_KEPT;
 	uint8_t *out;
 
 	if (io->out_head && io->out_head + io->out_len + len > io->out_cap) {
@@ -258,7 +272,7 @@ static bool out_room(struct io *io, size_t len)
 	}
 	while (cap < io->out_len + len)
 		cap *= 2;
-	if (cap == io->out_cap)
+	if (cap <= io->out_cap)
 		return true;
 	out = realloc(io->out, cap);
 	if (!out)
@@ -294,7 +308,7 @@ static short user_events(const struct io *io, short wanted)
 {
 	int events = 0;
 
-	if ((wanted & POLLIN) && (io->in_len || io->ended))
+	if ((wanted & POLLIN) && !io->held && (io->in_len || io->ended))
 		events |= POLLIN;
 	if ((wanted & POLLOUT) && (io->out_len < IO_OUT_MAX || io->broken))
 		events |= POLLOUT;

@@ -23,11 +23,14 @@
 enum sgb_err io_add(int fd) SGB_MUST_CHECK;
 void io_remove(int fd);
 /* A leg that has this much unsent should get no more for now. */
-#define IO_UNSENT_HIGH (128 * 1024)
+#define IO_UNSENT_HIGH (92 * 1024)
 
 /* Sends what was gathered, as far as the kernel takes it. Returns true if a
  * leg that had too much unsent may get more now. */
 bool io_flush_all(void);
+/* While held, libssh is given nothing to read from fd, and nothing is taken
+ * from the kernel for it. */
+void io_hold(int fd, bool on);
 /* What to wait for on fd before libssh can go on; 0 if it can go on now. */
 short io_events(int fd);
 /* The descriptor to wait on, or -1. */

@@ -48,6 +48,15 @@ static bool beyond_window(struct channel *ch, uint32_t waiting)
 	return true;
 }
 
+/* libssh keeps what is not taken, until it is drained. */
+static int refuse(struct channel *ch, struct flow *flow, uint32_t len)
+{
+	if (!flow->waiting)
+		flow->moved = ch->session->now;
+	flow->waiting = true;
+	return beyond_window(ch, len) ? (int)len : 0;
+}
+
 /* What the menu leaves is for the target that was chosen, and waits; so does
  * what comes before it is known whether there will be a menu. */
 static int data_to_menu(struct channel *ch, const void *data, uint32_t len)
@@ -80,14 +89,14 @@ static int data_from_client(ssh_session ssh, ssh_channel channel, void *data,
 		return data_to_menu(ch, data, len);
 	if (ch->kind == CHANNEL_STREAM) {
 		if (!flow_wants(&ch->in))
-			return beyond_window(ch, len) ? (int)len : 0;
+			return refuse(ch, &ch->in, len);
 		if (flow_put(&ch->in, data, len, 0))
 			ch->session->over = true;
 		ch->session->busy = true;
 		return (int)len;
 	}
 	if (!may_take(ch, &ch->in))
-		return beyond_window(ch, len) ? (int)len : 0;
+		return refuse(ch, &ch->in, len);
 	return channel_take(ch, &ch->in, data, len);
 }
 
@@ -102,7 +111,7 @@ static int data_from_target(ssh_session ssh, ssh_channel channel, void *data,
 	if (ch->client_closed)
 		return (int)len;
 	if (!may_take(ch, flow))
-		return beyond_window(ch, len) ? (int)len : 0;
+		return refuse(ch, flow, len);
 	return channel_take(ch, flow, data, len);
 }
 
@@ -255,6 +264,7 @@ static bool drain(
 	uint8_t *bytes;
 	int got;
 
+	flow->waiting = false;
 	if (waiting <= 0)
 		return false;
 	bytes = malloc((size_t)waiting);
@@ -322,6 +332,7 @@ static bool send_flow(struct leg *leg, ssh_channel to, struct flow *flow,
 		if (sent <= 0)
 			break;
 		flow_sent(flow, (size_t)sent);
+		flow->moved = *leg->now;
 		progress = true;
 	}
 	return progress;

@@ -199,6 +199,7 @@ static bool write_fd(struct channel *ch)
 		return true;
 	}
 	flow_sent(&ch->in, (size_t)sent);
+	ch->in.moved = ch->session->now;
 	return true;
 }
 

@@ -100,6 +100,38 @@ static void many_pieces_keep_order(void **state)
 	flow_done(&flow);
 }
 
+/* Where the ring ends, and what lies in two pieces. */
+static void bytes_go_round(void **state)
+{
+	uint8_t piece[3000], next_in = 0, next_out = 0;
+	struct flow flow;
+	size_t i, len, round, cap = 0;
+
+	(void)state;
+	flow_init(&flow);
+	for (round = 0; round < 200; round++) {
+		for (i = 0; i < sizeof(piece); i++)
+			piece[i] = next_in++;
+		assert_int_equal(
+			flow_put(&flow, piece, sizeof(piece), 0), SGB_OK);
+		/* One piece stays: the front never comes back by itself. */
+		while (flow.len > sizeof(piece)) {
+			const uint8_t *out = flow_ready(&flow, &len);
+
+			assert_true(len > 0);
+			if (len > flow.len - sizeof(piece))
+				len = flow.len - sizeof(piece);
+			for (i = 0; i < len; i++)
+				assert_int_equal(out[i], next_out++);
+			flow_sent(&flow, len);
+		}
+		if (round == 2)
+			cap = flow.cap;
+		assert_true(round < 2 || flow.cap == cap);
+	}
+	flow_done(&flow);
+}
+
 static void has_a_limit(void **state)
 {
 	static uint8_t big[FLOW_MAX];
@@ -302,6 +334,7 @@ int main(void)
 		cmocka_unit_test(held_until_acknowledged),
 		cmocka_unit_test(unrecorded_keeps_its_place),
 		cmocka_unit_test(many_pieces_keep_order),
+		cmocka_unit_test(bytes_go_round),
 		cmocka_unit_test(has_a_limit),
 		cmocka_unit_test(keeps_its_memory_until_rest),
 		cmocka_unit_test_setup_teardown(
