@@ -314,7 +314,7 @@ static void wait_for_channel(struct waiting *w, struct channel *ch)
 	wait_for(w, ch->fd, events, ch);
 	if (ch->forward && !ch->forward_record.lost)
 		wait_for(w, ch->forward_record.fd,
-			record_pending(&ch->forward_record) ? POLLIN | POLLOUT
+			record_blocked(&ch->forward_record) ? POLLIN | POLLOUT
 							    : POLLIN,
 			ch);
 }
@@ -340,7 +340,7 @@ static void prepare(struct session *s, struct waiting *w)
 		TAILQ_EMPTY(&s->to_monitor) ? POLLIN : POLLIN | POLLOUT, NULL);
 	if (s->record.fd >= 0 && !s->record.lost)
 		wait_for(w, s->record.fd,
-			record_pending(&s->record) ? POLLIN | POLLOUT : POLLIN,
+			record_blocked(&s->record) ? POLLIN | POLLOUT : POLLIN,
 			NULL);
 	wait_for_leg(w, &s->client);
 	wait_for_leg(w, &s->target_leg);
@@ -367,8 +367,9 @@ static uint64_t patience(const struct session *s)
 {
 	if (s->ending)
 		return 50;
+	/* Those of the next millisecond, or HOLD_MS: it is asked again. */
 	if (s->held)
-		return HOLD_MS;
+		return s->recorded_at == s->now ? 1 : HOLD_MS;
 	if (s->client.state != LEG_READY || s->target_lost ||
 		(s->target_leg.state != LEG_NONE &&
 			s->target_leg.state != LEG_READY))
@@ -418,6 +419,7 @@ static void settle_accounts(struct session *s)
 	uint64_t deadline = milliseconds() + LINGER_MS;
 	static const struct timespec step = {.tv_nsec = 100 * 1000000};
 
+	s->record.closing = true;
 	flush(s);
 	while (!accounts_settled(s) && milliseconds() < deadline) {
 		w.count = 0;
@@ -425,7 +427,7 @@ static void settle_accounts(struct session *s)
 			TAILQ_EMPTY(&s->to_monitor) ? 0 : POLLOUT, NULL);
 		if (!s->record.lost)
 			wait_for(&w, s->record.fd,
-				record_pending(&s->record) ? POLLIN | POLLOUT
+				record_blocked(&s->record) ? POLLIN | POLLOUT
 							   : POLLIN,
 				NULL);
 		if (ppoll(w.fds, w.count, &step, NULL) < 0 && errno != EINTR)

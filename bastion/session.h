@@ -212,6 +212,8 @@ struct session {
 	uint64_t end_deadline;
 	uint64_t linger_until; /* without a target: leave then */
 	bool target_lost;      /* its connection ended */
+	uint64_t recorded;     /* record.next, when last looked */
+	uint64_t recorded_at;  /* ms: when it became that */
 	bool held;	       /* a leg is not read for now */
 	bool over;	       /* leave now */
 	bool busy;	       /* a callback noted something: pump again */

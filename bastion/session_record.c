@@ -14,6 +14,8 @@
 
 /* Channel, kind, length. */
 #define ITEM_HEAD 9
+/* So much needs no company. */
+#define BATCH_ENOUGH 16384
 
 struct record_batch {
 	TAILQ_ENTRY(record_batch) entry;
@@ -74,6 +76,7 @@ static void close_batch(struct record_stream *rs)
 	rs->last = 0;
 	TAILQ_INSERT_TAIL(&rs->unsent, batch, entry);
 	rs->backlog += batch->len;
+	rs->latest = batch->len;
 	rs->next++;
 }
 
@@ -154,11 +157,20 @@ static bool send_batch(struct record_stream *rs, struct record_batch *batch)
 	return false;
 }
 
+/* The answer to what is under way comes as an event, and brings us here again.
+ */
+static bool batch_due(const struct record_stream *rs)
+{
+	return rs->closing || rs->acked + 1 == rs->next ||
+	       rs->batch.len >= BATCH_ENOUGH;
+}
+
 void record_flush(struct record_stream *rs)
 {
 	struct record_batch *batch;
 
-	close_batch(rs);
+	if (batch_due(rs))
+		close_batch(rs);
 	while (!rs->lost && (batch = TAILQ_FIRST(&rs->unsent))) {
 		if (!send_batch(rs, batch))
 			return;
@@ -215,5 +227,10 @@ bool record_written(const struct record_stream *rs, uint64_t seq)
 
 bool record_pending(const struct record_stream *rs)
 {
-	return rs->batch.len || !TAILQ_EMPTY(&rs->unsent);
+	return rs->batch.len || record_blocked(rs);
+}
+
+bool record_blocked(const struct record_stream *rs)
+{
+	return !TAILQ_EMPTY(&rs->unsent);
 }

@@ -28,9 +28,11 @@ struct record_stream {
 	size_t last; /* where its last item begins, if it has one */
 	struct record_batches unsent;
 	size_t backlog; /* bytes in unsent */
+	size_t latest;	/* bytes of the message that was made last */
 	uint64_t next;	/* number of the batch being filled, from 1 */
 	uint64_t acked;
-	bool lost; /* for good: whoever needs it must end */
+	bool closing; /* no more items will come: nothing waits for company */
+	bool lost;    /* for good: whoever needs it must end */
 };
 
 void record_init(struct record_stream *rs);
@@ -44,12 +46,16 @@ uint64_t record_put(struct record_stream *rs, uint32_t channel,
 	enum record_kind kind, const void *data, size_t len);
 uint64_t record_put_text(struct record_stream *rs, uint32_t channel,
 	enum record_kind kind, const char *text);
-/* Sends what can be sent now without blocking. */
+/* Sends what can be sent now without blocking. While the recorder is busy with
+ * a message, items gather for the next: one at a time while there are few, one
+ * for many when there are many. Each message costs both sides the same. */
 void record_flush(struct record_stream *rs);
 /* Reads acknowledgements. Returns true if there were new ones. */
 bool record_receive(struct record_stream *rs);
 /* Is message seq written? seq 0 never is. */
 bool record_written(const struct record_stream *rs, uint64_t seq);
+/* Is anything not sent? And does that wait for room in the socket? */
 bool record_pending(const struct record_stream *rs);
+bool record_blocked(const struct record_stream *rs);
 
 #endif

@@ -259,6 +259,7 @@ void stream_closed(struct channel *ch)
 		    (unsigned long long)(s->now - ch->opened_at)) >= 0) {
 		record_put_text(&ch->forward_record, RECORD_CONNECTION,
 			RECORD_FORWARD, text);
+		ch->forward_record.closing = true;
 		record_flush(&ch->forward_record);
 	}
 	link_report(s, ch->forward_id, SESSION_REPORT_FORWARD_CLOSED,

@@ -263,6 +263,41 @@ static void items_share_a_message(void **state)
 	assert_false(record_written(&pair->rs, 0));
 }
 
+static void small_items_wait_for_company(void **state)
+{
+	static uint8_t big[20000];
+	struct pair *pair = *state;
+	uint8_t got[sizeof(big) + 100];
+
+	record_put(&pair->rs, 1, RECORD_OUT, "a", 1);
+	record_flush(&pair->rs);
+	/* Under way: what comes now shares the next message. */
+	assert_int_equal(record_put(&pair->rs, 1, RECORD_OUT, "b", 1), 2);
+	record_flush(&pair->rs);
+	assert_int_equal(record_put(&pair->rs, 1, RECORD_OUT, "c", 1), 2);
+	record_flush(&pair->rs);
+	assert_true(record_pending(&pair->rs));
+	assert_false(record_blocked(&pair->rs));
+	assert_int_equal(recv(pair->peer, got, sizeof(got), 0), 10);
+	assert_int_equal(recv(pair->peer, got, sizeof(got), MSG_DONTWAIT), -1);
+	acknowledge(pair, 1);
+	assert_true(record_receive(&pair->rs));
+	record_flush(&pair->rs);
+	assert_false(record_pending(&pair->rs));
+	assert_int_equal(recv(pair->peer, got, sizeof(got), 0), 11);
+	/* A large one does not wait, nor does the last. */
+	record_put(&pair->rs, 1, RECORD_OUT, big, sizeof(big));
+	record_flush(&pair->rs);
+	assert_int_equal(
+		recv(pair->peer, got, sizeof(got), 0), sizeof(big) + 9);
+	record_put(&pair->rs, 1, RECORD_OUT, "d", 1);
+	record_flush(&pair->rs);
+	assert_true(record_pending(&pair->rs));
+	pair->rs.closing = true;
+	record_flush(&pair->rs);
+	assert_false(record_pending(&pair->rs));
+}
+
 static void nobody_acknowledges_the_unsent(void **state)
 {
 	struct pair *pair = *state;
@@ -341,6 +376,8 @@ int main(void)
 			items_share_a_message, stream_setup, stream_teardown),
 		cmocka_unit_test_setup_teardown(
 			bytes_join_those_before, stream_setup, stream_teardown),
+		cmocka_unit_test_setup_teardown(small_items_wait_for_company,
+			stream_setup, stream_teardown),
 		cmocka_unit_test_setup_teardown(nobody_acknowledges_the_unsent,
 			stream_setup, stream_teardown),
 		cmocka_unit_test_setup_teardown(a_closed_recorder_is_lost,
