@@ -56,6 +56,7 @@ struct leg {
 	bool ping_open;	   /* libssh still waits for its answer */
 	/* ms: since when keys are being exchanged anew; 0: they are not */
 	uint64_t rekey_since;
+	bool rekeyed; /* they were; nobody has looked at it yet */
 	struct ssh_callbacks_struct callbacks;
 	const uint64_t *now;
 };
@@ -142,6 +143,8 @@ struct session_borrow {
 struct session_verify {
 	int fd; /* or -1 */
 	char *key_type;
+	uint8_t *blob; /* the host key that was shown to the monitor */
+	size_t blob_len;
 	struct hostcert fetch;
 };
 
@@ -285,6 +288,8 @@ enum sgb_err target_options(struct session *s) SGB_MUST_CHECK;
 
 /* session_verify.c: its host key. False if there is none to be judged. */
 bool verify_begin(struct session *s) SGB_MUST_CHECK;
+/* Is it still the same host key? Asked after each further key exchange. */
+bool verify_same(const struct session *s);
 enum sgb_err verify_answer(struct session *s, struct msg *msg);
 enum sgb_err verify_fetch(struct session *s, struct msg *msg);
 /* What to wait for on verify.fd, and what to do then. */

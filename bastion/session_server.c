@@ -128,9 +128,10 @@ static void exchanging(void *arg, float status)
 {
 	struct leg *leg = arg;
 
-	if (status >= 1.0f)
+	if (status >= 1.0f) {
+		leg->rekeyed |= leg->rekey_since != 0;
 		leg->rekey_since = 0;
-	else if (leg->state >= LEG_AUTH && !leg->rekey_since)
+	} else if (leg->state >= LEG_AUTH && !leg->rekey_since)
 		leg->rekey_since = *leg->now;
 }
 

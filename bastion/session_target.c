@@ -351,6 +351,24 @@ static void check_deadlines(struct session *s)
 	free(text);
 }
 
+/* A host key is judged once, before the login; it may not become another one
+ * when keys are exchanged anew. */
+static void check_rekey(struct session *s)
+{
+	char *text;
+
+	if (!s->target_leg.rekeyed)
+		return;
+	s->target_leg.rekeyed = false;
+	if (verify_same(s))
+		return;
+	link_report(s, 0, SESSION_REPORT_ANOMALY, 0, 0,
+		"the target changed its host key");
+	text = target_text(s, "the host key of ", " has changed");
+	session_end(s, text ? text : "the host key of the target has changed");
+	free(text);
+}
+
 bool target_pump(struct session *s)
 {
 	enum leg_state before = s->target_leg.state;
@@ -364,6 +382,8 @@ bool target_pump(struct session *s)
 		borrow_pump(s);
 	if (s->target_leg.state == LEG_AUTH)
 		authenticate(s);
+	if (s->target_leg.state == LEG_READY)
+		check_rekey(s);
 	if (s->target_leg.state < LEG_READY)
 		check_deadlines(s);
 	if (s->target_leg.state < LEG_REFUSED)

@@ -38,21 +38,32 @@ static char *read_key(ssh_session ssh, uint8_t **ret_blob, size_t *ret_len)
 
 bool verify_begin(struct session *s)
 {
-	uint8_t *blob;
+	struct session_verify *v = &s->verify;
 	struct msg msg;
-	size_t len;
-	bool good;
 
-	free(s->verify.key_type);
-	s->verify.key_type = read_key(s->target_leg.ssh, &blob, &len);
-	good = s->verify.key_type && blob;
-	if (good) {
-		msg_init(&msg, MSG_REQ_HOSTKEY);
-		buf_put_string(&msg.body, blob, len);
-		link_send(s, &msg);
-	}
+	free(v->key_type);
+	free(v->blob);
+	v->key_type = read_key(s->target_leg.ssh, &v->blob, &v->blob_len);
+	if (!v->key_type || !v->blob)
+		return false;
+	msg_init(&msg, MSG_REQ_HOSTKEY);
+	buf_put_string(&msg.body, v->blob, v->blob_len);
+	link_send(s, &msg);
+	return true;
+}
+
+bool verify_same(const struct session *s)
+{
+	uint8_t *blob;
+	size_t len;
+	char *type = read_key(s->target_leg.ssh, &blob, &len);
+	bool same = type && blob && s->verify.blob &&
+		    len == s->verify.blob_len &&
+		    !memcmp(blob, s->verify.blob, len);
+
+	free(type);
 	free(blob);
-	return good;
+	return same;
 }
 
 static void fetch_end(struct session *s)
@@ -68,6 +79,8 @@ void verify_done(struct session *s)
 	fetch_end(s);
 	free(s->verify.key_type);
 	s->verify.key_type = NULL;
+	free(s->verify.blob);
+	s->verify.blob = NULL;
 }
 
 /* Whatever was to be had: nothing, if there is no certificate. */

@@ -112,6 +112,39 @@ def case_rekey(transport, server):
         time.sleep(0.2)
 
 
+def case_other_hostkey(transport, server):
+    """Keys are exchanged anew, with another host key."""
+    server.channel.send(b"before\n")
+    transport.server_key_dict.clear()
+    transport.add_server_key(paramiko.ECDSAKey.generate())
+    transport.renegotiate_keys()
+    server.channel.send(b"behind\n")
+    server.channel.send_exit_status(0)
+    server.channel.close()
+    time.sleep(2)
+
+
+def case_same_hostkey(transport, server):
+    transport.renegotiate_keys()
+    server.channel.send(b"behind\n")
+    server.channel.send_exit_status(0)
+    server.channel.close()
+    time.sleep(2)
+
+
+def case_globals(transport, server):
+    """Keepalives, announcements of keys and nonsense without end."""
+    for number in range(60000):
+        name = ("keepalive@openssh.com", "hostkeys-00@openssh.com",
+                "nonsense")[number % 3]
+        send(transport, ("byte", b"\x50"), ("string", name),
+             ("boolean", number % 3 != 1), ("string", b"x" * 50))
+    server.channel.send(b"fine\n")
+    server.channel.send_exit_status(0)
+    server.channel.close()
+    time.sleep(2)
+
+
 def case_twice(transport, server):
     """Exit twice, close twice, data after the close."""
     channel = server.channel

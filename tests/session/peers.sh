@@ -89,7 +89,7 @@ stalls() {
 }
 
 test_target() {
-	local waits=(timeout=2)
+	local waits=(timeout=2) out
 
 	stalls silent banner-timeout banner
 	stalls half_banner banner-timeout banner
@@ -124,6 +124,21 @@ test_target() {
 		'connection to web1 has ended'
 	target banner
 	is "target with a long banner: output" "$(cat "$work/out")" fine
+	target same_hostkey
+	is "target exchanges keys anew: output" "$(cat "$work/out")" behind
+	target other_hostkey
+	is "target shows another host key then: status" $? 255
+	like "target shows another host key then: text" \
+		"$(cat "$work/stderr")" 'the host key of web1 has changed'
+	like "target shows another host key then: reported" "$(log)" \
+		'anomaly .*changed its host key'
+	target globals
+	like "target asks 60,000 times: cut, or it goes on" \
+		"$? $(cat "$work/out")" '^(255 .*|0 fine)$'
+	out=$(log)
+	[ -n "${SANITIZE:-}" ] || is "target asks: and nothing is kept of it" \
+		"$(sed -n 's/^session exit .*memory \([0-9]*\) KiB/\1/p' \
+			<<<"$out" | awk '{ print ($1 < 32768) }')" 1
 	target twice
 	is "target closes twice: first status counts" $? 3
 	is "target closes twice: output" "$(cat "$work/out")" once
