@@ -67,6 +67,28 @@ in_bastion() {
 	done
 	echo "$count"
 }
+# With a command that knows keys, which it must have from the start.
+install -d -m 0755 "$LAB/bin"
+cat >"$LAB/bin/keys" <<-END
+	#!/bin/sh
+	[ "\$1" != commy ] || cat "$LAB/bin/commy.key"
+END
+chmod 0755 "$LAB/bin/keys"
+cat >>"$LAB/sgbridge.conf" <<-END
+	authorized-keys-command $LAB/bin/keys %u
+	authorized-keys-command-user 64203:64203
+END
+# restart LOG COMMAND...: the daemon, once more.
+restart() {
+	local log=$1
+	shift
+	kill "$LAB_BASTION"
+	wait_for eval "! kill -0 $LAB_BASTION 2>/dev/null"
+	lab_start "$log" ip netns exec "$lab_tag-bastion" "$@"
+	LAB_BASTION=$LAB_LAST
+	wait_for test -S "$LAB/control"
+}
+restart "$LAB/bastion.log" "$BUILD/sgbridged" -e -c "$LAB/sgbridge.conf"
 daemon_pid=$LAB_BASTION
 descriptors() {
 	find "/proc/$daemon_pid/fd" -mindepth 1 | wc -l
@@ -145,23 +167,12 @@ ok "and nobody as logged on who was not" eval \
 # --- what ends at its time
 ssh-keygen -q -t ed25519 -N '' -f "$LAB/users/ca" -C ca
 install -m 0644 "$LAB/users/ca.pub" "$LAB/ca.pub"
-install -d -m 0755 "$LAB/bin"
 install -m 0644 "$LAB/users/commy.pub" "$LAB/bin/commy.pub"
 rm "$LAB/authorized_keys/commy" "$LAB/authorized_keys/certy"
-cat >"$LAB/bin/keys" <<-END
-	#!/bin/sh
-	[ "\$1" != commy ] || cat "$LAB/bin/commy.key"
-END
-chmod 0755 "$LAB/bin/keys"
-chmod 0711 "$LAB"
 echo "keys { accept ed25519
 user-ca $LAB/ca.pub }" >"$LAB/keys.block"
 sed -i '/^keys {/d' "$LAB/policy.conf"
 cat "$LAB/keys.block" >>"$LAB/policy.conf"
-cat >>"$LAB/sgbridge.conf" <<-END
-	authorized-keys-command $LAB/bin/keys %u
-	authorized-keys-command-user 64203:64203
-END
 reload
 until_then() {
 	date -u -d "+$1 seconds" +%Y%m%d%H%M%S
@@ -327,7 +338,8 @@ fi
 
 # --- no processes, no descriptors
 forks=clone,clone3,fork,vfork
-nursery=$(ps -o pid= --ppid "$daemon_pid" | tr -d ' ')
+nursery=$(ps -o pid=,comm= --ppid "$daemon_pid" |
+	sed -n 's/ *\([0-9]*\) sgbridge-monit.*/\1/p')
 traced() {
 	local tracer
 	tracer=$(sed -n 's/^TracerPid:[^0-9]*//p' "/proc/$1/status")
@@ -438,14 +450,10 @@ cat >"$LAB/shadow" <<-END
 	nobody:*:19000:0:99999:7:::
 END
 chmod 0600 "$LAB/shadow"
-kill "$daemon_pid"
-wait_for eval "! kill -0 $daemon_pid 2>/dev/null"
-lab_start "$LAB/bastion2.log" ip netns exec "$lab_tag-bastion" \
-	unshare -m --propagation private sh -ec "
+restart "$LAB/bastion2.log" unshare -m --propagation private sh -ec "
 	mount --bind '$LAB/passwd' /etc/passwd
 	mount --bind '$LAB/shadow' /etc/shadow
 	exec '$BUILD/sgbridged' -e -c '$LAB/sgbridge.conf'"
-wait_for test -S "$LAB/control"
 refused() {
 	! as "$1" echo REACHED </dev/null >"$LAB/out" 2>&1 &&
 		! grep -q REACHED "$LAB/out" &&
