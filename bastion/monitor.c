@@ -332,7 +332,7 @@ static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
 	fds[SLOT_SESSION].fd = m->session;
 	fds[SLOT_CONTROL].fd = m->control;
 	fds[SLOT_RECORDER].fd = m->recorder;
-	fds[SLOT_AGENT].fd = m->agent;
+	fds[SLOT_AGENT].fd = m->logon.agent;
 	if (m->control < 0)
 		timeout = REATTACH_EVERY;
 	timeout = until(m->deadline_ms, timeout);
@@ -354,7 +354,7 @@ static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
 		cut(m, RECORDER_CLOSE_FAILED,
 			"Recording failed; this session is ended.",
 			"the recorder failed");
-	if (!err && fds[SLOT_AGENT].revents && m->agent >= 0 &&
+	if (!err && fds[SLOT_AGENT].revents && m->logon.agent >= 0 &&
 		!monitor_agent_poll(m))
 		monitor_agent_close(m);
 	if (!err && fds[SLOT_SESSION].revents)
@@ -450,7 +450,7 @@ void monitor_done(struct monitor *m)
 		LIST_REMOVE(child, link);
 		free(child);
 	}
-	monitor_credential_done(m);
+	monitor_logon_done(m);
 	monitor_sign_done(m);
 	policy_unix_groups_free(m->groups);
 	policy_free(m->policy);
@@ -465,11 +465,8 @@ void monitor_done(struct monitor *m)
 	free(m->key_blob);
 	free(m->target);
 	free(m->login);
-	free(m->host_blob);
-	free(m->signed_id);
 	if (m->recorder >= 0)
 		close(m->recorder);
-	monitor_agent_close(m);
 	if (m->control >= 0)
 		close(m->control);
 	if (m->conf_fd >= 0)

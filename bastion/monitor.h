@@ -68,6 +68,26 @@ struct monitor_identity {
 };
 #define MONITOR_IDENTITIES_MAX 6
 
+/* One login: whose host key is judged, and what is signed for it. At most one
+ * at a time: that at a jump host is put in place of the target's, and taken
+ * out again. */
+struct monitor_logon {
+	uint8_t *host_blob; /* NULL: not shown yet */
+	size_t host_blob_len;
+	bool host_cert_wanted;
+	bool host_verified;		      /* else nothing is signed */
+	char host_by[HOSTKEY_TEXT_MAX + 192]; /* the key, and who vouched */
+	int agent;			      /* or -1 */
+	struct buf agent_in; /* a request that is not complete */
+	struct monitor_identity identities[MONITOR_IDENTITIES_MAX];
+	size_t identity_count;
+	/* By the user's agent, one of these in their place in the monitor; or
+	 * NULL. */
+	struct monitor_identity *asking;
+	uint8_t *signed_id; /* SSH session id that was signed for */
+	size_t signed_id_len;
+};
+
 struct monitor_forward; /* monitor_forward.c */
 LIST_HEAD(monitor_forwards, monitor_forward);
 struct monitor_hop; /* monitor_hop.c */
@@ -179,21 +199,8 @@ struct monitor {
 	bool recording;
 	bool recorder_failed;
 
-	/* the target's host key */
-	uint8_t *host_blob; /* NULL: not shown yet */
-	size_t host_blob_len;
-	bool host_cert_wanted;
-	bool host_verified;		      /* else nothing is signed */
-	char host_by[HOSTKEY_TEXT_MAX + 192]; /* the key, and who vouched */
-
-	/* signing for the target */
-	int agent;
-	struct buf agent_in; /* a request that is not complete */
-	struct monitor_identity identities[MONITOR_IDENTITIES_MAX];
-	size_t identity_count;
-	struct monitor_identity *asking; /* the user's agent; or NULL */
-	uint8_t *signed_id; /* SSH session id that was signed for */
-	size_t signed_id_len;
+	/* at the target; while the way to it is opened, at a jump host */
+	struct monitor_logon logon;
 
 	/* how it ends */
 	bool ending;
@@ -511,7 +518,7 @@ void monitor_reference(char ref[MONITOR_REF_MAX]);
 /* No more signatures. */
 void monitor_agent_close(struct monitor *m);
 /* Nor anything of what they were for: another login may be prepared. */
-void monitor_agent_forget(struct monitor *m);
+void monitor_logon_done(struct monitor *m);
 /* monitor_agent.c: the agent protocol (draft-ietf-sshm-ssh-agent) for the
  * identities of this login. */
 enum sgb_err monitor_agent_open(

@@ -38,7 +38,7 @@ enum sgb_err monitor_agent_open(struct monitor *m, int *ret_session_end)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return SGB_ERR_SYSTEM;
-	m->agent = pair[0];
+	m->logon.agent = pair[0];
 	*ret_session_end = pair[1];
 	return SGB_OK;
 }
@@ -61,14 +61,14 @@ static bool same_session(struct monitor *m, const uint8_t *id, size_t len)
 {
 	if (!len || len > 64)
 		return false;
-	if (m->signed_id)
-		return len == m->signed_id_len &&
-		       !CRYPTO_memcmp(id, m->signed_id, len);
-	m->signed_id = malloc(len);
-	if (!m->signed_id)
+	if (m->logon.signed_id)
+		return len == m->logon.signed_id_len &&
+		       !CRYPTO_memcmp(id, m->logon.signed_id, len);
+	m->logon.signed_id = malloc(len);
+	if (!m->logon.signed_id)
 		return false;
-	memcpy(m->signed_id, id, len);
-	m->signed_id_len = len;
+	memcpy(m->logon.signed_id, id, len);
+	m->logon.signed_id_len = len;
 	return true;
 }
 
@@ -77,10 +77,10 @@ static struct monitor_identity *find_identity(
 {
 	size_t i;
 
-	for (i = 0; i < m->identity_count; i++)
-		if (m->identities[i].blob_len == len &&
-			!memcmp(m->identities[i].blob, blob, len))
-			return &m->identities[i];
+	for (i = 0; i < m->logon.identity_count; i++)
+		if (m->logon.identities[i].blob_len == len &&
+			!memcmp(m->logon.identities[i].blob, blob, len))
+			return &m->logon.identities[i];
 	return NULL;
 }
 
@@ -119,7 +119,8 @@ static bool may_sign(struct monitor *m, const struct monitor_identity *identity,
 	good = algorithm &&
 	       sshkey_algorithm_fits(&identity->parsed, algorithm) &&
 	       next_is(&rd, identity->blob, identity->blob_len) &&
-	       (!bound || next_is(&rd, m->host_blob, m->host_blob_len)) &&
+	       (!bound || next_is(&rd, m->logon.host_blob,
+				  m->logon.host_blob_len)) &&
 	       !reader_end(&rd) && same_session(m, session_id, id_len);
 	if (good)
 		*ret_algorithm = algorithm;
@@ -174,7 +175,7 @@ static enum sgb_err sign(
 	blob = reader_string(rd, &blob_len);
 	data = reader_string(rd, &data_len);
 	(void)reader_u32(rd); /* flags say what the algorithm says */
-	if (reader_end(rd) || !m->host_verified)
+	if (reader_end(rd) || !m->logon.host_verified)
 		return refuse(m);
 	identity = find_identity(m, blob, blob_len);
 	if (!identity || !may_sign(m, identity, data, data_len, &algorithm))
@@ -197,15 +198,15 @@ static void put_identities(const struct monitor *m, struct buf *answer)
 	uint32_t count = 0;
 	size_t i;
 
-	for (i = 0; i < m->identity_count; i++)
-		count += !m->identities[i].refused;
+	for (i = 0; i < m->logon.identity_count; i++)
+		count += !m->logon.identities[i].refused;
 	buf_put_u8(answer, AGENT_IDENTITIES_ANSWER);
 	buf_put_u32(answer, count);
-	for (i = 0; i < m->identity_count; i++) {
-		if (m->identities[i].refused)
+	for (i = 0; i < m->logon.identity_count; i++) {
+		if (m->logon.identities[i].refused)
 			continue;
-		buf_put_string(answer, m->identities[i].blob,
-			m->identities[i].blob_len);
+		buf_put_string(answer, m->logon.identities[i].blob,
+			m->logon.identities[i].blob_len);
 		buf_put_cstring(answer, "sgbridge");
 	}
 }
@@ -233,19 +234,19 @@ static void answer_request(
 
 void monitor_agent_close(struct monitor *m)
 {
-	if (m->agent >= 0)
-		close(m->agent);
-	m->agent = -1;
-	buf_done(&m->agent_in);
+	if (m->logon.agent >= 0)
+		close(m->logon.agent);
+	m->logon.agent = -1;
+	buf_done(&m->logon.agent_in);
 }
 
-void monitor_agent_forget(struct monitor *m)
+void monitor_logon_done(struct monitor *m)
 {
 	monitor_agent_close(m);
 	monitor_credential_done(m);
-	free(m->signed_id);
-	m->signed_id = NULL;
-	m->signed_id_len = 0;
+	free(m->logon.signed_id);
+	free(m->logon.host_blob);
+	m->logon = (struct monitor_logon){.agent = -1};
 }
 
 /* One whole request at the front of what came, if there is one. False for a
@@ -257,7 +258,7 @@ static bool serve_request(struct monitor *m, bool *ret_more)
 	uint32_t len;
 	bool good;
 
-	reader_init(&rd, m->agent_in.data, m->agent_in.len);
+	reader_init(&rd, m->logon.agent_in.data, m->logon.agent_in.len);
 	len = reader_u32(&rd);
 	*ret_more = !rd.err && len <= rd.left;
 	if (!*ret_more)
@@ -268,9 +269,9 @@ static bool serve_request(struct monitor *m, bool *ret_more)
 	buf_put_string(&out, answer.data, answer.len);
 	/* The answers are small and the asker waits for each. */
 	good = !buf_error(&out) &&
-	       send(m->agent, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-		       (ssize_t)out.len;
-	buf_consume(&m->agent_in, 4 + (size_t)len);
+	       send(m->logon.agent, out.data, out.len,
+		       MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)out.len;
+	buf_consume(&m->logon.agent_in, 4 + (size_t)len);
 	buf_done(&out);
 	buf_done(&answer);
 	return good;
@@ -285,16 +286,16 @@ bool monitor_agent_poll(struct monitor *m)
 	ssize_t got;
 
 	do {
-		got = recv(m->agent, bytes, sizeof(bytes), MSG_DONTWAIT);
+		got = recv(m->logon.agent, bytes, sizeof(bytes), MSG_DONTWAIT);
 	} while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return errno == EAGAIN;
 	if (!got)
 		return false;
-	if (!m->agent_in.max)
-		buf_init(&m->agent_in, AGENT_MAX + 4);
-	buf_put(&m->agent_in, bytes, (size_t)got);
-	if (buf_error(&m->agent_in))
+	if (!m->logon.agent_in.max)
+		buf_init(&m->logon.agent_in, AGENT_MAX + 4);
+	buf_put(&m->logon.agent_in, bytes, (size_t)got);
+	if (buf_error(&m->logon.agent_in))
 		return false;
 	while (more)
 		if (!serve_request(m, &more))

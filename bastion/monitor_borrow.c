@@ -66,13 +66,13 @@ void monitor_borrow_keys(const struct monitor *m, struct buf *out)
 	uint32_t count = 0;
 	size_t i;
 
-	for (i = 0; i < m->identity_count; i++)
-		count += !m->identities[i].key;
+	for (i = 0; i < m->logon.identity_count; i++)
+		count += !m->logon.identities[i].key;
 	buf_put_u32(out, count);
-	for (i = 0; i < m->identity_count; i++)
-		if (!m->identities[i].key)
-			buf_put_string(out, m->identities[i].blob,
-				m->identities[i].blob_len);
+	for (i = 0; i < m->logon.identity_count; i++)
+		if (!m->logon.identities[i].key)
+			buf_put_string(out, m->logon.identities[i].blob,
+				m->logon.identities[i].blob_len);
 }
 
 static bool starts(const char *text, const char *with)
@@ -127,7 +127,7 @@ enum sgb_err monitor_borrow_sign(struct monitor *m,
 		return buf_error(answer);
 	}
 	/* A person is perhaps asked for each: one signature a key. */
-	if (identity->asked || m->asking)
+	if (identity->asked || m->logon.asking)
 		return SGB_ERR_DENIED;
 	err = remember(identity, algorithm, data, len);
 	if (!err)
@@ -137,7 +137,7 @@ enum sgb_err monitor_borrow_sign(struct monitor *m,
 	if (err)
 		return err;
 	identity->asked = true;
-	m->asking = identity;
+	m->logon.asking = identity;
 	return SGB_ERR_AGAIN;
 }
 
@@ -178,7 +178,7 @@ static void tell_refused(
 
 enum sgb_err monitor_borrowed(struct monitor *m, struct msg *msg)
 {
-	struct monitor_identity *identity = m->asking;
+	struct monitor_identity *identity = m->logon.asking;
 	char why[MONITOR_WHY_MAX] = "";
 	const uint8_t *signature;
 	struct msg out;
@@ -194,7 +194,7 @@ enum sgb_err monitor_borrowed(struct monitor *m, struct msg *msg)
 		err = SGB_ERR_PHASE;
 	if (err)
 		return err;
-	m->asking = NULL;
+	m->logon.asking = NULL;
 	good = !judge(identity, signature, len, why, sizeof(why));
 	if (!good)
 		tell_refused(m, identity, why);

@@ -41,10 +41,11 @@ void monitor_credential_name(const struct monitor *m, char *out, size_t len)
 enum sgb_err monitor_credential_add(struct monitor *m, EVP_PKEY *key,
 	const uint8_t *blob, size_t len, const char *text)
 {
-	struct monitor_identity *identity = &m->identities[m->identity_count];
+	struct monitor_identity *identity =
+		&m->logon.identities[m->logon.identity_count];
 	enum sgb_err err = SGB_ERR_LIMIT;
 
-	if (m->identity_count < MONITOR_IDENTITIES_MAX)
+	if (m->logon.identity_count < MONITOR_IDENTITIES_MAX)
 		err = sshkey_parse(blob, len, &identity->parsed);
 	if (!err) {
 		identity->blob = malloc(len);
@@ -58,7 +59,7 @@ enum sgb_err monitor_credential_add(struct monitor *m, EVP_PKEY *key,
 	identity->blob_len = len;
 	identity->key = key;
 	snprintf(identity->text, sizeof(identity->text), "%s", text);
-	m->identity_count++;
+	m->logon.identity_count++;
 	return SGB_OK;
 }
 
@@ -66,15 +67,15 @@ void monitor_credential_done(struct monitor *m)
 {
 	size_t i;
 
-	for (i = 0; i < m->identity_count; i++) {
-		EVP_PKEY_free(m->identities[i].key);
-		free(m->identities[i].blob);
-		free(m->identities[i].data);
-		free(m->identities[i].signature);
+	for (i = 0; i < m->logon.identity_count; i++) {
+		EVP_PKEY_free(m->logon.identities[i].key);
+		free(m->logon.identities[i].blob);
+		free(m->logon.identities[i].data);
+		free(m->logon.identities[i].signature);
 	}
-	m->asking = NULL;
-	memset(m->identities, 0, sizeof(m->identities));
-	m->identity_count = 0;
+	m->logon.asking = NULL;
+	memset(m->logon.identities, 0, sizeof(m->logon.identities));
+	m->logon.identity_count = 0;
 }
 
 /* ---- certificates ---- */
@@ -216,14 +217,15 @@ enum sgb_err monitor_credential_used(
 	struct monitor *m, const struct monitor_identity *identity)
 {
 	bool certificate = m->decision.credential == POLICY_CERTIFICATE;
-	char what[sizeof(identity->text) + sizeof(m->host_by) + 4];
+	char what[sizeof(identity->text) + sizeof(m->logon.host_by) + 4];
 	struct event event = {
 		.kind = certificate ? EVENT_CERT_SIGNED : EVENT_CREDENTIAL,
 		.ok = true,
 		.what = what,
 	};
 
-	snprintf(what, sizeof(what), "%s; %s", identity->text, m->host_by);
+	snprintf(
+		what, sizeof(what), "%s; %s", identity->text, m->logon.host_by);
 	if (monitor_event(m, &event))
 		return SGB_ERR_DENIED;
 	stamp(m, identity);

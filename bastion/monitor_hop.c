@@ -39,16 +39,7 @@ struct passage {
 struct kept {
 	struct policy_decision decision;
 	struct authkeys_limits limits;
-	int agent;
-	struct buf agent_in;
-	struct monitor_identity identities[MONITOR_IDENTITIES_MAX];
-	size_t identity_count;
-	uint8_t *signed_id;
-	size_t signed_id_len;
-	uint8_t *host_blob;
-	size_t host_blob_len;
-	bool host_cert_wanted, host_verified;
-	char host_by[sizeof(((struct monitor *)0)->host_by)];
+	struct monitor_logon logon;
 };
 
 static void hop_free(struct monitor_hop *hop)
@@ -175,8 +166,8 @@ static enum sgb_err judged(
 		return SGB_OK;
 	if (result->verdict != HOSTKEY_ACCEPTED)
 		return refuse_key(p, result);
-	m->host_verified = true;
-	snprintf(m->host_by, sizeof(m->host_by),
+	m->logon.host_verified = true;
+	snprintf(m->logon.host_by, sizeof(m->logon.host_by),
 		"jump host %.63s, key %.128s, %.900s", p->hop->instance,
 		result->shown, result->by);
 	return monitor_hostkey_answer(p->process->session, true, "");
@@ -209,7 +200,7 @@ static enum sgb_err on_open(struct passage *p, struct reader *rd)
 	uint32_t index = reader_u32(rd);
 	enum sgb_err err = reader_end(rd);
 
-	if (!err && !p->m->host_verified)
+	if (!err && !p->m->logon.host_verified)
 		err = SGB_ERR_PHASE;
 	while (!err && index--)
 		if (!policy_next_address(p->m->policy, p->next))
@@ -270,7 +261,7 @@ static enum sgb_err await_open(struct passage *p)
 		uint64_t now = monitor_now_ms();
 		struct pollfd fds[2] = {
 			{.fd = p->process->session, .events = POLLIN},
-			{.fd = m->host_verified ? m->agent : -1,
+			{.fd = m->logon.host_verified ? m->logon.agent : -1,
 				.events = POLLIN},
 		};
 
@@ -296,49 +287,18 @@ static enum sgb_err await_open(struct passage *p)
 static void lend(
 	struct monitor *m, const struct policy_decision *hop, struct kept *kept)
 {
-	*kept = (struct kept){.decision = m->decision,
-		.limits = m->limits,
-		.agent = m->agent,
-		.agent_in = m->agent_in,
-		.identity_count = m->identity_count,
-		.signed_id = m->signed_id,
-		.signed_id_len = m->signed_id_len,
-		.host_blob = m->host_blob,
-		.host_blob_len = m->host_blob_len,
-		.host_cert_wanted = m->host_cert_wanted,
-		.host_verified = m->host_verified};
-	memcpy(kept->host_by, m->host_by, sizeof(kept->host_by));
+	*kept = (struct kept){m->decision, m->limits, m->logon};
 	m->decision = *hop;
-	memset(&m->limits, 0, sizeof(m->limits));
-	m->agent = -1;
-	memset(&m->agent_in, 0, sizeof(m->agent_in));
-	memcpy(kept->identities, m->identities, sizeof(kept->identities));
-	memset(m->identities, 0, sizeof(m->identities));
-	m->identity_count = 0;
-	m->signed_id = NULL;
-	m->signed_id_len = 0;
-	m->host_blob = NULL;
-	m->host_cert_wanted = m->host_verified = false;
-	m->host_by[0] = '\0';
+	m->limits = (struct authkeys_limits){0};
+	m->logon = (struct monitor_logon){.agent = -1};
 }
 
 static void take_back(struct monitor *m, const struct kept *kept)
 {
-	monitor_agent_forget(m);
-	free(m->host_blob);
-	m->host_blob = kept->host_blob;
-	m->host_blob_len = kept->host_blob_len;
-	m->host_cert_wanted = kept->host_cert_wanted;
+	monitor_logon_done(m);
 	m->decision = kept->decision;
 	m->limits = kept->limits;
-	m->agent = kept->agent;
-	m->agent_in = kept->agent_in;
-	memcpy(m->identities, kept->identities, sizeof(m->identities));
-	m->identity_count = kept->identity_count;
-	m->signed_id = kept->signed_id;
-	m->signed_id_len = kept->signed_id_len;
-	m->host_verified = kept->host_verified;
-	memcpy(m->host_by, kept->host_by, sizeof(m->host_by));
+	m->logon = kept->logon;
 }
 
 /* Through one jump host: fd leads to it, and is taken. */
@@ -422,7 +382,7 @@ static enum sgb_err make_room(struct monitor *m, unsigned int count)
 	if (most < POLICY_HOPS_MAX)
 		most = POLICY_HOPS_MAX;
 	/* A second way, to see a certificate. */
-	if (m->host_blob && !m->host_verified)
+	if (m->logon.host_blob && !m->logon.host_verified)
 		most += POLICY_HOPS_MAX;
 	monitor_hops_reap(m);
 	LIST_FOREACH (hop, &m->hops, link)

@@ -61,8 +61,8 @@ static void judge_certificate(struct monitor *m, const uint8_t *cert,
 	struct hostkey_node node;
 
 	monitor_hostkey_node(m, &m->decision, name, &node);
-	hostkey_judge_certificate(&node, m->host_blob, m->host_blob_len, cert,
-		len, time(NULL), ret);
+	hostkey_judge_certificate(&node, m->logon.host_blob,
+		m->logon.host_blob_len, cert, len, time(NULL), ret);
 }
 
 /* A second connection, over which it fetches the certificate; where there is
@@ -78,7 +78,7 @@ static enum sgb_err want_certificate(struct monitor *m, int link,
 		judge_certificate(m, NULL, 0, result);
 		return SGB_OK;
 	}
-	m->host_cert_wanted = true;
+	m->logon.host_cert_wanted = true;
 	msg_init(&msg, MSG_SES_HOSTCERT);
 	err = msg_put_fd(&msg, fd);
 	close(fd);
@@ -99,13 +99,13 @@ enum sgb_err monitor_hostkey_shown(struct monitor *m, struct reader *rd,
 	blob = reader_string(rd, &len);
 	if (reader_end(rd) || !len || len > SSHKEY_MAX_BLOB)
 		return SGB_ERR_FORMAT;
-	if (m->host_blob)
+	if (m->logon.host_blob)
 		return SGB_ERR_PHASE;
-	m->host_blob = malloc(len);
-	if (!m->host_blob)
+	m->logon.host_blob = malloc(len);
+	if (!m->logon.host_blob)
 		return SGB_ERR_NOMEM;
-	memcpy(m->host_blob, blob, len);
-	m->host_blob_len = len;
+	memcpy(m->logon.host_blob, blob, len);
+	m->logon.host_blob_len = len;
 	monitor_hostkey_node(m, &m->decision, name, &node);
 	hostkey_judge(&node, blob, len, time(NULL), ret);
 	return ret->verdict == HOSTKEY_WANTED
@@ -122,9 +122,9 @@ enum sgb_err monitor_hostkey_cert(
 	cert = reader_string(rd, &len);
 	if (reader_end(rd) || len > SSHKEY_MAX_BLOB)
 		return SGB_ERR_FORMAT;
-	if (!m->host_cert_wanted)
+	if (!m->logon.host_cert_wanted)
 		return SGB_ERR_PHASE;
-	m->host_cert_wanted = false;
+	m->logon.host_cert_wanted = false;
 	judge_certificate(m, cert, len, ret);
 	return SGB_OK;
 }
@@ -157,8 +157,8 @@ static enum sgb_err say(struct monitor *m, const struct hostkey_result *result)
 {
 	if (result->verdict != HOSTKEY_ACCEPTED)
 		return refuse(m, result);
-	m->host_verified = true;
-	snprintf(m->host_by, sizeof(m->host_by), "host key %s, %s",
+	m->logon.host_verified = true;
+	snprintf(m->logon.host_by, sizeof(m->logon.host_by), "host key %s, %s",
 		result->shown, result->by);
 	return monitor_hostkey_answer(m->session, true, "");
 }

@@ -198,7 +198,7 @@ int main(int argc, char **argv)
 		.cradle = -1,
 		.starter = -1,
 		.recorder = -1,
-		.agent = -1};
+		.logon = {.agent = -1}};
 	bool to_stderr = false, good = parse_args(argc, argv, &m, &to_stderr);
 	enum sgb_err err;
 	int status;

@@ -94,7 +94,7 @@ static enum sgb_err become_inner(struct monitor *m, const char *id, int control,
 	m->session_watch = m->session_pidfd = -1;
 	if (m->recorder >= 0)
 		close(m->recorder);
-	monitor_agent_close(m);
+	monitor_logon_done(m);
 	monitor_forwards_done(m);
 	forget_approvals(m);
 	m->control = control;
