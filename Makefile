@@ -409,7 +409,8 @@ tidy:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf agent privkey hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings forward session_ssh
+FUZZ := conf agent privkey hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings forward session_ssh \
+	text_block
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
@@ -429,6 +430,9 @@ FUZZ_container_OBJS := $(READER_OBJS) audit/writer.o
 FUZZ_container_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
 FUZZ_forward_OBJS := $(addprefix audit/,forward_source.o forward_place.o \
 	forward_line.o forward_syslog.o forward_journald.o journal_form.o suite.o)
+FUZZ_text_block_OBJS := $(addprefix audit/,text_block.o text_reader.o needle.o \
+	container.o suite.o)
+FUZZ_text_block_LIBS := $(ZSTD_LIBS)
 FUZZ_journal_OBJS := audit/journal_form.o audit/suite.o audit/utf8.o
 FUZZ_findings_OBJS := $(addprefix audit/,baseline.o findings.o findings_usual.o \
 	findings_runs.o findings_fact.o findings_facts.o kaudit_line.o suite.o)

@@ -100,7 +100,10 @@ enum sgb_err text_reader_open(struct text_reader *reader, const void *text,
 	reader->started = reader->expanded = false;
 	reader->packed = lines;
 	reader->packed_len = lines_len;
-	if (!err && reader->text.data[reader->text.len - 1] != '\n')
+	/* Lines become strings: a byte that ends one would hide what follows.
+	 */
+	if (!err && (reader->text.data[reader->text.len - 1] != '\n' ||
+			    memchr(reader->text.data, '\0', reader->text.len)))
 		err = SGB_ERR_FORMAT;
 	reader->at = reader->text.data;
 	reader->line = (struct found_text){0};
