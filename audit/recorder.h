@@ -76,6 +76,8 @@ struct recorder {
 	struct suite_key *key;
 	struct suite_key *old_keys[8]; /* open recordings may sign with them */
 	size_t old_count;
+	/* Named by the trail as the next one, and not in force yet; or "". */
+	char announced[JOURNAL_WRITER_LEN + 1];
 	char writer_id[JOURNAL_WRITER_LEN + 1];
 	char writer_name[SGR_NAME_MAX];
 	uint8_t boot_id[16];
@@ -168,7 +170,9 @@ void recorder_keep_commit(struct recorder *recorder);
 
 /* recorder_key.c: signs with the key in fd (PEM) from now on, once the trail
  * says so under the old one; closes fd. On failure the old key stays.
- * SGB_ERR_LIMIT: too often since the start. */
+ * SGB_ERR_LIMIT: too often since the start. SGB_ERR_BUSY: the trail names it
+ * already, but the disk does not take what the old key has still to sign; asked
+ * again with the same key, it goes on there. */
 enum sgb_err recorder_take_key(
 	struct recorder *recorder, int fd) SGB_MUST_CHECK;
 void recorder_free_keys(struct recorder *recorder);

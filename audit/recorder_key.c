@@ -85,21 +85,27 @@ enum sgb_err recorder_take_key(struct recorder *recorder, int fd)
 	}
 	if (recorder->old_count == OLD_KEYS)
 		err = SGB_ERR_LIMIT;
-	if (!err)
+	if (!err && strcmp(id, recorder->announced) != 0)
 		err = announce(recorder, key, id);
 	if (err) {
 		suite_key_free(key);
 		return err;
 	}
+	memcpy(recorder->announced, id, sizeof(id));
 	/* Heads are lines, too: those that name the old writer are signed and
 	 * durable before there is another. */
 	recorder_heads(recorder, true);
 	recorder_settle(recorder);
 	if (journal_pending(recorder->trail) ||
 		journal_pending(recorder->index)) {
+		log_put(LOG_ERR,
+			"writer %s is named as the next one, and %s goes on: "
+			"its last lines cannot be written",
+			id, recorder->writer_id);
 		suite_key_free(key);
-		return SGB_ERR_SYSTEM;
+		return SGB_ERR_BUSY;
 	}
+	*recorder->announced = '\0';
 	recorder->old_keys[recorder->old_count++] = recorder->key;
 	recorder->key = key;
 	memcpy(recorder->writer_id, id, sizeof(id));

@@ -274,7 +274,11 @@ static enum sgb_err on_key(
 		return err;
 	err = recorder_take_key(recorder, msg_take_fd(msg, 0));
 	peer_answer_text(recorder, peer, err ? MSG_REC_REFUSED : MSG_REC_KEY_OK,
-		err ? sgb_err_text(err) : recorder->writer_id);
+		err == SGB_ERR_BUSY ? "the trail names the new key, but the "
+				      "disk does not take the last lines of "
+				      "the old one, which goes on; try again"
+		: err		    ? sgb_err_text(err)
+				    : recorder->writer_id);
 	return SGB_OK;
 }
 
