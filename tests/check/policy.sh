@@ -278,6 +278,15 @@ sed 's/Near { zone/Near { isolated; zone/' "$work/via_group.conf" \
 	>"$work/via_same.conf"
 ok "the same way is none" 0 'allow the same' \
 	sgb diff "$work/via_same.conf" "$work/via_group.conf"
+sed 's/instance far1 10/credential agent; instance far1 10/' \
+	"$work/via_own.conf" >"$work/own_agent.conf"
+ok "another credential is a difference" 1 "far1 .*; by the person's agent" \
+	sgb diff "$work/via_own.conf" "$work/own_agent.conf"
+ok "fmt keeps it" 0 'credential agent;' sgb fmt "$work/own_agent.conf"
+ok "explain names it" 0 'credential +the person.s own key, by a forwarded' \
+	sgb explain alice from 203.0.113.9 to ops@far1 -p "$work/own_agent.conf"
+ok "also for programs" 0 '"credential":"agent"' sgb explain --json \
+	alice from 203.0.113.9 to ops@far1 -p "$work/own_agent.conf"
 ok "what differs" 1 'differs +192.0.2.1 is not in office, home' \
 	explain alice from 192.0.2.1 to web1 at "$day"
 ok "the other login" 1 'differs +login root is not ops' \

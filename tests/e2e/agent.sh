@@ -32,6 +32,9 @@ lab_policy() {
 	lab_first_policy
 	sed -i "/security-group SG_Current/a\\
 	credential $CREDENTIAL" "$LAB/policy.conf"
+	# Not every client can choose its address.
+	echo 'permit Robots from 203.0.113.9 to SG_Current as ops { mfa never
+		allow shell, exec }' >>"$LAB/policy.conf"
 	[ ! -e "$LAB/far1/hostkey.pub" ] || cat >>"$LAB/policy.conf" <<-END
 		security-group SG_Far {
 		 	credential agent
@@ -257,6 +260,26 @@ ok "a terminal, and what is typed ahead" eval \
 	-F $LAB/ssh_config -o BindAddress=203.0.113.7 \
 	-o ForwardAgent=$AGENT -i $LAB/ed robot+ops@web1@bastion cat" /dev/null |
 	grep -c "^echo typed")" -ge 1 ]'
+# Others that forward agents say so in their own ways.
+other_client() {
+	SSH_AUTH_SOCK=$AGENT in_ns client timeout 60 "$@" 'echo in' \
+		</dev/null 2>"$LAB/err"
+}
+if command -v plink puttygen >/dev/null; then
+	puttygen "$LAB/ed" -O private -o "$LAB/ed.ppk"
+	set -- plink -batch -noagent -hostkey \
+		"$(lab_fingerprint "$LAB/host_key.pub")" -i "$LAB/ed.ppk" \
+		-P 30022 -l robot+ops@web1 203.0.113.1
+	ok "plink" [ "$(other_client "${@:1:2}" -A "${@:3}")" = in ]
+	other_client "$@" >"$LAB/out"
+	ok "plink without one: what to do" grep -q 'connect with ssh -A' "$LAB/err"
+fi
+if command -v dbclient dropbearconvert >/dev/null; then
+	dropbearconvert openssh dropbear "$LAB/ed" "$LAB/ed.db" >"$LAB/err" 2>&1
+	set -- dbclient -y -y -i "$LAB/ed.db" -p 30022 \
+		-l robot+ops@web1 203.0.113.1
+	ok "dbclient" [ "$(other_client "$1" -A "${@:2}")" = in ]
+fi
 no_session() {
 	local before pid
 	mark
