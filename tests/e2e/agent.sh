@@ -280,15 +280,21 @@ if command -v dbclient dropbearconvert >/dev/null; then
 		-l robot+ops@web1 203.0.113.1
 	ok "dbclient" [ "$(other_client "$1" -A "${@:2}")" = in ]
 fi
+# Every client of the lab's.
+hang_up() {
+	local pid
+	for pid in $(ip netns pids "$lab_tag-client"); do
+		[ "$(cat "/proc/$pid/comm")" != ssh ] || kill "$pid"
+	done
+	wait "$1" 2>/dev/null
+}
 no_session() {
-	local before pid
+	local before found
 	mark
 	forward ed -N robot+ops@web1@bastion >"$LAB/out" 2>"$LAB/err" &
-	pid=$!
 	wait_for eval 'news; grep -q credential-used "$LAB/new"'
-	local found=$?
-	kill "$pid"
-	wait "$pid" 2>/dev/null
+	found=$?
+	hang_up $!
 	return $found
 }
 ok "a client that opens no session is asked nevertheless" no_session
@@ -347,6 +353,15 @@ done <<-END
 	never ed did not answer in time
 	silent ed did not answer in time
 END
+# Its client leaves while it is asked.
+leaves() {
+	behaves never
+	forward ed robot+ops@web1@bastion true >"$LAB/out" 2>"$LAB/err" &
+	wait_for asked 1
+	hang_up $!
+	wait_for eval 'sgb status --json | grep -q "\"connections\": *0"'
+}
+ok "a client that leaves meanwhile is gone" leaves
 behaves pass
 ok "and all is well with one that does" gets_in ed robot+ops@web1@bastion
 
@@ -372,4 +387,6 @@ ok "explain says by what" eval \
 	'sgb explain robot from 203.0.113.7 to ops@web1 | grep -q "by a forwarded agent" &&
 	sgb explain robot from 203.0.113.7 to ops@web1 --json |
 	jq -e ".credential == \"agent\"" >/dev/null'
+ok "no session process died of any of this" eval \
+	'! events | grep -q "\"event\":\"session-crash\""'
 lab_summary
