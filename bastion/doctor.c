@@ -1,8 +1,9 @@
 /*
  * sgbridge doctor: looks at everything that a bastion depends on, and says
  * what is wrong, why it matters and which command mends it. Reads only; runs
- * nothing but `sshd -T`, nft and sgbridge-forward (-t, --status); connects to nothing but its own sockets
- * unless told to with --connect or an instance's name.
+ * nothing but `sshd -T`, nft and sgbridge-forward (-t, --status); connects to
+ * nothing but its own sockets unless told to with --connect or an instance's
+ * name.
  */
 #include "doctor.h"
 

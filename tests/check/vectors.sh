@@ -74,5 +74,39 @@ while [ "$at" -lt "$size" ]; do
 	ok "python: byte $at" "$python" bad
 	at=$((at + 97))
 done
+
+# The trail names the key that follows, under the one that is known; a recording
+# keeps the key it began with, and the next one has the new.
+mkdir "$work/rec" "$work/trail"
+trail=$work/trail/2026-11-23.jsonl
+cp tests/vectors/rotated.jsonl "$trail"
+sed -n 3p tests/vectors/writers >"$work/old"
+writer_of() {
+	"$audit" show -i "$work/identity.pem" "$1" | sed -n 's/^writer  *//p' |
+		cut -c1-16
+}
+old=$(writer_of tests/vectors/rotated-old.sgr)
+new=$(writer_of tests/vectors/rotated-new.sgr)
+ok "a recording under each key" "$(printf '%s\n' "$old" "$new" | sort -u | wc -l)" 2
+ok "python: the trail leads from one to the other" \
+	"$(PYTHONDONTWRITEBYTECODE=1 tests/read_trail.py "$trail" "$work/old" | tr '\n' ' ')" "$old $new "
+trail_verdict() {
+	"$audit" verify -d "$work/rec" --events "$work/trail" --writer "$1" \
+		events >"$work/verdict" 2>&1
+	echo $?
+}
+ok "ours: with both keys the trail is intact" \
+	"$(trail_verdict tests/vectors/writers)" 0
+ok "ours: with the first alone it is not all known" \
+	"$(trail_verdict "$work/old")" 6
+ok "ours: the line says which key follows" \
+	"$(grep -c "writer $old is followed by writer $new: ed25519 $(sed -n 4p \
+		tests/vectors/writers | cut -d' ' -f2)" "$trail")" 1
+other=$(sed -n 1p tests/vectors/writers | cut -d' ' -f2)
+sed -i "3s,: ed25519 [^\"]*,: ed25519 $other," "$trail"
+ok "ours: another key in that line is altered" \
+	"$(trail_verdict tests/vectors/writers)" 4
+PYTHONDONTWRITEBYTECODE=1 tests/read_trail.py "$trail" "$work/old" >/dev/null 2>&1
+ok "python: it is altered, too" $? 4
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
