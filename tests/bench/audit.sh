@@ -14,13 +14,20 @@ audit=$build/sgbridge-audit
 TIMEFORMAT='%R %U %S'
 
 measure() {
-	local what=$1 bytes=$2 line real user sys
+	local what=$1 bytes=$2 line real user sys status
 	shift 2
-	line=$({ time "$@" >/dev/null 2>&1; } 2>&1)
+	line=$({ time "$@" >/dev/null 2>"$work/err"; } 2>&1)
+	status=$?
+	# What found nothing took its time, too.
+	if [ "$status" -gt 1 ]; then
+		echo "$what: failed ($status): $(tail -n 1 "$work/err")"
+		return
+	fi
 	read -r real user sys <<<"$line"
 	awk -v w="$what" -v b="$bytes" -v r="$real" -v u="$user" -v s="$sys" \
 		'BEGIN { c = u + s; printf "%-44s %8.3f s", w, r
-		if (b && c) printf " %8.0f MiB/s/core", b / c / 1048576
+		printf b && c ? " %8.0f MiB/s/core" : " %8s           ", \
+			b && c ? b / c / 1048576 : ""
 		printf " %8.3f s\n", c }'
 }
 "$build/tests/bench/store" --speed $((MIB * 1048576))
@@ -48,6 +55,12 @@ measure "index" 0 "$audit" index "${many[@]}" --index="$work/i.db"
 measure "ls --index, one user" 0 "$audit" ls --index="$work/i.db" --user user1
 measure "ls --index, target and day" 0 "$audit" ls --index="$work/i.db" \
 	--target web7 --since 2026-11-18 --until 2026-11-19
+measure "ls --index, by a pattern" 0 "$audit" ls --index="$work/i.db" \
+	--user '*7'
+measure "ls --index, by status" 0 "$audit" ls --index="$work/i.db" \
+	--status open
+measure "ls --index, the latest without a factor" 0 "$audit" ls \
+	--index="$work/i.db" --mfa no --limit 20
 measure "search --index, nothing" 0 "$audit" search --index="$work/i.db" \
 	nowhere-at-all
 
@@ -61,5 +74,9 @@ measure "$TEXT MiB of screen text into an index" 0 "$build/tests/bench/index" \
 echo "the index: $(($(stat -c %s "$work/text.db") / 1048576)) MiB"
 measure "search --index, 16 hexadecimal digits" 0 "$audit" search \
 	--index="$work/text.db" "cat /var/tmp/12ab"
+measure "search --index, the first 100 of many" 0 "$audit" search \
+	--index="$work/text.db" --limit 100 license
+measure "search --index, all of many" 0 "$audit" search \
+	--index="$work/text.db" license
 measure "search --index --scan, all of it" $((TEXT * 1048576)) "$audit" \
 	search --index="$work/text.db" --scan nowhere-at-all
