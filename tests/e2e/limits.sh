@@ -177,10 +177,10 @@ reload
 until_then() {
 	date -u -d "+$1 seconds" +%Y%m%d%H%M%S
 }
-# Four seconds: to log on, and less than what is asked each half minute.
+# Seconds to log on in, and fewer than the half minute that is asked each time.
 ends_soon() {
 	local user=$1 moment
-	moment=$(until_then 5)
+	moment=$(until_then 7)
 	case $user in
 	certy) ssh-keygen -q -s "$LAB/users/ca" -I certy -n certy \
 		-V "20260101Z:${moment}Z" "$LAB/users/certy.pub" ;;
