@@ -11,19 +11,8 @@ command -v dot >/dev/null || {
 }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-ok() {
-	local name=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		passed=$((passed + 1))
-		echo "ok $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok $name"
-		head -n 15 "$work/out" | sed 's/^/# /'
-	fi
-}
+# shellcheck source=tests/check/ok.sh
+. tests/check/ok.sh
 draw() {
 	dot -Tsvg "$1" -o "$work/$(basename "$1" .dot).svg" 2>"$work/err"
 	cat "$work/err"
@@ -62,5 +51,4 @@ sys.exit("not in the picture: " + " ".join(missing) if missing else 0)
 END
 ok "the topology shows each group and instance of the example" \
 	python3 "$work/texts.py" "$work/processes.svg" "$work/topology.svg"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+ok_summary

@@ -15,19 +15,8 @@ command -v rpmbuild >/dev/null || {
 }
 work=$(mktemp -d)
 trap 'umount -R "$work/host" 2>/dev/null; rm -rf --one-file-system "$work"' EXIT
-passed=0 failed=0
-ok() {
-	local name=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		passed=$((passed + 1))
-		echo "ok $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok $name"
-		tail -n 15 "$work/out" | sed 's/^/# /'
-	fi
-}
+# shellcheck source=tests/check/ok.sh
+. tests/check/ok.sh
 version=$(sed -n 's/^VERSION := //p' Makefile)
 pack() { conf/rpm/build.sh "$build" "$version"; }
 ok "the spec builds" pack
@@ -157,5 +146,4 @@ else
 	echo "# not tried: no overlay to install into"
 fi
 umount "$work/tmp"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+ok_summary

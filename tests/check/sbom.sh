@@ -11,19 +11,8 @@ command -v dpkg-query >/dev/null || {
 }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-ok() {
-	local name=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		passed=$((passed + 1))
-		echo "ok $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok $name"
-		head -n 15 "$work/out" | sed 's/^/# /'
-	fi
-}
+# shellcheck source=tests/check/ok.sh
+. tests/check/ok.sh
 version=$(sed -n 's/^VERSION := //p' Makefile)
 make_one() { SOURCE_DATE_EPOCH=1790000000 conf/sbom.py "$build" "$version" >"$1"; }
 ok "it is made" make_one "$work/one"
@@ -84,5 +73,4 @@ versions() {
 		-f '${Package}\t${Version}\n' | sort -u | diff "$work/told" -
 }
 ok "each library has the version that is installed" versions
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+ok_summary

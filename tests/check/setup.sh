@@ -11,19 +11,8 @@ build=$(cd "${1:-build}" && pwd)
 }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-ok() {
-	local name=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		passed=$((passed + 1))
-		echo "ok $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok $name"
-		tail -n 15 "$work/out" | sed 's/^/# /'
-	fi
-}
+# shellcheck source=tests/check/ok.sh
+. tests/check/ok.sh
 R=$work/root
 make_root() {
 	mkdir -p "$R/etc/ssh" "$R/etc/pam.d" "$R/var/lib" "$R/run"
@@ -213,5 +202,4 @@ if command -v strace >/dev/null; then
 	done
 	ok "undo was killed, too ($undos times)" [ "$undos" -gt 5 ]
 fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+ok_summary

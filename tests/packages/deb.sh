@@ -5,7 +5,6 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=${1:-build}
-passed=0 failed=0
 for tool in debootstrap dpkg-deb apt-get; do
 	command -v $tool >/dev/null || {
 		echo "$tool is not here: apt-get install debootstrap dpkg-dev"
@@ -19,18 +18,8 @@ done
 work=$(mktemp -d)
 root=$work/root
 trap 'umount "$root/proc" 2>/dev/null; rm -rf "$work"' EXIT
-ok() {
-	local name=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		passed=$((passed + 1))
-		echo "ok $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok $name"
-		tail -n 15 "$work/out" | sed 's/^/# /'
-	fi
-}
+# shellcheck source=tests/check/ok.sh
+. tests/check/ok.sh
 in_root() {
 	chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 		HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"
@@ -179,5 +168,4 @@ clean() {
 			"$root/var/lib/systemd" 2>/dev/null
 }
 ok "purge of an empty installation leaves nothing of systemd's" clean
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+ok_summary
