@@ -37,17 +37,9 @@ static enum sgb_err ask(
 static char *socket_path(struct cli *cli)
 {
 	struct conf *conf = NULL;
-	struct diag diag;
-	char *path = NULL;
+	char *path = cli_conf(cli, &conf) ? strdup(conf->control_socket) : NULL;
 
-	diag_init(&diag);
-	if (conf_load(cli->config ? cli->config : CONF_DEFAULT_PATH, &conf,
-		    &diag))
-		diag_print(&diag, stderr, cli->colour);
-	else
-		path = strdup(conf->control_socket);
 	conf_free(conf);
-	diag_done(&diag);
 	return path;
 }
 

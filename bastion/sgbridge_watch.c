@@ -167,17 +167,10 @@ static void show(int fd)
 static char *recorder_path(struct cli *cli)
 {
 	struct conf *conf = NULL;
-	struct diag diag;
-	char *path = NULL;
+	char *path = cli_conf(cli, &conf) ? strdup(conf->recorder_socket)
+					  : NULL;
 
-	diag_init(&diag);
-	if (conf_load(cli->config ? cli->config : CONF_DEFAULT_PATH, &conf,
-		    &diag))
-		diag_print(&diag, stderr, cli->colour);
-	else
-		path = strdup(conf->recorder_socket);
 	conf_free(conf);
-	diag_done(&diag);
 	return path;
 }
 
