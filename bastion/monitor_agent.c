@@ -43,19 +43,6 @@ enum sgb_err monitor_agent_open(struct monitor *m, int *ret_session_end)
 	return SGB_OK;
 }
 
-static bool next_is(struct reader *rd, const void *expected, size_t len)
-{
-	size_t got;
-	const uint8_t *at = reader_string(rd, &got);
-
-	return !rd->err && got == len && (!len || !memcmp(at, expected, len));
-}
-
-static bool next_text(struct reader *rd, const char *expected)
-{
-	return next_is(rd, expected, strlen(expected));
-}
-
 /* One SSH session only: the first that is signed for is the one. */
 static bool same_session(struct monitor *m, const uint8_t *id, size_t len)
 {
@@ -111,15 +98,15 @@ static bool may_sign(struct monitor *m, const struct monitor_identity *identity,
 	reader_init(&rd, data, len);
 	session_id = reader_string(&rd, &id_len);
 	if (reader_u8(&rd) != USERAUTH_REQUEST ||
-		!next_text(&rd, m->decision.login) ||
-		!next_text(&rd, "ssh-connection") ||
+		!reader_is_text(&rd, m->decision.login) ||
+		!reader_is_text(&rd, "ssh-connection") ||
 		!next_method(&rd, &bound) || reader_u8(&rd) != 1)
 		return false;
 	algorithm = reader_cstring(&rd, 64);
 	good = algorithm &&
 	       sshkey_algorithm_fits(&identity->parsed, algorithm) &&
-	       next_is(&rd, identity->blob, identity->blob_len) &&
-	       (!bound || next_is(&rd, m->logon.host_blob,
+	       reader_is(&rd, identity->blob, identity->blob_len) &&
+	       (!bound || reader_is(&rd, m->logon.host_blob,
 				  m->logon.host_blob_len)) &&
 	       !reader_end(&rd) && same_session(m, session_id, id_len);
 	if (good)

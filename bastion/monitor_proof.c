@@ -28,19 +28,6 @@ static bool is_security_key(const struct sshkey *key)
 	return key->type == SSHKEY_SK_ED25519 || key->type == SSHKEY_SK_ECDSA;
 }
 
-static bool field_is(struct reader *rd, const void *want, size_t want_len)
-{
-	size_t len;
-	const uint8_t *field = reader_string(rd, &len);
-
-	return !rd->err && len == want_len && !memcmp(field, want, len);
-}
-
-static bool text_is(struct reader *rd, const char *want)
-{
-	return field_is(rd, want, strlen(want));
-}
-
 /* RFC 4252 section 7, field by field; algorithm gets the one that was used. */
 static bool request_is(const uint8_t *data, size_t data_len,
 	const struct proof *proof, const char *name, const uint8_t *blob,
@@ -51,17 +38,18 @@ static bool request_is(const uint8_t *data, size_t data_len,
 	size_t len;
 
 	reader_init(&rd, data, data_len);
-	if (!field_is(&rd, proof->session_id, proof->session_id_len) ||
-		reader_u8(&rd) != MSG_USERAUTH_REQUEST || !text_is(&rd, name) ||
-		!text_is(&rd, "ssh-connection") || !text_is(&rd, "publickey") ||
-		reader_u8(&rd) != 1)
+	if (!reader_is(&rd, proof->session_id, proof->session_id_len) ||
+		reader_u8(&rd) != MSG_USERAUTH_REQUEST ||
+		!reader_is_text(&rd, name) ||
+		!reader_is_text(&rd, "ssh-connection") ||
+		!reader_is_text(&rd, "publickey") || reader_u8(&rd) != 1)
 		return false;
 	text = reader_string(&rd, &len);
 	if (rd.err || !len || len >= ALGORITHM_MAX || memchr(text, 0, len))
 		return false;
 	memcpy(algorithm, text, len);
 	algorithm[len] = '\0';
-	return field_is(&rd, blob, blob_len) && !reader_end(&rd);
+	return reader_is(&rd, blob, blob_len) && !reader_end(&rd);
 }
 
 /* What a security key signs instead: the request by its digest alone, so it

@@ -279,6 +279,19 @@ const uint8_t *reader_string(struct reader *rd, size_t *ret_len)
 	return at;
 }
 
+bool reader_is(struct reader *rd, const void *want, size_t len)
+{
+	size_t got;
+	const uint8_t *at = reader_string(rd, &got);
+
+	return !rd->err && got == len && (!len || !memcmp(at, want, len));
+}
+
+bool reader_is_text(struct reader *rd, const char *want)
+{
+	return reader_is(rd, want, strlen(want));
+}
+
 char *reader_cstring(struct reader *rd, size_t max)
 {
 	size_t len;

@@ -10,6 +10,7 @@
 #ifndef SGB_BUF_H
 #define SGB_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -78,6 +79,9 @@ const uint8_t *reader_string(struct reader *rd, size_t *ret_len);
 /* A string as a C string in heap memory, which the caller frees; refuses NUL
  * bytes inside and more than max bytes. NULL on failure. */
 char *reader_cstring(struct reader *rd, size_t max);
+/* Is the next string these bytes, or this text, and nothing else? */
+bool reader_is(struct reader *rd, const void *want, size_t len);
+bool reader_is_text(struct reader *rd, const char *want);
 /* SGB_OK only if nothing failed and nothing is left over. */
 enum sgb_err reader_end(const struct reader *rd) SGB_MUST_CHECK;
 

@@ -117,6 +117,28 @@ static void test_reader_refuses(void **state)
 	assert_null(reader_cstring(&rd, 1));
 }
 
+static void test_reader_is(void **state)
+{
+	struct buf buf;
+	struct reader rd;
+
+	(void)state;
+	buf_init(&buf, 64);
+	buf_put_cstring(&buf, "one");
+	buf_put_cstring(&buf, "");
+	buf_put_cstring(&buf, "longer");
+	reader_init(&rd, buf.data, buf.len);
+	assert_true(reader_is_text(&rd, "one"));
+	assert_true(reader_is(&rd, NULL, 0));
+	assert_false(reader_is_text(&rd, "long"));
+	/* The end of all strings is not the empty one. */
+	assert_false(reader_is(&rd, NULL, 0));
+	assert_int_equal(rd.err, SGB_ERR_FORMAT);
+	reader_init(&rd, buf.data, buf.len);
+	assert_false(reader_is_text(&rd, "onf"));
+	buf_done(&buf);
+}
+
 static void test_addr_strict(void **state)
 {
 	static const char *const bad[] = {"127.1", "0x7f.1", "0177.0.0.1",
@@ -540,6 +562,7 @@ int main(void)
 		cmocka_unit_test(test_buf_limit_is_sticky),
 		cmocka_unit_test(test_buf_round_trip),
 		cmocka_unit_test(test_reader_refuses),
+		cmocka_unit_test(test_reader_is),
 		cmocka_unit_test(test_addr_strict),
 		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_forbidden_targets),
