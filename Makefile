@@ -150,14 +150,14 @@ SGR_OBJS := $(addprefix audit/,suite.o suite_public.o container.o ratchet.o \
 	squeeze.o journal_form.o scan.o scan_length.o source.o recover.o)
 RECORDER_OBJS := $(SGR_OBJS) $(addprefix audit/,writer.o journal.o recorder.o \
 	recorder_setup.o recorder_key.o recorder_limits.o recorder_quota.o recorder_keep.o \
-	recorder_peer.o recorder_heads.o recorder_sandbox.o recorder_recover.o \
+	recorder_peer.o recorder_heads.o recorder_sandbox.o confine.o recorder_recover.o \
 	recorder_disk.o recorder_session.o \
 	recorder_index.o recorder_stray.o recording.o recording_file.o \
 	recording_wait.o viewers.o recorder_event.o syncer.o)
 FORWARD_OBJS := $(addprefix audit/,sgbridge-forward.o forward_conf.o \
 	forward_parent.o forward_child.o forward_source.o forward_files.o \
 	forward_place.o forward_line.o forward_syslog.o forward_journald.o \
-	forward_link.o forward_tls.o forward_msg.o forward_sandbox.o \
+	forward_link.o forward_tls.o forward_msg.o forward_sandbox.o confine.o \
 	forward_status.o forward_metrics.o forward_connect.o journal_form.o \
 	suite.o)
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \

@@ -9,20 +9,10 @@
 
 #include <seccomp.h>
 
+#include "core/sanitizer.h"
 #include "emulator_wire.h"
 
 #define MEMORY (512UL * 1024 * 1024)
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 /* Everything else ends the process. A sanitizer's runtime does more. */
 void emulator_confine(void)
@@ -39,7 +29,7 @@ void emulator_confine(void)
 	if (setrlimit(RLIMIT_CORE, &none) ||
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		_exit(1);
-	if (SANITIZED)
+	if (SGB_SANITIZER)
 		return;
 	if (setrlimit(RLIMIT_AS, &memory) || setrlimit(RLIMIT_FSIZE, &none) ||
 		setrlimit(RLIMIT_NPROC, &none))

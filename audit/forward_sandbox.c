@@ -7,21 +7,11 @@
 #include <linux/sockios.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "core/sanitizer.h"
+#include "confine.h"
 #include "forward.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANDBOX_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANDBOX_SANITIZER 1
-#endif
-#endif
-#ifndef SANDBOX_SANITIZER
-#define SANDBOX_SANITIZER 0
-#endif
 
 static const int both[] = {
 	SCMP_SYS(read),
@@ -92,65 +82,31 @@ static const int parent[] = {
 	SCMP_SYS(clock_nanosleep),
 };
 
-static int allow_memory(scmp_filter_ctx filter)
-{
-	static const int maps[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; !rc && i < sizeof(maps) / sizeof(maps[0]); i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, maps[i], 1,
-			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	return rc;
-}
-
-static int allow_list(scmp_filter_ctx filter, const int *calls, size_t count)
-{
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; !rc && i < count; i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
-	return rc;
-}
-
 /* Sockets to receivers, to the journal and to the log. */
-static int allow_sockets(scmp_filter_ctx filter)
-{
-	static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; !rc && i < sizeof(families) / sizeof(families[0]); i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket),
-			1, SCMP_A0(SCMP_CMP_EQ, (unsigned int)families[i], 0));
-	if (!rc)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-			SCMP_SYS(socketpair), 1,
-			SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
-	return rc;
-}
+static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
 
 static enum sgb_err confine(bool child)
 {
 	/* A sanitizer's run-time traces and forks when it looks for leaks, and
 	 * is no production build. */
-	scmp_filter_ctx filter = SANDBOX_SANITIZER
+	scmp_filter_ctx filter = SGB_SANITIZER
 					 ? NULL
 					 : seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int rc = filter ? 0 : -ENOMEM;
 
-	if (SANDBOX_SANITIZER)
+	if (SGB_SANITIZER)
 		return SGB_OK;
 	if (!rc)
-		rc = allow_list(filter, both, sizeof(both) / sizeof(both[0]));
+		rc = confine_calls(
+			filter, both, sizeof(both) / sizeof(both[0]));
 	if (!rc)
-		rc = allow_memory(filter);
+		rc = confine_memory(filter);
 	if (!rc && !child)
-		rc = allow_list(
+		rc = confine_calls(
 			filter, parent, sizeof(parent) / sizeof(parent[0]));
 	if (!rc && !child)
-		rc = allow_sockets(filter);
+		rc = confine_sockets(filter, families,
+			sizeof(families) / sizeof(families[0]));
 	/* How much of a stream the other side has. */
 	if (!rc)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl),

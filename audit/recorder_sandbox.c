@@ -5,21 +5,11 @@
  */
 #include <errno.h>
 #include <seccomp.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "core/sanitizer.h"
+#include "confine.h"
 #include "recorder.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANDBOX_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANDBOX_SANITIZER 1
-#endif
-#endif
-#ifndef SANDBOX_SANITIZER
-#define SANDBOX_SANITIZER 0
-#endif
 
 static const int allowed[] = {
 	/* descriptors */
@@ -110,22 +100,14 @@ static int allow_calls(scmp_filter_ctx filter)
 {
 	/* The log's socket and the audit's may have to be opened again. */
 	static const int families[] = {AF_UNIX, AF_NETLINK};
-	static const int maps[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
-	size_t i;
-	int rc = 0;
+	int rc = confine_calls(
+		filter, allowed, sizeof(allowed) / sizeof(allowed[0]));
 
-	for (i = 0; !rc && i < sizeof(allowed) / sizeof(allowed[0]); i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-	for (i = 0; !rc && i < sizeof(families) / sizeof(families[0]); i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket),
-			1, SCMP_A0(SCMP_CMP_EQ, (unsigned int)families[i], 0));
 	if (!rc)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-			SCMP_SYS(socketpair), 1,
-			SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
-	for (i = 0; !rc && i < sizeof(maps) / sizeof(maps[0]); i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, maps[i], 1,
-			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		rc = confine_sockets(filter, families,
+			sizeof(families) / sizeof(families[0]));
+	if (!rc)
+		rc = confine_memory(filter);
 	/* libc asks whether a stream is a terminal. */
 	if (!rc)
 		rc = seccomp_rule_add(
@@ -137,12 +119,12 @@ enum sgb_err recorder_confine(void)
 {
 	/* A sanitizer's run-time traces and forks when it looks for leaks, and
 	 * is no production build. */
-	scmp_filter_ctx filter = SANDBOX_SANITIZER
+	scmp_filter_ctx filter = SGB_SANITIZER
 					 ? NULL
 					 : seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int rc = filter ? 0 : -ENOMEM;
 
-	if (SANDBOX_SANITIZER)
+	if (SGB_SANITIZER)
 		return SGB_OK;
 	/* For the thread that syncs, too. */
 	if (!rc)

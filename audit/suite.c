@@ -15,6 +15,7 @@
 #include <openssl/x509.h>
 
 #include "core/buf.h"
+#include "suite_pem.h"
 
 struct suite_cipher {
 	EVP_CIPHER_CTX *seal;
@@ -239,18 +240,50 @@ static int no_passphrase(char *buf, int size, int rwflag, void *data)
 	return -1;
 }
 
-enum sgb_err suite_key_from_pem(const void *pem, size_t len,
-	enum suite_key_kind kind, struct suite_key **ret)
+enum sgb_err suite_pem_read(
+	const void *pem, size_t len, bool private, EVP_PKEY **ret)
 {
 	BIO *bio = len > INT32_MAX ? NULL : BIO_new_mem_buf(pem, (int)len);
 	EVP_PKEY *pkey;
 
 	if (!bio)
 		return SGB_ERR_NOMEM;
-	pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+	pkey = private ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL)
+		       : PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
 	BIO_free(bio);
 	if (!pkey)
 		return SGB_ERR_FORMAT;
+	*ret = pkey;
+	return SGB_OK;
+}
+
+enum sgb_err suite_pem_write(const EVP_PKEY *pkey, struct buf *out)
+{
+	BIO *bio = BIO_new(BIO_s_secmem());
+	enum sgb_err err = SGB_ERR_CRYPTO;
+	char *data;
+	long len;
+
+	if (!bio)
+		return SGB_ERR_NOMEM;
+	if (PEM_write_bio_PKCS8PrivateKey(
+		    bio, pkey, NULL, NULL, 0, NULL, NULL) == 1) {
+		len = BIO_get_mem_data(bio, &data);
+		buf_put(out, data, (size_t)len);
+		err = buf_error(out);
+	}
+	BIO_free(bio);
+	return err;
+}
+
+enum sgb_err suite_key_from_pem(const void *pem, size_t len,
+	enum suite_key_kind kind, struct suite_key **ret)
+{
+	EVP_PKEY *pkey;
+	enum sgb_err err = suite_pem_read(pem, len, true, &pkey);
+
+	if (err)
+		return err;
 	if (EVP_PKEY_get_base_id(pkey) != kind_id(kind)) {
 		EVP_PKEY_free(pkey);
 		return SGB_ERR_UNSUPPORTED;
@@ -268,21 +301,7 @@ void suite_key_free(struct suite_key *key)
 
 enum sgb_err suite_key_to_pem(const struct suite_key *key, struct buf *out)
 {
-	BIO *bio = BIO_new(BIO_s_secmem());
-	enum sgb_err err = SGB_ERR_CRYPTO;
-	char *data;
-	long len;
-
-	if (!bio)
-		return SGB_ERR_NOMEM;
-	if (PEM_write_bio_PKCS8PrivateKey(
-		    bio, key->pkey, NULL, NULL, 0, NULL, NULL) == 1) {
-		len = BIO_get_mem_data(bio, &data);
-		buf_put(out, data, (size_t)len);
-		err = buf_error(out);
-	}
-	BIO_free(bio);
-	return err;
+	return suite_pem_write(key->pkey, out);
 }
 
 const uint8_t *suite_key_public(const struct suite_key *key)

@@ -8,11 +8,11 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include "core/buf.h"
+#include "suite_pem.h"
 
 struct suite_p256 {
 	EVP_PKEY *pkey;
@@ -125,28 +125,14 @@ static bool is_p256(EVP_PKEY *pkey)
 	       (!strcmp(group, "prime256v1") || !strcmp(group, "P-256"));
 }
 
-/* A key with a passphrase must fail, not ask on the terminal. */
-static int no_passphrase(char *buf, int size, int rwflag, void *data)
-{
-	(void)buf;
-	(void)size;
-	(void)rwflag;
-	(void)data;
-	return -1;
-}
-
 enum sgb_err suite_p256_from_pem(
 	const void *pem, size_t len, struct suite_p256 **ret)
 {
-	BIO *bio = len > INT32_MAX ? NULL : BIO_new_mem_buf(pem, (int)len);
 	EVP_PKEY *pkey;
+	enum sgb_err err = suite_pem_read(pem, len, true, &pkey);
 
-	if (!bio)
-		return SGB_ERR_NOMEM;
-	pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-	BIO_free(bio);
-	if (!pkey)
-		return SGB_ERR_FORMAT;
+	if (err)
+		return err;
 	if (!is_p256(pkey)) {
 		EVP_PKEY_free(pkey);
 		return SGB_ERR_UNSUPPORTED;
@@ -164,21 +150,7 @@ void suite_p256_free(struct suite_p256 *key)
 
 enum sgb_err suite_p256_to_pem(const struct suite_p256 *key, struct buf *out)
 {
-	BIO *bio = BIO_new(BIO_s_secmem());
-	enum sgb_err err = SGB_ERR_CRYPTO;
-	char *data;
-	long len;
-
-	if (!bio)
-		return SGB_ERR_NOMEM;
-	if (PEM_write_bio_PKCS8PrivateKey(
-		    bio, key->pkey, NULL, NULL, 0, NULL, NULL) == 1) {
-		len = BIO_get_mem_data(bio, &data);
-		buf_put(out, data, (size_t)len);
-		err = buf_error(out);
-	}
-	BIO_free(bio);
-	return err;
+	return suite_pem_write(key->pkey, out);
 }
 
 enum sgb_err suite_p256_public(
@@ -261,16 +233,11 @@ enum sgb_err suite_rsa_check(const uint8_t *der, size_t len)
 enum sgb_err suite_public_from_pem(const void *pem, size_t len,
 	uint8_t ret[SUITE_RSA_DER_MAX], size_t *ret_len)
 {
-	BIO *bio = len > INT32_MAX ? NULL : BIO_new_mem_buf(pem, (int)len);
 	EVP_PKEY *pkey;
-	enum sgb_err err;
+	enum sgb_err err = suite_pem_read(pem, len, false, &pkey);
 
-	if (!bio)
-		return SGB_ERR_NOMEM;
-	pkey = PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
-	BIO_free(bio);
-	if (!pkey)
-		return SGB_ERR_FORMAT;
+	if (err)
+		return err;
 	if (is_p256(pkey)) {
 		*ret_len = SUITE_POINT_LEN;
 		err = get_point(pkey, ret);

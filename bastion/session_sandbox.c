@@ -16,21 +16,11 @@
 #include <sys/socket.h>
 
 #include "core/priv.h"
+#include "core/sanitizer.h"
 
 #define SESSION_DESCRIPTORS 128
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANDBOX_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANDBOX_SANITIZER 1
-#endif
-#endif
-#ifndef SANDBOX_SANITIZER
-#define SANDBOX_SANITIZER 0
-#endif
-
-#if SANDBOX_SANITIZER
+#if SGB_SANITIZER
 /* Looking for leaks needs ptrace, which a hardened process refuses. */
 const char *__asan_default_options(void);
 SGB_EXPORT const char *__asan_default_options(void)
@@ -102,7 +92,7 @@ static int allow_calls(scmp_filter_ctx filter)
 	for (i = 0; !rc && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
 	/* libseccomp takes no rule that says what the default says. */
-	for (i = 0; !rc && !SANDBOX_SANITIZER &&
+	for (i = 0; !rc && !SGB_SANITIZER &&
 		    i < sizeof(refused) / sizeof(refused[0]);
 		i++)
 		rc = seccomp_rule_add(
@@ -131,7 +121,7 @@ static int allow_arguments(scmp_filter_ctx filter)
 			SCMP_A1(SCMP_CMP_EQ, IPPROTO_TCP, 0),
 			SCMP_A2(SCMP_CMP_EQ, TCP_NODELAY, 0));
 	/* libssh asks for others (keepalive, IP_TOS): not worth dying. */
-	if (!rc && !SANDBOX_SANITIZER)
+	if (!rc && !SGB_SANITIZER)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES),
 			SCMP_SYS(setsockopt), 1,
 			SCMP_A1(SCMP_CMP_NE, IPPROTO_TCP, 0));
@@ -142,16 +132,15 @@ static enum sgb_err filter_calls(void)
 {
 	/* A sanitizer's run-time needs many calls and is no production build;
 	 * with it, what is not listed fails instead of killing. */
-	scmp_filter_ctx filter = seccomp_init(SANDBOX_SANITIZER
-						      ? SCMP_ACT_ERRNO(EACCES)
-						      : SCMP_ACT_KILL_PROCESS);
+	scmp_filter_ctx filter = seccomp_init(
+		SGB_SANITIZER ? SCMP_ACT_ERRNO(EACCES) : SCMP_ACT_KILL_PROCESS);
 	int rc = -ENOMEM;
 
 	if (filter)
 		rc = allow_calls(filter);
 	if (!rc)
 		rc = allow_arguments(filter);
-	if (!rc && SANDBOX_SANITIZER) {
+	if (!rc && SGB_SANITIZER) {
 		rc = seccomp_rule_add(
 			filter, SCMP_ACT_ALLOW, SCMP_SYS(sigaltstack), 0);
 		if (!rc)
@@ -177,7 +166,7 @@ enum sgb_err sandbox_enter(
 		err = SGB_ERR_SYSTEM;
 	/* A sanitizer reserves terabytes of addresses. */
 	if (!err)
-		err = priv_limits(SANDBOX_SANITIZER ? 0 : start->max_memory,
+		err = priv_limits(SGB_SANITIZER ? 0 : start->max_memory,
 			SESSION_DESCRIPTORS);
 	if (!err)
 		err = filter_calls();
