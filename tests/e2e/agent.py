@@ -21,6 +21,8 @@ import threading
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
+# What is beside this; and nothing is left there.
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 PLACE, REAL, MODE, LOG = sys.argv[1:5]
 NAMES = {11: "keys", 13: "sign", 27: "extension"}
