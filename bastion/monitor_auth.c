@@ -90,6 +90,11 @@ static bool offer_proved(
 	}
 	offer->evidence.session_id = m->session_id;
 	offer->evidence.session_id_len = m->session_id_len;
+	if (m->session_key < m->host_key_count) {
+		offer->evidence.host_key = m->host_keys[m->session_key].blob;
+		offer->evidence.host_key_len =
+			m->host_keys[m->session_key].blob_len;
+	}
 	return !proof_check(&offer->evidence, offer->name, offer->algorithm,
 		offer->blob, offer->blob_len, &offer->key, &offer->proof, why,
 		why_len);

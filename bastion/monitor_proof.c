@@ -22,41 +22,61 @@
 #define FLAG_USER_PRESENT    0x01
 #define FLAG_USER_VERIFIED   0x04
 #define ALGORITHM_MAX	     64
+#define METHOD		     "publickey"
+#define METHOD_BOUND	     "publickey-hostbound-v00@openssh.com"
 
 static bool is_security_key(const struct sshkey *key)
 {
 	return key->type == SSHKEY_SK_ED25519 || key->type == SSHKEY_SK_ECDSA;
 }
 
-/* RFC 4252 section 7, field by field; algorithm gets the one that was used. */
+static bool word(struct reader *rd, char ret[ALGORITHM_MAX])
+{
+	size_t len;
+	const uint8_t *text = reader_string(rd, &len);
+
+	if (rd->err || !len || len >= ALGORITHM_MAX || memchr(text, 0, len))
+		return false;
+	memcpy(ret, text, len);
+	ret[len] = '\0';
+	return true;
+}
+
+static bool is_hostbound(const char *method)
+{
+	return !strcmp(method, METHOD_BOUND);
+}
+
+/* RFC 4252 section 7, field by field, and the host key where it is bound to
+ * one; algorithm gets the one that was used. */
 static bool request_is(const uint8_t *data, size_t data_len,
 	const struct proof *proof, const char *name, const uint8_t *blob,
 	size_t blob_len, char algorithm[ALGORITHM_MAX])
 {
-	const uint8_t *text;
+	char method[ALGORITHM_MAX];
 	struct reader rd;
-	size_t len;
 
 	reader_init(&rd, data, data_len);
 	if (!reader_is(&rd, proof->session_id, proof->session_id_len) ||
 		reader_u8(&rd) != MSG_USERAUTH_REQUEST ||
 		!reader_is_text(&rd, name) ||
-		!reader_is_text(&rd, "ssh-connection") ||
-		!reader_is_text(&rd, "publickey") || reader_u8(&rd) != 1)
+		!reader_is_text(&rd, "ssh-connection") || !word(&rd, method) ||
+		(strcmp(method, METHOD) && !is_hostbound(method)) ||
+		reader_u8(&rd) != 1 || !word(&rd, algorithm) ||
+		!reader_is(&rd, blob, blob_len))
 		return false;
-	text = reader_string(&rd, &len);
-	if (rd.err || !len || len >= ALGORITHM_MAX || memchr(text, 0, len))
+	if (is_hostbound(method) &&
+		(!proof->host_key_len ||
+			!reader_is(&rd, proof->host_key, proof->host_key_len)))
 		return false;
-	memcpy(algorithm, text, len);
-	algorithm[len] = '\0';
-	return reader_is(&rd, blob, blob_len) && !reader_end(&rd);
+	return !reader_end(&rd);
 }
 
 /* What a security key signs instead: the request by its digest alone, so it
  * is made here. */
-static bool security_key_request(const struct proof *proof, const char *name,
-	const char *algorithm, const uint8_t *blob, size_t blob_len,
-	const struct sshkey *key)
+static bool security_key_request(const struct proof *proof, const char *method,
+	const char *name, const char *algorithm, const uint8_t *blob,
+	size_t blob_len, const struct sshkey *key)
 {
 	uint8_t application[SHA256_DIGEST_LENGTH];
 	uint8_t message[SHA256_DIGEST_LENGTH];
@@ -70,10 +90,12 @@ static bool security_key_request(const struct proof *proof, const char *name,
 	buf_put_u8(&buf, MSG_USERAUTH_REQUEST);
 	buf_put_cstring(&buf, name);
 	buf_put_cstring(&buf, "ssh-connection");
-	buf_put_cstring(&buf, "publickey");
+	buf_put_cstring(&buf, method);
 	buf_put_u8(&buf, 1);
 	buf_put_cstring(&buf, algorithm);
 	buf_put_string(&buf, blob, blob_len);
+	if (is_hostbound(method))
+		buf_put_string(&buf, proof->host_key, proof->host_key_len);
 	good = !buf_error(&buf) && SHA256(buf.data, buf.len, message) &&
 	       SHA256((const uint8_t *)key->sk_application,
 		       strlen(key->sk_application), application) &&
@@ -157,8 +179,11 @@ enum sgb_err proof_check(const struct proof *proof, const char *name,
 		return SGB_ERR_FORMAT;
 	if (is_security_key(key)) {
 		snprintf(algorithm, sizeof(algorithm), "%s", claimed);
-		good = security_key_request(
-			proof, name, algorithm, blob, blob_len, key);
+		good = security_key_request(proof, METHOD, name, algorithm,
+			       blob, blob_len, key) ||
+		       (proof->host_key_len &&
+			       security_key_request(proof, METHOD_BOUND, name,
+				       algorithm, blob, blob_len, key));
 		flags = good ? proof->data[FLAGS_AT] : 0;
 	} else {
 		good = request_is(proof->data, proof->data_len, proof, name,

@@ -13,16 +13,19 @@
 
 #define PROOF_SESSION_ID_MAX 64
 
-/* What the session process hands over, and the session id; borrowed. */
+/* What the session process hands over, the session id, and the host key that
+ * signed it; borrowed. */
 struct proof {
-	const uint8_t *data, *signature, *session_id;
-	size_t data_len, signature_len, session_id_len;
+	const uint8_t *data, *signature, *session_id, *host_key;
+	size_t data_len, signature_len, session_id_len, host_key_len;
 };
 
 /*
  * Verifies that signature (in OpenSSL's form) by the key of blob (plain, or a
  * certificate; parsed as key) covers the request of RFC 4252 section 7 for
- * exactly this user name, blob and session id, and an algorithm that fits; for
+ * exactly this user name, blob and session id, and an algorithm that fits, or
+ * the same bound to exactly this host key (libssh 0.12; section 3.1 of
+ * PROTOCOL in OpenSSH's source: publickey-hostbound-v00@openssh.com); for
  * security keys, PROTOCOL.u2f over it with the algorithm that is claimed.
  * *ret_flags gets SESSION_PROOF_*. Else SGB_ERR_CRYPTO or _FORMAT, and why.
  */

@@ -123,6 +123,7 @@ enum sgb_err monitor_sign(struct monitor *m, struct msg *in)
 	if (!m->session_id_len) {
 		memcpy(m->session_id, hash, len);
 		m->session_id_len = len;
+		m->session_key = number;
 	}
 	msg_init(&msg, MSG_SES_SIGNED);
 	err = sign(m->host_keys[number].key, digest, hash, len, &msg.body);

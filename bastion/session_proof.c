@@ -5,7 +5,9 @@
  * outcome is not changed, and what is not seen counts as not there. Works
  * until the client is logged on; afterwards nothing is kept.
  *
- * The call that signs is wrapped as well: the key is not in this process.
+ * The call that signs is wrapped as well: the key is not in this process. And
+ * so is the one by which libssh makes an Ed25519 key of its private half (from
+ * 0.12 on): the public half would be another one's.
  */
 #include "session_proof.h"
 
@@ -13,7 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+
+#include "core/buf.h"
 
 /* PROTOCOL.u2f in OpenSSH's source: SHA-256 of the application, flags,
  * counter, SHA-256 of the message. Nothing else that is verified here is this
@@ -28,6 +33,9 @@ static int (*real_verify)(EVP_MD_CTX *ctx, const unsigned char *signature,
 static int (*real_sign)(EVP_MD_CTX *ctx, unsigned char *signature, size_t *len,
 	const unsigned char *data, size_t data_len);
 
+static EVP_PKEY *(*real_new)(
+	int type, ENGINE *engine, const unsigned char *private, size_t len);
+
 /* In the order in which libssh verified them, which is the order in which
  * they are asked about. When one is too many, none counts any more: one might
  * be taken for another's. */
@@ -37,6 +45,7 @@ static bool watching, lost;
 static bool (*signer)(void *arg, const struct proof_request *request,
 	uint8_t *signature, size_t *len);
 static void *signer_arg;
+static const uint8_t *stand_in;
 
 enum sgb_err proof_init(void)
 {
@@ -60,14 +69,33 @@ void proof_watch(bool on)
 	lost = false;
 }
 
-/* A login's message ends with the key that it is about. */
+/* RFC 4252 section 7: the session id, 50, user, service, method, TRUE,
+ * algorithm, key; and, bound to it, the host key. */
+static bool names(
+	const struct session_proof *proof, const uint8_t *blob, size_t len)
+{
+	const uint8_t *key;
+	struct reader rd;
+	size_t n;
+
+	reader_init(&rd, proof->data, proof->len);
+	(void)reader_string(&rd, &n);
+	(void)reader_u8(&rd);
+	(void)reader_string(&rd, &n);
+	(void)reader_string(&rd, &n);
+	(void)reader_string(&rd, &n);
+	(void)reader_u8(&rd);
+	(void)reader_string(&rd, &n);
+	key = reader_string(&rd, &n);
+	return !rd.err && n == len && !memcmp(key, blob, len);
+}
+
 static bool is_about(const struct session_proof *proof, const uint8_t *blob,
 	size_t len, bool security_key)
 {
 	if (security_key || proof->len == SECURITY_KEY_LEN)
 		return security_key && proof->len == SECURITY_KEY_LEN;
-	return proof->len > len &&
-	       !memcmp(proof->data + proof->len - len, blob, len);
+	return names(proof, blob, len);
 }
 
 bool proof_take(const uint8_t *blob, size_t len, bool security_key,
@@ -164,4 +192,39 @@ int proof_sign(EVP_MD_CTX *ctx, unsigned char *signature, size_t *len,
 		return describe(ctx, &request) &&
 		       signer(signer_arg, &request, signature, len);
 	return real_sign ? real_sign(ctx, signature, len, data, data_len) : -1;
+}
+
+void proof_stand_in(const uint8_t *public)
+{
+	stand_in = public;
+}
+
+SGB_EXPORT EVP_PKEY *proof_new(int type, ENGINE *engine,
+	const unsigned char *private,
+	size_t len) __asm__("EVP_PKEY_new_raw_private_key");
+
+EVP_PKEY *proof_new(
+	int type, ENGINE *engine, const unsigned char *private, size_t len)
+{
+	EVP_PKEY_CTX *ctx;
+	EVP_PKEY *key = NULL;
+	OSSL_PARAM halves[3];
+
+	/* Our own keys may be made before proof_init. */
+	if (!real_new)
+		*(void **)&real_new = dlsym(
+			RTLD_NEXT, "EVP_PKEY_new_raw_private_key");
+	if (!stand_in || type != EVP_PKEY_ED25519)
+		return real_new ? real_new(type, engine, private, len) : NULL;
+	halves[0] = OSSL_PARAM_construct_octet_string(
+		OSSL_PKEY_PARAM_PUB_KEY, (void *)stand_in, PROOF_ED25519_LEN);
+	halves[1] = OSSL_PARAM_construct_octet_string(
+		OSSL_PKEY_PARAM_PRIV_KEY, (void *)private, len);
+	halves[2] = OSSL_PARAM_construct_end();
+	ctx = EVP_PKEY_CTX_new_id(type, NULL);
+	if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
+		EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, halves) != 1)
+		key = NULL;
+	EVP_PKEY_CTX_free(ctx);
+	return key;
 }

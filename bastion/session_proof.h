@@ -43,4 +43,9 @@ void proof_sign_with(
 		uint8_t *signature, size_t *len),
 	void *arg);
 
+#define PROOF_ED25519_LEN 32
+/* While set, an Ed25519 key that libssh makes has this public half, whatever
+ * its private half is; borrowed. NULL: as usual. */
+void proof_stand_in(const uint8_t *public);
+
 #endif

@@ -148,9 +148,13 @@ enum sgb_err sign_stand_in(
 		buf_put_u8(&text, 0);
 		err = buf_error(&text);
 	}
+	/* It ends with the point. */
+	if (key.type == SSHKEY_ED25519 && len > PROOF_ED25519_LEN)
+		proof_stand_in(blob + len - PROOF_ED25519_LEN);
 	if (!err && ssh_pki_import_privkey_base64((const char *)text.data, NULL,
 			    NULL, NULL, &ret->key) != SSH_OK)
 		err = SGB_ERR_CRYPTO;
+	proof_stand_in(NULL);
 	ret->kind = key.type == SSHKEY_ED25519 ? EVP_PKEY_ED25519
 		    : key.type == SSHKEY_ECDSA ? EVP_PKEY_EC
 					       : EVP_PKEY_RSA;

@@ -74,7 +74,11 @@ no_way() {
 }
 ok "one for another connection does not" no_way robot other_session
 ok "one that names another service does not" no_way robot other_service
-ok "one bound to another host's key does not" says 51 robot hostbound
+# libssh from 0.12 on knows what that is, and leaves it without an answer.
+unbound() {
+	says 51 robot hostbound || says silent robot hostbound
+}
+ok "one bound to another host's key does not" unbound
 ssh-keygen -q -t rsa -b 2048 -N '' -f "$LAB/users/rsa"
 ssh-keygen -q -t rsa -b 1024 -N '' -f "$LAB/users/short"
 cat "$LAB/users/rsa.pub" "$LAB/users/short.pub" >>"$LAB/authorized_keys/robot"
