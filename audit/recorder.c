@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@
 #include "syncer.h"
 
 #define ROUND	    64
+#define OUT_MAX	    (4 * SGR_BODY_MAX)
 #define DESCRIPTORS 65536
 
 static uint64_t clock_ns(clockid_t id)
@@ -182,6 +184,22 @@ static void handle(struct recorder *recorder, const struct epoll_event *event)
 	}
 }
 
+/* What a burst took, and windows of segments that are closed: malloc keeps
+ * them, wiped, and most sessions have one burst. */
+static void rest(struct recorder *recorder)
+{
+	if (recorder->worked) {
+		recorder->worked = recorder->rested = false;
+	} else if (!recorder->rested) {
+		recorder->rested = true;
+		writer_scratch_done(&recorder->scratch);
+		writer_scratch_init(&recorder->scratch);
+		buf_done(&recorder->out);
+		buf_init(&recorder->out, OUT_MAX);
+		malloc_trim(0);
+	}
+}
+
 static void run(struct recorder *recorder)
 {
 	struct epoll_event events[ROUND];
@@ -200,6 +218,7 @@ static void run(struct recorder *recorder)
 		if (recorder_mono_us() - ticked_us >= 1000000) {
 			ticked_us = recorder_mono_us();
 			recorder_tick(recorder);
+			rest(recorder);
 		}
 		recorder_commit(recorder);
 		recorder_bury(recorder);
@@ -249,7 +268,7 @@ int main(int argc, char **argv)
 	recorder_folder_init(&recorder);
 	recorder.kernel_audit = true;
 	writer_scratch_init(&recorder.scratch);
-	buf_init(&recorder.out, 4 * SGR_BODY_MAX);
+	buf_init(&recorder.out, OUT_MAX);
 	recorder_setup(&recorder, conf_path);
 	recorder.kernel_audit = recorder.conf->audit != CONF_AUDIT_OFF;
 	take_socket(&recorder);

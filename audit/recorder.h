@@ -107,6 +107,7 @@ struct recorder {
 	/* Shared by all recordings, one after the other. */
 	struct writer_scratch scratch;
 	struct buf out;
+	bool worked, rested; /* since the last tick; memory was given back */
 };
 
 /* Clocks, read when they are needed. */

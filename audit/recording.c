@@ -147,6 +147,7 @@ static enum sgb_err write_round(
 
 	if (!recorder->scratch.items)
 		return SGB_OK;
+	recorder->worked = true;
 	writer_mark(rec->writer, &mark);
 	buf_reset(&recorder->out);
 	err = writer_flush(
