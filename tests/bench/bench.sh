@@ -195,11 +195,6 @@ run() {
 become() {
 	exec ip netns exec "$lab_tag-client" ssh -F "$LAB/bench.conf" "$@"
 }
-# In a namespace, so that it ends with the laboratory: its end of the pipe
-# never closes, as this shell holds the other one.
-read_on() {
-	exec ip netns exec "$lab_tag-client" cat
-}
 paths='direct jump force plain sgbridge sgjump'
 if [ -n "$bastion_group" ]; then
 	for pid in $(ip netns pids "$lab_tag-bastion"); do
@@ -258,13 +253,19 @@ pss() {
 	# shellcheck disable=SC2046 # numbers
 	pss_of $(ip netns pids "$lab_tag-bastion")
 }
+# What was measured before has ended, or this would be less than it is: a
+# session that lost its client leaves within three seconds.
+settled() {
+	read -rt 4 <> <(:)
+	pss
+}
 count() {
 	echo "count $*" >>"$LAB/results"
 }
 # Idle sessions, all at once; a line from each says that it is there.
 idle() {
 	local path=$1 i before pids=()
-	before=$(pss)
+	before=$(settled)
 	for ((i = 0; i < IDLE; i++)); do
 		become "$path" 'echo up; exec cat' <"$LAB/hold" \
 			>"$LAB/idle.$i" 2>/dev/null &
@@ -280,22 +281,33 @@ idle() {
 	wait "${pids[@]}" 2>/dev/null
 	rm -f "$LAB"/idle.*
 }
-# A target that sends without end to a client that does not read, and what
-# the bastion holds meanwhile; then to one that does.
+# Sessions that move bytes as fast as they can, all at once.
 busy() {
+	local path=$1 i before pids=()
+	before=$(settled)
+	for ((i = 0; i < IDLE; i++)); do
+		become "$path" 'exec head -c 100G /dev/zero' </dev/null \
+			>/dev/null 2>&1 &
+		pids+=($!)
+	done
+	read -rt 5 <> <(:)
+	count busy_kib "$path" $((($(pss) - before) / IDLE))
+	kill "${pids[@]}"
+	wait "${pids[@]}" 2>/dev/null
+}
+# A target that sends without end to a client that does not read, and what
+# the bastion holds meanwhile.
+stalled() {
 	local path=$1 before pid
-	before=$(pss)
+	before=$(settled)
 	become "$path" 'exec head -c 10G /dev/zero' </dev/null 2>/dev/null \
 		>"$LAB/stall" &
 	pid=$!
 	# Long enough to fill whatever there is to fill.
 	read -rt 5 <> <(:)
 	count stalled_kib "$path" $(($(pss) - before))
-	read_on <&8 >/dev/null &
-	read -rt 1 <> <(:)
-	count busy_kib "$path" $(($(pss) - before))
-	kill "$pid" $! 2>/dev/null
-	wait "$pid" $! 2>/dev/null
+	kill "$pid"
+	wait "$pid" 2>/dev/null
 }
 # generate PATH OPTIONS...: what the load generator says, as one line of JSON.
 generate() {
@@ -367,6 +379,7 @@ measure_memory() {
 		[ "$path" = direct ] && continue
 		idle "$path"
 		busy "$path"
+		stalled "$path"
 	done
 }
 measure_keys() {

@@ -113,10 +113,89 @@ def single(timed, counts, loads, out):
             print("  %d logins failed" % row["logins_failed"])
 
 
+def ratios(report, ciphers, whats, other, figure="mib_per_second"):
+    """The bastion's figure by another path's, wherever both were measured."""
+    seen = {(r["cipher"], r["what"], r["path"]): r[figure]
+            for r in report["bulk"]}
+    return [value / seen[cipher, what, other]
+            for (cipher, what, path), value in seen.items()
+            if path == "sgbridge" and cipher[:6] in ciphers and
+            what[:4] in whats and seen.get((cipher, what, other))]
+
+
+def bulk_cpu(report, what):
+    return [r["cpu_s_per_gib"] for r in report["bulk"]
+            if r["path"] == "sgbridge" and r["cipher"].startswith("aes") and
+            r["what"].startswith(what)]
+
+
+def worst(values, least):
+    return (min if least else max)(values) if values else None
+
+
+def compared(a, b, how):
+    return None if a is None or b is None else how(a, b)
+
+
+def goals(report):
+    """Each goal of the bastion: what, its value here, its bound, and whether
+    at least or at most so much is wanted. Of several the worst counts."""
+    by = {row["path"]: row for row in report["other"]}
+    us, jump, direct, sshd = (by[w] for w in
+                              ("sgbridge", "jump", "direct", "sshd"))
+    gcm, both = ("aes128", "aes256"), ("exec", "sftp")
+    many = report["loads"].get("many sgbridge")
+    rows = [
+        ("bulk, AES-GCM: rate by direct", "%.2f", True, 0.9,
+         worst(ratios(report, gcm, both, "direct"), True)),
+        ("bulk, AES-GCM: rate by ssh -J", "%.2f", True, 1.7,
+         worst(ratios(report, gcm, both, "jump"), True)),
+        ("bulk, AES-GCM: rate by ForceCommand", "%.2f", True, 2.0,
+         worst(ratios(report, gcm, both, "force"), True)),
+        ("files, AES-GCM: CPU, s/GiB", "%.2f", False, 1.1,
+         worst(bulk_cpu(report, "sftp"), False)),
+        ("exec, AES-GCM: CPU, s/GiB", "%.2f", False, 2.0,
+         worst(bulk_cpu(report, "exec"), False)),
+        ("chacha20: rate by direct", "%.2f", True, 0.7,
+         worst(ratios(report, ("chacha",), both, "direct"), True)),
+        ("connect: time by direct", "%.2f", False, 1.0, us["connect_ratio"]),
+        ("connect: time by ssh -J", "%.2f", False, 0.65,
+         compared(us["connect_ms"], jump["connect_ms"], lambda a, b: a / b)),
+        ("connect: CPU, ms", "%.1f", False, 20, us["connect_cpu_ms"]),
+        ("key: median above direct, us", "%.0f", False, 100,
+         compared(us["key_p50_us"], direct["key_p50_us"],
+                  lambda a, b: a - b)),
+        ("key: p99 by ssh -J", "%.2f", False, 1.0,
+         compared(us["key_p99_us"], jump["key_p99_us"], lambda a, b: a / b)),
+        ("idle session, KiB", "%d", False, 1024, us["idle_kib"]),
+        ("busy session, KiB", "%d", False, 2048, us["busy_kib"]),
+        ("reader that stands still, KiB", "%d", False, 12288,
+         us["stalled_kib"]),
+        ("sessions at once, open in the end", "%d", True, 2000,
+         many[0]["alive"] if many else None),
+        ("logins at once: time by sshd", "%.2f", False, 1.2,
+         compared(us["logins_ms"], sshd["logins_ms"], lambda a, b: a / b)),
+        ("logins at once: failed", "%d", False, 0,
+         us["logins_failed"] if us["logins_ms"] else None),
+    ]
+    print("\n%-38s %10s %12s   %s" % ("goal", "is", "shall be", "verdict"))
+    for name, form, least, bound, value in rows:
+        met = None
+        if value is not None:
+            met = value >= bound if least else value <= bound
+        report["goals"].append({"goal": name, "bound": bound,
+                                "at_least": least, "value": value,
+                                "met": met})
+        print("%-38s %10s %12s   %s" % (
+            name, cell(value, form), (">= " if least else "<= ") +
+            "%g" % bound, {None: "not measured", True: "met",
+                           False: "missed"}[met]))
+
+
 def main():
     timed, counts, loads = read(sys.argv[1])
     report = {"machine": os.uname().version, "cores": os.cpu_count(),
-              "bulk": [], "other": [], "runs": timed,
+              "bulk": [], "other": [], "goals": [], "runs": timed,
               "counts": counts, "loads": loads}
     bulk(timed, report["bulk"])
     single(timed, counts, loads, report["other"])
@@ -137,6 +216,7 @@ def main():
                              "max": max(loadshare)}
         print("\nforeign load: %.0f%% of the machine at the median, %.0f%% "
               "at most" % (100 * median(loadshare), 100 * max(loadshare)))
+    goals(report)
     with open(sys.argv[2], "w", encoding="ascii") as file:
         json.dump(report, file, indent=1)
         file.write("\n")
