@@ -399,10 +399,18 @@ said = struct.pack(">BII", 1, 2, len(why)) + why + struct.pack(">I", 0)
 pad = 8 - (5 + len(said)) % 8 + 8
 while True:
     c = s.accept()[0]; kept.append(c)
+    # libssh 0.10 tells the first of these, later ones the second.
+    if len(kept) % 2:
+        c.sendall(b"SSH-9.0-" + why + b"\r\n")
+        continue
     c.sendall(b"SSH-2.0-rude\r\n" + struct.pack(">IB", 1 + len(said) + pad,
         pad) + said + b"\0" * pad)'
 wait_for lab_port_open 10.0.1.11 22
-ok "what a jump host says" refused 'web1: .*033]0;mine.*go-away'
+says() {
+	refused 'web1: .*033]0;mine.*go-away' >/dev/null ||
+		refused 'web1: .*033]0;mine.*go-away'
+}
+ok "what a jump host says" says
 ok "does not command the terminal" eval "! grep -q \$'\\e' \"\$LAB/err\""
 ok "circles are found before they are anybody's" eval '
 	printf "security-group SG_Round {\ninstance r1 10.9.3.1 { via r2 }\n\
