@@ -121,6 +121,8 @@ static bool add_certificate(struct check *check)
 static enum sgb_err as_before(struct check *check, time_t now)
 {
 	check->limits = check->m->limits;
+	/* A reload asked it again, and may have heard another time. */
+	check->limits.until = check->m->key_until;
 	if (!check->limits.until || now < check->limits.until)
 		return SGB_OK;
 	snprintf(check->why, check->why_len,

@@ -211,6 +211,18 @@ ok "a certificate that expires ends its session" cut_in_time certy
 ok "so does a line of authorized_keys" cut_in_time liney
 ok "and one that a command printed" cut_in_time commy
 ok "the trail says why" trail '"session-cut"' 'revoked, expired'
+# One that was let in for ever, and is told otherwise.
+told_later() {
+	cp "$LAB/users/commy.pub" "$LAB/bin/commy.key"
+	as commy 'echo in; cat' <"$LAB/hold" >"$LAB/out.commy" \
+		2>"$LAB/err.commy" &
+	ssh_of[commy]=$!
+	wait_for grep -q in "$LAB/out.commy" || return 1
+	echo "expiry-time=\"$(until_then 4)Z\" $(cat "$LAB/users/commy.pub")" \
+		>"$LAB/bin/commy.key"
+	reload && cut_in_time commy
+}
+ok "what a reload learnt counts from then on" told_later
 exec 7>&-
 ok "expired, it does not log on again" eval '! as certy echo in </dev/null \
 	>"$LAB/out" 2>&1'
