@@ -221,10 +221,11 @@ static bool put_peers(
 	set->policy = cli->policy;
 	if (node->via != POLICY_NONE)
 		ruleset_add_node(set, &policy->nodes.at[node->via], &nets);
-	for (i = 0; node->via == POLICY_NONE && i < policy->bastion_sgs.count;
+	for (i = 0; node->via == POLICY_NONE && i < policy->bastion_nets.count;
 		i++)
-		ruleset_add_group(set,
-			policy->ids.at[policy->bastion_sgs.first + i], &nets);
+		ruleset_add_net(set,
+			&policy->nets.at[policy->bastion_nets.first + i],
+			&nets);
 	ruleset_drop_loopback(&nets);
 	ruleset_put_list(set, &nets);
 	buf_put_u8(&set->out, 0);

@@ -126,6 +126,21 @@ ok 'a permit for an agent' sshd_says 'AllowAgentForwarding yes'
 cp "$LAB/kept.conf" "$LAB/policy.conf"
 ok 'where sshd has penalties, none for the bastion' \
 	sshd_says '# PerSourcePenaltyExemptList 10.0.1.1'
+# Not for whoever is in a group with it.
+neighbours() {
+	cp "$LAB/policy.conf" "$LAB/more.conf"
+	cat >>"$LAB/more.conf" <<-'END'
+		bastion jump1
+		security-group SG_Manage {
+			instance jump1
+			instance printer 10.0.9.9
+			subnet 10.0.8.0/24
+		}
+	END
+	sgb instance-setup web1 --dry-run -p "$LAB/more.conf" |
+		grep -qx '# PerSourcePenaltyExemptList 10.0.1.1'
+}
+ok 'and for nobody beside it' neighbours
 # What is behind a jump host sees that coming.
 behind() {
 	sed 's/10.0.2.21 {/& via web1;/' "$LAB/policy.conf" >"$LAB/via.conf"
