@@ -125,6 +125,14 @@ ok "its session is where there is no network" eval \
 ok "doctor finds no process with more power than it should have" eval \
 	'in_host sgbridge doctor --json >"$W/doctor"; [ $? -le 1 ] &&
 	! grep -q "\"process-" "$W/doctor"'
+deaf_to() {
+	! in_host nsenter -t "$(told "$1" MainPID)" -m \
+		systemctl show-environment
+}
+ok "process 1 takes orders of root" in_host systemctl show-environment
+for unit in sgbridged sgbridge-starter; do
+	ok "and none of root in $unit's room" deaf_to "$unit"
+done
 ok "reload" eval 'in_host systemctl reload sgbridged && alive first reloaded'
 
 # --- the next version: built from a copy that says so in its changelog
