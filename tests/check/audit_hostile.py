@@ -153,13 +153,21 @@ def indexes():
         clean("a tampered row", "search", *more, "--index=" + work + "/evil.db", "needle",
               codes=(66,))
         clean("a tampered row", "ls", *more, "--index=" + work + "/evil.db")
-    with open(work + "/nasty", "w", encoding="utf-8") as file:
-        file.write("needle" + NASTY.replace("\n", "") + "\n")
-    packed = subprocess.run(["zstd", "-qc", work + "/nasty"], check=True, stdout=subprocess.PIPE)
-    forget()
-    shutil.copy(path, work + "/evil.db")
-    with sqlite3.connect(work + "/evil.db") as database:
-        database.execute("UPDATE block SET text = ?", (packed.stdout,))
+    def evil_text(line):
+        with open(work + "/nasty", "w", encoding="utf-8") as file:
+            file.write(line + "\n")
+        packed = subprocess.run(["zstd", "-qc", work + "/nasty"], check=True,
+                                stdout=subprocess.PIPE)
+        forget()
+        shutil.copy(path, work + "/evil.db")
+        with sqlite3.connect(work + "/evil.db") as database:
+            database.execute("UPDATE block SET text = ?", (packed.stdout,))
+
+    evil_text("needle\0" + "hidden")
+    for more in ((), ("--json",)):
+        clean("a text that ends within a line", "search", *more,
+              "--index=" + work + "/evil.db", "needle", codes=(66,))
+    evil_text("needle" + NASTY.replace("\n", "").replace("\0", ""))
     for more in ((), ("--json",)):
         out = clean("a tampered text", "search", *more, "--index=" + work + "/evil.db", "needle")
         ok("and is found", out.count(b"needle") == 3, out)
