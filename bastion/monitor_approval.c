@@ -224,6 +224,7 @@ static enum sgb_err forward_approved(
 	m->approved[at].until_ms = seconds ? monitor_now_ms() + seconds * 1000
 					   : 0;
 	m->approved_count++;
+	monitor_judge_later(m);
 	return monitor_forward_judged(m, NULL);
 }
 
