@@ -130,6 +130,7 @@ struct session_borrow {
 	enum borrow_state state;
 	bool offered, started; /* by the client: an agent; a program */
 	bool held;	       /* one of the keys */
+	bool asked;	       /* to sign, just now */
 	bool gone;
 	uint64_t blind_at; /* ms: asked then though nothing was offered */
 	ssh_channel channel;

@@ -329,6 +329,8 @@ enum sgb_err borrow_ask(struct session *s, struct msg *msg)
 	if (!key || borrow->state != BORROW_READY)
 		return SGB_ERR_PHASE;
 	s->busy = true;
+	borrow->asked = true;
+	s->target_leg.state = LEG_AGENT;
 	if (!key->held) {
 		tell_monitor(s, NULL, 0);
 		return SGB_OK;
@@ -376,10 +378,11 @@ bool borrow_wanted(struct session *s)
 {
 	if (s->borrow.state != BORROW_READY)
 		return false;
-	/* It was sent before the "no" that libssh has just heard. */
+	/* It was sent before the "no" that libssh has just heard; what comes
+	 * of it may be there by now, too. */
+	s->borrow.asked = false;
 	link_receive(s);
-	return s->borrow.state == BORROW_SIGNING ||
-	       s->borrow.state == BORROW_JUDGED;
+	return s->borrow.asked;
 }
 
 void borrow_refused(struct session *s)

@@ -17,7 +17,7 @@ bool borrow_waits(const struct session *s);
 void borrow_begin(struct session *s);
 void borrow_pump(struct session *s);
 /* libssh could not log on: is that because the agent is asked only now? Then
- * LEG_AGENT is next. */
+ * LEG_AGENT is next, or LEG_AUTH again if all was said at once. */
 bool borrow_wanted(struct session *s);
 /* It could not, and that was that: says why. */
 void borrow_refused(struct session *s);

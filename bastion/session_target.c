@@ -280,10 +280,8 @@ static bool authenticate(struct session *s)
 
 	if (rc == SSH_AUTH_AGAIN)
 		return false;
-	if (rc != SSH_AUTH_SUCCESS && borrow_wanted(s)) {
-		s->target_leg.state = LEG_AGENT;
+	if (rc != SSH_AUTH_SUCCESS && borrow_wanted(s))
 		return true;
-	}
 	record_banner(s);
 	/* Exactly this value: PARTIAL and INFO are not a login. */
 	if (rc != SSH_AUTH_SUCCESS && s->borrow.count) {
