@@ -180,7 +180,7 @@ until_then() {
 # Seconds to log on in, and fewer than the half minute that is asked each time.
 ends_soon() {
 	local user=$1 moment
-	moment=$(until_then 7)
+	moment=$(until_then 9)
 	case $user in
 	certy) ssh-keygen -q -s "$LAB/users/ca" -I certy -n certy \
 		-V "20260101Z:${moment}Z" "$LAB/users/certy.pub" ;;
