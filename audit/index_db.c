@@ -15,8 +15,10 @@
 
 #include "index_own.h"
 
-#define SCHEMA_VERSION "4"
-#define CHECK_MAX      (256 * 1024 * 1024)
+#define CURRENT_VERSION	 4
+#define UPGRADED_VERSION 3 /* of an earlier program */
+#define SCHEMA_VERSION	 "4"
+#define CHECK_MAX	 (256 * 1024 * 1024)
 
 /* What version 4 added: filters are answered by these. */
 #define NAMES_SCHEMA \
@@ -54,7 +56,6 @@ static const char upgrade[] =
 	"INSERT OR IGNORE INTO name SELECT DISTINCT 4, mfa FROM recording;"
 	"PRAGMA user_version = " SCHEMA_VERSION ";"
 	"COMMIT;";
-#define UPGRADED_VERSION 3
 
 static void place(const struct audit *audit, char path[PATH_MAX])
 {
@@ -82,29 +83,68 @@ static void make_folders(char *path)
 	}
 }
 
-static int one_number(sqlite3 *db, const char *sql)
+/* Only what is damaged or somebody else's may be made anew: that another has
+ * it in use, or that a disk is full, says nothing against what is in it. */
+static enum sgb_err sort_error(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE: return SGB_OK;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB: return SGB_ERR_FORMAT;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED: return SGB_ERR_BUSY;
+	case SQLITE_NOMEM: return SGB_ERR_NOMEM;
+	default: return SGB_ERR_SYSTEM;
+	}
+}
+
+/* Of a statement that is right whatever is in the file. */
+static enum sgb_err sort_reading(int code)
+{
+	return code == SQLITE_ERROR || code == SQLITE_TOOBIG ||
+			       code == SQLITE_DONE
+		       ? SGB_ERR_FORMAT
+		       : sort_error(code);
+}
+
+static enum sgb_err one_number(sqlite3 *db, const char *sql, int *ret)
 {
 	sqlite3_stmt *statement = NULL;
-	int number = -1;
+	int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
 
-	if (!sqlite3_prepare_v2(db, sql, -1, &statement, NULL) &&
-		sqlite3_step(statement) == SQLITE_ROW)
-		number = sqlite3_column_int(statement, 0);
+	if (!code)
+		code = sqlite3_step(statement);
+	if (code == SQLITE_ROW)
+		*ret = sqlite3_column_int(statement, 0);
 	sqlite3_finalize(statement);
-	return number;
+	return sort_reading(code);
 }
 
 /* Nothing but what the schema makes: no views, no triggers and no tables of
- * others, whatever the file came from. */
-static bool is_ours(sqlite3 *db, int version)
+ * others, whatever the file came from. SGB_ERR_FORMAT: it is not;
+ * SGB_ERR_STALE: it is of the version before. */
+static enum sgb_err check_schema(sqlite3 *db)
 {
-	return one_number(db, "PRAGMA user_version") == version &&
-	       one_number(db,
-		       "SELECT count(*) FROM sqlite_schema WHERE type = 'view' "
-		       "OR type = 'trigger' OR (type = 'table' AND name NOT IN "
-		       "('recording', 'name', 'block', 'gram', 'gram_data', "
-		       "'gram_idx', 'gram_config', 'sqlite_sequence', "
-		       "'sqlite_stat1'))") == 0;
+	int version = 0, others = 0;
+	enum sgb_err err = one_number(db, "PRAGMA user_version", &version);
+
+	if (!err)
+		err = one_number(db,
+			"SELECT count(*) FROM sqlite_schema "
+			"WHERE type IN ('view', 'trigger') OR "
+			"(type = 'table' AND name NOT IN "
+			"('recording', 'name', 'block', 'gram', 'gram_data', "
+			"'gram_idx', 'gram_config', 'sqlite_sequence', "
+			"'sqlite_stat1'))",
+			&others);
+	if (err)
+		return err;
+	if (others ||
+		(version != CURRENT_VERSION && version != UPGRADED_VERSION))
+		return SGB_ERR_FORMAT;
+	return version == CURRENT_VERSION ? SGB_OK : SGB_ERR_STALE;
 }
 
 static void harden(sqlite3 *db)
@@ -119,30 +159,44 @@ static void harden(sqlite3 *db)
 	(void)sqlite3_exec(db, "PRAGMA cell_size_check=ON", NULL, NULL, NULL);
 }
 
+static enum sgb_err make_schema(sqlite3 *db)
+{
+	int have = 0, code;
+	enum sgb_err err = one_number(
+		db, "SELECT count(*) FROM sqlite_schema", &have);
+
+	if (err || have)
+		return err;
+	code = sqlite3_exec(db,
+		"PRAGMA page_size=16384; PRAGMA journal_mode=WAL; "
+		"BEGIN IMMEDIATE;",
+		NULL, NULL, NULL);
+	if (!code)
+		code = sqlite3_exec(db, schema, NULL, NULL, NULL);
+	if (!code)
+		code = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	return sort_error(code);
+}
+
 static enum sgb_err prepare_db(sqlite3 *db, bool write)
 {
+	enum sgb_err err;
+	int code;
+
 	harden(db);
-	if (write &&
-		one_number(db, "SELECT count(*) FROM sqlite_schema") == 0 &&
-		(sqlite3_exec(db,
-			 "PRAGMA page_size=16384; "
-			 "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE;",
-			 NULL, NULL, NULL) ||
-			sqlite3_exec(db, schema, NULL, NULL, NULL) ||
-			sqlite3_exec(db, "COMMIT", NULL, NULL, NULL)))
-		return SGB_ERR_FORMAT;
+	err = write ? make_schema(db) : SGB_OK;
+	if (err)
+		return err;
 	if (write)
 		(void)sqlite3_exec(db,
 			"PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536",
 			NULL, NULL, NULL);
-	if (is_ours(db, atoi(SCHEMA_VERSION)))
-		return SGB_OK;
-	if (!is_ours(db, UPGRADED_VERSION))
-		return SGB_ERR_FORMAT;
-	if (!write)
-		return SGB_ERR_STALE;
-	return sqlite3_exec(db, upgrade, NULL, NULL, NULL) ? SGB_ERR_FORMAT
-							   : SGB_OK;
+	err = check_schema(db);
+	if (err != SGB_ERR_STALE || !write)
+		return err;
+	code = sqlite3_exec(db, upgrade, NULL, NULL, NULL);
+	/* It calls itself version 3 and has not what that has. */
+	return code == SQLITE_ERROR ? SGB_ERR_FORMAT : sort_error(code);
 }
 
 /* Others could read what is in it, or write what is not. */
@@ -156,47 +210,64 @@ static bool is_private(const char *path)
 	       !(st.st_mode & 077);
 }
 
+static void tell_why(
+	const struct index_db *index, enum sgb_err err, char *why, size_t len)
+{
+	bool told = index->db && sort_error(sqlite3_errcode(index->db));
+	const char *what = !index->db ? "no memory"
+			   : told     ? sqlite3_errmsg(index->db)
+				      : "not its schema";
+
+	if (err == SGB_ERR_STALE)
+		(void)snprintf(why, len,
+			"index %.200s: of an earlier version; \"index\" brings "
+			"it up to date",
+			index->path);
+	else if (err == SGB_ERR_FORMAT)
+		(void)snprintf(why, len,
+			"index %.160s: damaged, or not one of this version "
+			"(%.60s); \"index\" makes one anew",
+			index->path, what);
+	else
+		(void)snprintf(why, len, "index %.200s: %.60s%s", index->path,
+			what,
+			err == SGB_ERR_BUSY ? "; another uses it: try again"
+					    : "");
+}
+
 enum sgb_err index_open(struct audit *audit, bool write, struct index_db **ret,
 	char *why, size_t why_len)
 {
 	struct index_db *index = calloc(1, sizeof(*index));
 	int flags = write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
 			  : SQLITE_OPEN_READONLY;
-	const char *path;
 	enum sgb_err err;
 	mode_t mask;
-	int code;
 
-	if (!index)
+	if (!index) {
+		(void)snprintf(why, why_len, "out of memory");
 		return SGB_ERR_NOMEM;
+	}
 	place(audit, index->path);
-	path = index->path;
 	if (write)
 		make_folders(index->path);
-	if (!is_private(path)) {
+	if (!is_private(index->path)) {
 		(void)snprintf(why, why_len,
 			"index %.200s: must be a file of your own, mode 0600",
-			path);
+			index->path);
 		free(index);
 		return SGB_ERR_SYSTEM;
 	}
 	mask = umask(077);
-	code = sqlite3_open_v2(
-		path, &index->db, flags | SQLITE_OPEN_NOFOLLOW, NULL);
+	err = sort_error(sqlite3_open_v2(
+		index->path, &index->db, flags | SQLITE_OPEN_NOFOLLOW, NULL));
 	umask(mask);
-	err = code ? SGB_ERR_FORMAT : prepare_db(index->db, write);
+	if (!err)
+		err = prepare_db(index->db, write);
 	if (err) {
-		(void)snprintf(why, why_len, "index %.200s: %s", path,
-			!index->db ? "no memory"
-			: code	   ? sqlite3_errmsg(index->db)
-			: err == SGB_ERR_STALE
-				? "of an earlier version; \"index\" brings it "
-				  "up to date"
-				: "damaged, or not one of this version; "
-				  "\"index\" makes one anew");
+		tell_why(index, err, why, why_len);
 		index_close(index);
-		return code == SQLITE_CANTOPEN ? SGB_ERR_SYSTEM
-					       : SGB_ERR_FORMAT;
+		return err;
 	}
 	*ret = index;
 	return SGB_OK;
@@ -237,21 +308,24 @@ bool index_remove(struct audit *audit, bool keep)
 bool index_is_whole(struct index_db *index)
 {
 	sqlite3_stmt *statement = NULL;
-	bool whole = false;
+	bool whole = true;
 	struct stat st;
+	int code;
 
 	if (stat(index->path, &st) || st.st_size > CHECK_MAX)
 		return true;
-	if (!sqlite3_prepare_v2(
-		    index->db, "PRAGMA quick_check(1)", -1, &statement, NULL) &&
-		sqlite3_step(statement) == SQLITE_ROW) {
+	code = sqlite3_prepare_v2(
+		index->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
+	if (!code)
+		code = sqlite3_step(statement);
+	if (code == SQLITE_ROW) {
 		const char *word = (const char *)sqlite3_column_text(
 			statement, 0);
 
-		whole = word && !strcmp(word, "ok");
+		whole = !word || !strcmp(word, "ok");
 	}
 	sqlite3_finalize(statement);
-	return whole;
+	return whole && sort_reading(code) != SGB_ERR_FORMAT;
 }
 
 void index_check(struct index_db *index, int code)

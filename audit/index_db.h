@@ -25,7 +25,9 @@
 
 struct index_db;
 /* --index FILE, or the default place. write: make it if it is not there. why
- * tells what is wrong. */
+ * tells what is wrong. SGB_ERR_FORMAT is the only one that speaks against the
+ * file itself: it is damaged or not ours; SGB_ERR_STALE: an earlier program's,
+ * which is only brought up to date with write; SGB_ERR_BUSY: another has it. */
 enum sgb_err index_open(struct audit *audit, bool write, struct index_db **ret,
 	char *why, size_t why_len) SGB_MUST_CHECK;
 void index_close(struct index_db *db);
@@ -42,7 +44,8 @@ void index_rollback(struct index_db *db);
 enum sgb_err index_flush(struct index_db *db) SGB_MUST_CHECK;
 /* Something that was read or written was not as SQLite leaves it. */
 bool index_is_damaged(const struct index_db *db);
-/* Looks at all of it, unless it is large: then only use will tell. */
+/* Looks at all of it, unless it is large or cannot be looked at: then only use
+ * will tell. */
 bool index_is_whole(struct index_db *db);
 /* Takes the file away; keep: to FILE.old, for it may be something else. False:
  * it is not a file of the user's own, or it stays. */

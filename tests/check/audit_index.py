@@ -184,12 +184,42 @@ def plans():
                                                     for row in plan), plan)
 
 
-def earlier():
-    """An index of the version before is brought up to date, not made anew."""
-    shutil.copy(index, work + "/old.db")
-    with sqlite3.connect(work + "/old.db") as database:
+def version_3(path):
+    shutil.copy(index, path)
+    with sqlite3.connect(path) as database:
         database.executescript("DROP INDEX by_state; DROP INDEX by_mfa; DROP TABLE name;"
                                "PRAGMA user_version = 3;")
+
+
+def hold():
+    """Another writes to an index of the version before while it is to be brought up to date."""
+    version_3(work + "/held.db")
+    writer = sqlite3.connect(work + "/held.db", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("UPDATE recording SET reason = 77")
+    # It waits for the other, for seconds: they are used for what comes next.
+    return writer, subprocess.Popen([audit, "index", *key, "--index=" + work + "/held.db"],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+
+
+def held(writer, waits):
+    out, err = waits.communicate(timeout=60)
+    ok("an index that another uses is left alone", waits.returncode == 73 and not out and
+       b"locked" in err and b"damaged" not in err, (waits.returncode, out, err))
+    writer.execute("COMMIT")
+    writer.close()
+    ok("and not kept aside", not os.path.exists(work + "/held.db.old"))
+    with sqlite3.connect(work + "/held.db") as database:
+        have = database.execute("SELECT min(reason), max(reason) FROM recording").fetchall()
+    ok("what the other wrote is in it", have == [(77, 77)], have)
+    code, out, err = run("index", *key, "--index=" + work + "/held.db")
+    ok("and later it is brought up to date", code == 0 and out.startswith(b"0 ") and not err,
+       (code, out, err))
+
+
+def earlier():
+    """An index of the version before is brought up to date, not made anew."""
+    version_3(work + "/old.db")
     code, out, err = run("ls", "--index=" + work + "/old.db")
     ok("it is not read as it is", code == 66 and b"earlier version" in err, (code, out, err))
     code, out, err = run("index", *key, "--index=" + work + "/old.db")
@@ -275,8 +305,10 @@ try:
     filters()
     statuses()
     plans()
+    waiting = hold()
     earlier()
     bombs()
+    held(*waiting)
     damage()
     ok("nothing is left", not glob.glob(work + "/*-journal"))
 finally:
