@@ -130,6 +130,10 @@ void recorder_open_journals(struct recorder *recorder);
  * runs? */
 bool recorder_allows(const struct recorder *recorder, int sock);
 bool recorder_space_is_out(const struct recorder *recorder);
+/* Below the mark for new recordings, which is higher once it was? One that
+ * waits for room goes on no sooner: near a single mark it would wait again at
+ * once, and again. */
+bool recorder_space_is_low(struct recorder *recorder);
 /* May a recording of this class begin, by room and by quota? If not, why says
  * so. Tells, once, when room for new ones ends and when it is back. */
 struct recording;

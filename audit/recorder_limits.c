@@ -59,6 +59,12 @@ void recorder_watch_space(struct recorder *recorder)
 	recorder_event(recorder, &event);
 }
 
+bool recorder_space_is_low(struct recorder *recorder)
+{
+	recorder_watch_space(recorder);
+	return recorder->disk_low;
+}
+
 enum sgb_err recorder_limits(struct recorder *recorder, struct recording *rec,
 	const char *retention, const uint8_t *meta, size_t meta_len, char *why,
 	size_t why_len)

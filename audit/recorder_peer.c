@@ -483,7 +483,7 @@ void recorder_tick(struct recorder *recorder)
 		if (!peer->rec)
 			continue;
 		if (recording_waits(peer->rec)) {
-			go_on(recorder, peer, out_of_space);
+			go_on(recorder, peer, recorder_space_is_low(recorder));
 		} else if (out_of_space) {
 			end_full(recorder, peer);
 		} else if (recording_tick(recorder, peer->rec)) {

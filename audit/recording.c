@@ -155,24 +155,33 @@ static enum sgb_err write_round(
 	return write_frames(rec, &mark, &recorder->out, err);
 }
 
-static void send_ack(struct recording *rec)
+bool recording_say(struct recording *rec, const struct buf *words)
 {
-	uint8_t bytes[8];
-	size_t i;
-
-	if (rec->acked == rec->messages || rec->stream < 0 || rec->deaf ||
-		recording_waits(rec))
-		return;
-	for (i = 0; i < 8; i++)
-		bytes[i] = (uint8_t)(rec->messages >> (8 * (7 - i)));
-	if (send(rec->stream, bytes, sizeof(bytes),
-		    MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(bytes))
-		rec->acked = rec->messages;
-	else if (errno != EAGAIN && errno != ENOBUFS && errno != EINTR)
+	if (rec->stream < 0 || rec->deaf || buf_error(words))
+		return false;
+	if (send(rec->stream, words->data, words->len,
+		    MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)words->len)
+		return true;
+	if (errno != EAGAIN && errno != ENOBUFS && errno != EINTR)
 		/* It shut that side: nobody is to be told, ever, and what it
 		 * still sends is evidence like the rest. */
 		rec->deaf = true;
 	/* A full socket: the loop tries again when it has room. */
+	return false;
+}
+
+static void send_ack(struct recording *rec)
+{
+	struct buf words;
+
+	if (!recording_tell_wait(rec) || recording_waits(rec) ||
+		rec->acked == rec->messages)
+		return;
+	buf_init(&words, 8);
+	buf_put_u64(&words, rec->messages);
+	if (recording_say(rec, &words))
+		rec->acked = rec->messages;
+	buf_done(&words);
 }
 
 static void take_message(struct recorder *recorder, struct recording *rec,
@@ -489,7 +498,9 @@ int recording_stream(const struct recording *rec)
 
 bool recording_ack_waits(const struct recording *rec)
 {
-	return rec->stream >= 0 && !rec->deaf && rec->acked != rec->messages;
+	return rec->stream >= 0 && !rec->deaf &&
+	       (rec->acked != rec->messages ||
+		       rec->wait_told != recording_waits(rec));
 }
 
 uint64_t recording_size(const struct recording *rec)

@@ -55,6 +55,8 @@ struct recording {
 	/* recording_wait.c */
 	uint64_t wait_s;	/* how long it may wait for the disk; or 0 */
 	uint64_t wait_since_us; /* since when it does; 0: it does not */
+	uint64_t waited_us;	/* before that, in all of its life */
+	bool wait_told;		/* the session knows that it waits */
 	struct buf held;	/* sealed, and not in the file */
 	struct writer_mark held_mark; /* before that */
 	enum recorder_close end_reason;
@@ -70,6 +72,8 @@ void recording_clock(const struct recorder *recorder,
 enum sgb_err recording_room(struct recording *rec, size_t len) SGB_MUST_CHECK;
 enum sgb_err recording_put(
 	struct recording *rec, const struct buf *out) SGB_MUST_CHECK;
+/* To the session, without blocking. False: not now, or never (deaf). */
+bool recording_say(struct recording *rec, const struct buf *words);
 
 /* A text of the recorder's own, as evidence. */
 enum sgb_err recording_note(
@@ -81,6 +85,8 @@ void recording_wait_init(
 /* With errno of what failed: keeps frames, and waits; false: it must not. */
 bool recording_hold(struct recording *rec, const struct writer_mark *mark,
 	const struct buf *out);
+/* Does the session know whether it waits? Tells it, if not. */
+bool recording_tell_wait(struct recording *rec);
 /* Before the end: what is held is written now, or never. */
 void recording_wait_end(struct recording *rec);
 

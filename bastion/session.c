@@ -88,6 +88,10 @@ static void check_recorder(struct session *s)
 	if (s->record_ready && record_receive(&s->record))
 		channel_recorded(s);
 	s->record_ready = false;
+	record_tick(&s->record, s->now);
+	/* The time to deliver what is left begins when it may be. */
+	if (s->record.waits)
+		s->linger_until = s->now + LINGER_MS;
 	if (s->record.lost)
 		recorder_lost(s);
 }
@@ -256,6 +260,8 @@ static bool turn(struct session *s)
 		s->busy = false;
 		if (s->from_monitor_count)
 			link_receive(s);
+		/* First: perhaps nothing may pass any more. */
+		check_recorder(s);
 		read_legs(s);
 		progress = server_pump(s);
 		progress |= target_pump(s);

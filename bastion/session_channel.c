@@ -296,10 +296,22 @@ static bool opening(struct channel *ch)
 	return true;
 }
 
+bool channel_waits(const struct channel *ch)
+{
+	return ch->session->record.waits || ch->forward_record.waits;
+}
+
 static bool pump_open(struct channel *ch)
 {
-	bool progress = requests_pump(ch);
+	bool progress;
 
+	record_tick(&ch->forward_record, ch->session->now);
+	if (ch->forward_record.lost && stream_lost(ch))
+		return true;
+	/* Not even an end: what waits goes on as if nothing had been. */
+	if (channel_waits(ch) && !ch->session->ending)
+		return false;
+	progress = requests_pump(ch);
 	if (ch->menu)
 		progress |= menu_pump(ch);
 	if (ch->view)

@@ -171,6 +171,8 @@ void channel_tell(struct channel *ch, const char *text);
 void channel_finish(struct channel *ch, int status);
 /* The session ends: drops what waits, says why, closes. */
 void channel_abandon(struct channel *ch, const char *text);
+/* May nothing pass, because a recorder waits for its disk? */
+bool channel_waits(const struct channel *ch);
 /* Is there output that has not reached the client yet? */
 bool channel_undelivered(const struct channel *ch);
 /* Answers the open: refused. */
@@ -220,6 +222,8 @@ enum sgb_err stream_jump(struct session *s, struct msg *msg);
 enum sgb_err stream_forward(struct session *s, struct msg *msg);
 void stream_refused(struct session *s, const char *text);
 bool stream_move(struct channel *ch);
+/* Its recording is lost: cuts a forward. False: it is none, or was cut. */
+bool stream_lost(struct channel *ch);
 void stream_closed(struct channel *ch);
 
 /* session_back.c: channels that the target opens */

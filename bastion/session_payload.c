@@ -187,8 +187,6 @@ static enum sgb_err put_piece(
 	struct stream_hash *hash = flow == &ch->in    ? &ch->hash_in
 				   : flow == &ch->err ? &ch->hash_err
 						      : &ch->hash_out;
-	uint64_t seq = 0;
-
 	if (flow == &ch->in)
 		ch->bytes_in += len;
 	else
@@ -197,17 +195,16 @@ static enum sgb_err put_piece(
 		check_transfer(ch, flow, hash->bytes, data, len);
 	if (ch->payload != PAYLOAD_WHOLE)
 		hash_add(hash, data, len);
-	if (keep(ch, flow, len)) {
-		seq = record_put(&s->record, ch->id, kind, data, len);
-		if (!seq)
-			return SGB_ERR_CLOSED;
-	}
+	if (keep(ch, flow, len) &&
+		!record_put(&s->record, ch->id, kind, data, len))
+		return SGB_ERR_CLOSED;
 	if (ch->sftp && flow != &ch->err &&
 		sftp_watch_bytes(ch->sftp, flow == &ch->in, data, len)) {
 		ch->unwatched = true;
 		return SGB_ERR_FORMAT;
 	}
-	return flow_put(flow, data, len, seq);
+	/* What is not kept follows what is, and never overtakes it. */
+	return flow_put(flow, data, len, record_behind(&s->record));
 }
 
 /* Through the SFTP filter, where there is one. What it answers by itself goes
@@ -232,7 +229,8 @@ static enum sgb_err take_piece(
 	if (!err && passed.len)
 		err = put_piece(ch, flow, passed.data, passed.len);
 	if (!err && answers.len)
-		err = flow_put(&ch->out, answers.data, answers.len, 0);
+		err = flow_put(&ch->out, answers.data, answers.len,
+			record_behind(&ch->session->record));
 	buf_done(&passed);
 	buf_done(&answers);
 	return err;

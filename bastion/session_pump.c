@@ -24,7 +24,7 @@ static bool may_take(const struct channel *ch, const struct flow *flow)
 
 	/* Before a command runs nobody reads, and what is to be kept is not
 	 * yet known. */
-	if (!ch->started || s->ending)
+	if (!ch->started || s->ending || channel_waits(ch))
 		return false;
 	/* What the filter answers by itself goes out, too. */
 	if (ch->filter && flow == &ch->in && !flow_wants(&ch->out))
@@ -88,7 +88,7 @@ static int data_from_client(ssh_session ssh, ssh_channel channel, void *data,
 	if (ch->kind == CHANNEL_LOCAL)
 		return data_to_menu(ch, data, len);
 	if (ch->kind == CHANNEL_STREAM) {
-		if (!flow_wants(&ch->in))
+		if (!flow_wants(&ch->in) || channel_waits(ch))
 			return refuse(ch, &ch->in, len);
 		if (flow_put(&ch->in, data, len, 0))
 			ch->session->over = true;

@@ -180,6 +180,20 @@ void record_flush(struct record_stream *rs)
 	}
 }
 
+static bool accept_wait(struct record_stream *rs, struct reader *rd)
+{
+	uint64_t seconds = reader_u64(rd);
+
+	if (reader_end(rd) || seconds > RECORD_WAIT_MAX) {
+		rs->lost = true;
+		return false;
+	}
+	rs->waits = seconds > 0;
+	rs->wait_s = seconds;
+	rs->wait_until = 0;
+	return true;
+}
+
 static bool accept_ack(struct record_stream *rs, const void *data, size_t len)
 {
 	struct reader rd;
@@ -187,6 +201,8 @@ static bool accept_ack(struct record_stream *rs, const void *data, size_t len)
 
 	reader_init(&rd, data, len);
 	seq = reader_u64(&rd);
+	if (seq == RECORD_ACK_WAIT)
+		return accept_wait(rs, &rd);
 	/* What was not sent cannot have been written. */
 	if (reader_end(&rd) || seq >= rs->next) {
 		rs->lost = true;
@@ -223,6 +239,24 @@ bool record_receive(struct record_stream *rs)
 bool record_written(const struct record_stream *rs, uint64_t seq)
 {
 	return seq && seq <= rs->acked;
+}
+
+uint64_t record_behind(const struct record_stream *rs)
+{
+	/* Nothing follows what will never be written. */
+	if (rs->lost || rs->batch.len)
+		return rs->next;
+	return rs->next - 1 > rs->acked ? rs->next - 1 : 0;
+}
+
+void record_tick(struct record_stream *rs, uint64_t now)
+{
+	if (!rs->waits)
+		return;
+	if (!rs->wait_until)
+		rs->wait_until = now + rs->wait_s * 1000 + RECORD_GRACE_MS;
+	if (now >= rs->wait_until)
+		rs->lost = true;
 }
 
 bool record_pending(const struct record_stream *rs)

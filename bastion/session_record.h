@@ -16,6 +16,8 @@
 
 /* Longest payload of one item, with room for its head in a message. */
 #define RECORD_ITEM_MAX (RECORD_MESSAGE_MAX - 64)
+/* A recorder that said how long it waits for its disk has so much more. */
+#define RECORD_GRACE_MS 5000
 /* Above this, flows stop taking until the recorder has caught up. */
 #define RECORD_BACKLOG_HIGH (512 * 1024)
 
@@ -33,6 +35,10 @@ struct record_stream {
 	uint64_t acked;
 	bool closing; /* no more items will come: nothing waits for company */
 	bool lost;    /* for good: whoever needs it must end */
+	/* The recorder waits for its disk: nothing may pass, kept or not. */
+	bool waits;
+	uint64_t wait_s;     /* no longer than that, as it said */
+	uint64_t wait_until; /* ms: record_tick's; 0: it is not known yet */
 };
 
 void record_init(struct record_stream *rs);
@@ -54,6 +60,12 @@ void record_flush(struct record_stream *rs);
 bool record_receive(struct record_stream *rs);
 /* Is message seq written? seq 0 never is. */
 bool record_written(const struct record_stream *rs, uint64_t seq);
+/* The message that must be written before what comes now and is not kept may
+ * go on: the last one; 0 if it is written. */
+uint64_t record_behind(const struct record_stream *rs);
+/* Once a turn: a recorder that waits, and is not heard of when its time is
+ * over, is lost. now in ms. */
+void record_tick(struct record_stream *rs, uint64_t now);
 /* Is anything not sent? And does that wait for room in the socket? */
 bool record_pending(const struct record_stream *rs);
 bool record_blocked(const struct record_stream *rs);

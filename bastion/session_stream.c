@@ -208,15 +208,24 @@ static bool over(const struct channel *ch)
 	return ch->client_closed || (ch->target_eof && ch->in_eof_sent);
 }
 
+bool stream_lost(struct channel *ch)
+{
+	if (!ch->forward || ch->fd < 0)
+		return false;
+	link_report(ch->session, ch->forward_id, SESSION_REPORT_RECORDER_LOST,
+		0, 0, "");
+	cut(ch);
+	/* What was held while the recorder waited goes nowhere. */
+	if (ch->forward_record.waits)
+		flow_done(&ch->out);
+	ch->forward_record.waits = false;
+	return true;
+}
+
 bool stream_move(struct channel *ch)
 {
 	bool progress = false;
 
-	if (ch->forward_record.lost && ch->forward && ch->fd >= 0) {
-		link_report(ch->session, ch->forward_id,
-			SESSION_REPORT_RECORDER_LOST, 0, 0, "");
-		cut(ch);
-	}
 	if (ch->fd >= 0) {
 		progress = read_fd(ch);
 		progress |= ch->fd >= 0 && write_fd(ch);

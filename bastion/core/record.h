@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum record_kind {
 #define X(name, number, slug) RECORD_##name = number,
@@ -23,6 +24,13 @@ enum record_kind {
  * answers a malformed message, or its own failure, by closing the socket.
  */
 #define RECORD_MESSAGE_MAX 65536
+/*
+ * In the place of an acknowledgement, with a second u64: the recorder waits for
+ * room on its disk, for at most so many seconds, and nothing may pass, recorded
+ * or not; 0: it goes on. The number is none of a message's.
+ */
+#define RECORD_ACK_WAIT UINT64_MAX
+#define RECORD_WAIT_MAX 86400
 
 /* Is a message made of whole items of known kinds, and nothing else? */
 bool record_message_valid(const void *data, size_t len);

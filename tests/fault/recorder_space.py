@@ -295,19 +295,29 @@ def patient(seconds):
                           b'"input":false,"stall":%d}' % seconds)
 
 
+# In the place of an acknowledgement (core/record.h).
+WAIT = (1 << 64) - 1
+
+
 def part(data):
     return struct.pack(">IB", 1, 3) + peer.text(data)
 
 
 def acked(recording, number):
-    """The last acknowledgement that there is, or the one that is waited for."""
+    """The last acknowledgement that there is, or the one that is waited for. What
+    is said of a wait is kept with the recording."""
     last = 0
+    recording.words = getattr(recording, "words", [])
     recording.stream.settimeout(20 if number else 0)
     try:
         while last < number or not number:
-            answer = recording.stream.recv(8)
+            answer = recording.stream.recv(100)
             if not answer:
                 break
+            if len(answer) == 16:
+                word, seconds = struct.unpack(">QQ", answer)
+                recording.words.append(seconds if word == WAIT else answer)
+                continue
             last = struct.unpack(">Q", answer)[0]
     except BlockingIOError:
         pass
@@ -333,8 +343,10 @@ def stalls():
         other = person(b"judy")
         ok(name + ": others do not begin", "disk-reserve" in str(other), other)
         ok(name + ": not all is acknowledged", acked(runs, 0) < 1 + parts)
+        ok(name + ": the session is told", runs.words == [60], runs.words)
         os.unlink(filler)
         ok(name + ": it goes on", acked(runs, 1 + parts) == 1 + parts)
+        ok(name + ": the session is told that, first", runs.words == [60, 0], runs.words)
         ok(name + ": both are told", waiting(runs) == [False, True], waiting(runs))
         runs.stream.send(part(b" after"))
         acked(runs, 2 + parts)
@@ -365,10 +377,36 @@ def stalls():
     ok("all ended, and all is whole", until(lambda: not [
         row for row in verdicts() if row.get("rec") in (runs.rec_id, gone.rec_id, left.rec_id)
         and row["verdict"] != "intact"]), verdicts())
+    hovers()
     hasty = peer.Recording(door, b'{"conn":"c","user":"kim","client":",\\"stall\\":60"}')
     filler = take(work + "/rec", 100 << 10)
     ok("no other does", cut_for(hasty, b"disk is full") is True)
     os.unlink(filler)
+
+
+def hovers():
+    """Room comes and goes: it waits below both marks, and so long in all."""
+    runs = patient(8)
+    runs.send(b"before")
+    since, begun = time.monotonic(), 0
+    while time.monotonic() - since < 40:
+        filler = take(work + "/rec", 100 << 10)
+        if not until(lambda: len(waiting(runs)) > 2 * begun, 10):
+            break
+        begun += 1
+        if begun == 1:
+            os.unlink(filler)
+            filler = take(work + "/rec", 1150 << 10)
+            ok("between the marks it waits still", not until(lambda: True in waiting(runs), 2))
+        os.unlink(filler)
+        if not until(lambda: waiting(runs)[-1], 10):
+            break
+    said = waiting(runs)
+    ok("room came more than once", begun > 1 and True in said, said)
+    ok("all waits together are bounded", cut_for(runs, b"longer than 8 s") is True or
+       cut_for(runs, b"disk is full") is True, said)
+    if os.path.exists(filler):
+        os.unlink(filler)
 
 
 def limits():

@@ -298,6 +298,92 @@ static void small_items_wait_for_company(void **state)
 	assert_false(record_pending(&pair->rs));
 }
 
+static void say_wait(const struct pair *pair, uint64_t seconds)
+{
+	struct buf words;
+
+	buf_init(&words, 16);
+	buf_put_u64(&words, RECORD_ACK_WAIT);
+	buf_put_u64(&words, seconds);
+	assert_int_equal(send(pair->peer, words.data, words.len, 0), 16);
+	buf_done(&words);
+}
+
+static void a_recorder_may_wait(void **state)
+{
+	struct pair *pair = *state;
+	struct record_stream *rs = &pair->rs;
+	const uint64_t end = 100 + 7000 + RECORD_GRACE_MS;
+
+	assert_false(rs->waits);
+	record_put(rs, 1, RECORD_OUT, "x", 1);
+	record_flush(rs);
+	say_wait(pair, 7);
+	assert_true(record_receive(rs));
+	assert_true(rs->waits);
+	assert_false(record_written(rs, 1));
+	record_tick(rs, 100);
+	record_tick(rs, end - 1);
+	assert_false(rs->lost);
+	/* It goes on, and later waits anew: of that, the time is another. */
+	say_wait(pair, 0);
+	acknowledge(pair, 1);
+	assert_true(record_receive(rs));
+	assert_false(rs->waits);
+	assert_true(record_written(rs, 1));
+	record_tick(rs, end);
+	assert_false(rs->lost);
+	say_wait(pair, 1);
+	assert_true(record_receive(rs));
+	record_tick(rs, end);
+	assert_false(rs->lost);
+	record_tick(rs, end + 1000 + RECORD_GRACE_MS);
+	assert_true(rs->lost);
+	assert_true(rs->waits);
+}
+
+static void nobody_waits_for_ever(void **state)
+{
+	struct pair *pair = *state;
+
+	say_wait(pair, RECORD_WAIT_MAX + 1);
+	assert_false(record_receive(&pair->rs));
+	assert_true(pair->rs.lost);
+}
+
+static void half_a_word_is_none(void **state)
+{
+	struct pair *pair = *state;
+
+	acknowledge(pair, RECORD_ACK_WAIT);
+	assert_false(record_receive(&pair->rs));
+	assert_true(pair->rs.lost);
+}
+
+/* What is not kept goes on after what is, and with nobody else. */
+static void the_unkept_follows(void **state)
+{
+	struct pair *pair = *state;
+	struct record_stream *rs = &pair->rs;
+
+	assert_int_equal(record_behind(rs), 0);
+	record_put(rs, 1, RECORD_OUT, "x", 1);
+	assert_int_equal(record_behind(rs), 1);
+	record_flush(rs);
+	assert_int_equal(record_behind(rs), 1);
+	record_put(rs, 1, RECORD_OUT, "y", 1);
+	assert_int_equal(record_behind(rs), 2);
+	acknowledge(pair, 1);
+	assert_true(record_receive(rs));
+	assert_int_equal(record_behind(rs), 2);
+	record_flush(rs);
+	acknowledge(pair, 2);
+	assert_true(record_receive(rs));
+	assert_int_equal(record_behind(rs), 0);
+	rs->lost = true;
+	assert_int_equal(record_behind(rs), 3);
+}
+
 static void nobody_acknowledges_the_unsent(void **state)
 {
 	struct pair *pair = *state;
@@ -378,6 +464,14 @@ int main(void)
 			bytes_join_those_before, stream_setup, stream_teardown),
 		cmocka_unit_test_setup_teardown(small_items_wait_for_company,
 			stream_setup, stream_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_recorder_may_wait, stream_setup, stream_teardown),
+		cmocka_unit_test_setup_teardown(
+			nobody_waits_for_ever, stream_setup, stream_teardown),
+		cmocka_unit_test_setup_teardown(
+			half_a_word_is_none, stream_setup, stream_teardown),
+		cmocka_unit_test_setup_teardown(
+			the_unkept_follows, stream_setup, stream_teardown),
 		cmocka_unit_test_setup_teardown(nobody_acknowledges_the_unsent,
 			stream_setup, stream_teardown),
 		cmocka_unit_test_setup_teardown(a_closed_recorder_is_lost,
