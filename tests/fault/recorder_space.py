@@ -377,11 +377,36 @@ def stalls():
     ok("all ended, and all is whole", until(lambda: not [
         row for row in verdicts() if row.get("rec") in (runs.rec_id, gone.rec_id, left.rec_id)
         and row["verdict"] != "intact"]), verdicts())
+    fails(held)
     hovers()
     hasty = peer.Recording(door, b'{"conn":"c","user":"kim","client":",\\"stall\\":60"}')
     filler = take(work + "/rec", 100 << 10)
     ok("no other does", cut_for(hasty, b"disk is full") is True)
     os.unlink(filler)
+
+
+def fails(held):
+    """What is not durable ends it while it waits: the file ends before what it
+    never got."""
+    runs, state = patient(60), work + "/rec/sync"
+    runs.send(b"before")
+    with open(state, "wb", buffering=0) as file:
+        file.write(b"hold")
+        os.chmod(state, 0o666)
+        ok("a sync is under way", until(lambda: os.path.getsize(state) > 4, 30))
+        filler = use_blocks(work + "/rec")[0]
+        for _ in range(3):
+            runs.stream.send(part(held))
+        ok("it waits meanwhile", until(lambda: waiting(runs) == [False]), waiting(runs))
+        file.seek(0)
+        file.write(b"fail")
+        ok("it ends when that fails", cut_for(runs, b"durable") is True)
+    os.unlink(filler)
+    os.unlink(state)
+    ok("it does not look tampered with", until(lambda: [
+        row["verdict"] for row in verdicts() if row.get("rec") == runs.rec_id] == ["intact"]),
+       [row for row in verdicts() if row.get("rec") == runs.rec_id])
+    ok("what was acknowledged is there", raw(runs.rec_id).startswith(b"before"))
 
 
 def hovers():
@@ -412,8 +437,14 @@ def hovers():
 def limits():
     peer.configure(work + "/conf", work, work + "/rec", work + "/events", "1M",
                    "disk-resume 1280K\nrecording-quota 300K\nuser-quota 400K\n")
+    before = dict(os.environ)
+    os.environ.update(FAIL_FDATASYNC=work + "/rec/sync",
+                      LD_PRELOAD=build + "/tests/fault/slow_sync.so",
+                      ASAN_OPTIONS="verify_asan_link_order=0")
     with open(work + "/log", "ab") as log:
         recorder = peer.start(build, work + "/conf", door, log)
+    os.environ.clear()
+    os.environ.update(before)
     marks()
     stalls()
     for path in glob.glob(work + "/rec/*/*/*/*.sgr"):

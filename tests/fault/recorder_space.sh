@@ -28,6 +28,8 @@ small() {
 small "$work/rec"
 small "$work/rec/index"
 small "$work/events"
+make -s --no-print-directory "BUILD=$build" "$build/tests/fault/slow_sync.so" ||
+	exit 1
 PYTHONDONTWRITEBYTECODE=1 python3 tests/fault/recorder_space.py "$work" \
 	"$build"
 status=$?
