@@ -178,6 +178,9 @@ void text_mfa(enum policy_mfa mfa, uint64_t seconds, struct buf *out);
 void text_allow(
 	unsigned int allow, const char *const *patterns, struct buf *out);
 void text_duration(uint64_t seconds, struct buf *out);
+/* As the rule's condition has it: "stall 5m". */
+void text_record_failure(
+	const struct policy_decision *decision, struct buf *out);
 void text_time(time_t when, struct buf *out);
 /* The line of the source that a place is in, without leading blanks. */
 void text_line(const struct policy_source *source, struct policy_place place,

@@ -250,6 +250,10 @@ static void put_decision(const struct policy *policy,
 	}
 	if (decision->record & POLICY_RECORD_INPUT)
 		buf_printf(out, "; record input");
+	if (decision->on_record_failure) {
+		buf_printf(out, "; on-record-failure ");
+		text_record_failure(decision, out);
+	}
 	if (decision->max_session) {
 		buf_printf(out, "; max ");
 		text_duration(decision->max_session, out);

@@ -265,6 +265,11 @@ static void put_conditions(
 			decision->record & POLICY_RECORD_INPUT ? ", input"
 							       : "");
 	}
+	if (!self && decision->on_record_failure) {
+		buf_printf(out, "  on failure    ");
+		text_record_failure(decision, out);
+		buf_printf(out, " (on-record-failure)\n");
+	}
 	if (decision->approval) {
 		buf_printf(out, "  approval      by %s", decision->approval);
 		if (decision->approval_seconds) {
@@ -406,6 +411,19 @@ static void put_member(struct buf *out, const char *name, const char *value)
 	text_json_member(out, name, value);
 }
 
+static void put_record_failure(
+	struct buf *out, const struct policy_decision *decision)
+{
+	struct buf text;
+
+	buf_init(&text, 64);
+	text_record_failure(decision, &text);
+	buf_put_u8(&text, 0);
+	if (!buf_error(&text))
+		put_member(out, "on_record_failure", (const char *)text.data);
+	buf_done(&text);
+}
+
 static void print_json(struct cli *cli, const struct question *question,
 	const struct policy_decision *decision)
 {
@@ -435,6 +453,7 @@ static void print_json(struct cli *cli, const struct question *question,
 		(long long)question->request.now);
 	put_hops(cli->policy, decision, &out);
 	if (permit) {
+		put_record_failure(&out, decision);
 		put_words(&out, "mfa", words_mfa, decision);
 		put_words(&out, "allow", words_allow, decision);
 		put_member(&out, "approval", decision->approval);

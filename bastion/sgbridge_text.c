@@ -97,6 +97,23 @@ void text_duration(uint64_t seconds, struct buf *out)
 		units[i].unit);
 }
 
+void text_record_failure(
+	const struct policy_decision *decision, struct buf *out)
+{
+	static const char *const words[] = {
+		[POLICY_RECORD_FAILURE_END] = "end",
+		[POLICY_RECORD_FAILURE_REFUSE] = "refuse",
+		[POLICY_RECORD_STALL] = "stall",
+		[POLICY_RECORD_BREAK_GLASS] = "break-glass",
+	};
+
+	buf_printf(out, "%s", words[decision->on_record_failure]);
+	if (decision->on_record_failure != POLICY_RECORD_STALL)
+		return;
+	buf_printf(out, " ");
+	text_duration(decision->stall, out);
+}
+
 void text_mfa(enum policy_mfa mfa, uint64_t seconds, struct buf *out)
 {
 	if (mfa == POLICY_MFA_NEVER) {

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "core/record.h"
+
 #define WHAT_FROM "a network, an address or any"
 
 /* ---- conditions ---- */
@@ -146,14 +148,20 @@ static void cond_on_record_failure(struct policy_parser *parser, void *subject)
 	static const char *const words[] = {
 		"end", "refuse", "stall", "break-glass", NULL};
 	struct policy_rule *rule = subject;
+	struct policy_place place;
 	unsigned int what;
 
 	if (!parse_choice(
 		    parser, "end, refuse, stall or break-glass", words, &what))
 		return;
 	rule->on_record_failure = (enum policy_on_record_failure)what;
-	if (what == POLICY_RECORD_STALL)
-		(void)parse_seconds(parser, &rule->stall);
+	place = parse_place(parser);
+	if (what == POLICY_RECORD_STALL &&
+		parse_seconds(parser, &rule->stall) &&
+		rule->stall > RECORD_WAIT_MAX)
+		ERROR(parser, place, "bad-value",
+			"a session waits for room on the disk for at most a "
+			"day: 24h or less");
 }
 
 static const struct parse_word conditions[] = {

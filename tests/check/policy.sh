@@ -341,6 +341,18 @@ ok "diff: gained, the other way" 1 '^gained +bob' \
 sed 's/-19:00/-20:00/' "$good" >"$work/hours.conf"
 ok "diff: at times" 1 '^gained +alice .* at times ' \
 	sgb diff "$good" "$work/hours.conf"
+sed 's/permit SysAdmins from office, home[^{]*{/&\n	on-record-failure stall 5m\n/' \
+	"$good" >"$work/stall.conf"
+sed 's/stall 5m/stall 90s/' "$work/stall.conf" >"$work/longer.conf"
+ok "diff: how long it may wait" 1 \
+	'^changed .*on-record-failure stall 5m.*; on-record-failure stall 90s' \
+	sgb diff "$work/stall.conf" "$work/longer.conf"
+ok "diff: that it may" 1 '^changed .*on-record-failure stall 5m' \
+	sgb diff "$good" "$work/stall.conf"
+ok "explain says so" 0 'on failure +stall 5m' sgb explain -p \
+	"$work/stall.conf" alice from 203.0.113.9 to web1 at "$day"
+ok "also for programs" 0 '"on_record_failure":"stall 5m"' sgb explain --json \
+	-p "$work/stall.conf" alice from 203.0.113.9 to web1 at "$day"
 ok "diff with a broken policy" 2 'SysAdmin' \
 	sgb diff "$good" "$work/bad.conf"
 
