@@ -201,6 +201,9 @@ bool channel_move(struct channel *ch);
 void channel_end(struct channel *ch);
 void channel_callbacks(struct channel *ch);
 
+/* Has libssh bytes of it that nobody has taken? */
+bool channel_left(ssh_channel from, int is_stderr);
+
 /* session_hold.c: before each read of the legs. True: one is held back, and
  * this has to be asked again within HOLD_MS. */
 #define HOLD_MS 1000

@@ -284,7 +284,7 @@ static bool drain(
 	return got > 0;
 }
 
-static bool left_over(ssh_channel from, int is_stderr)
+bool channel_left(ssh_channel from, int is_stderr)
 {
 	/* SSH_EOF is negative; with an end noted this never polls. */
 	return from && ssh_channel_poll(from, is_stderr) > 0;
@@ -363,7 +363,7 @@ static bool move_to_target(struct channel *ch)
 	progress = send_flow(
 		&s->target_leg, ch->target, &ch->in, false, &failed);
 	if (!failed && ch->client_eof && flow_empty(&ch->in) &&
-		!left_over(ch->client, 0)) {
+		!channel_left(ch->client, 0)) {
 		record_put(&s->record, ch->id, RECORD_EOF_IN, NULL, 0);
 		ssh_channel_send_eof(ch->target);
 		ch->in_eof_sent = true;
@@ -378,7 +378,7 @@ static bool delivered(const struct channel *ch)
 		return false;
 	/* At the end of a session nothing more is taken from libssh. */
 	return ch->session->ending ||
-	       (!left_over(ch->target, 0) && !left_over(ch->target, 1));
+	       (!channel_left(ch->target, 0) && !channel_left(ch->target, 1));
 }
 
 static void record_exit(struct channel *ch)

@@ -231,7 +231,7 @@ bool stream_move(struct channel *ch)
 		progress |= ch->fd >= 0 && write_fd(ch);
 	}
 	if (ch->fd >= 0 && ch->client_eof && flow_empty(&ch->in) &&
-		!ch->in_eof_sent) {
+		!channel_left(ch->client, 0) && !ch->in_eof_sent) {
 		shutdown(ch->fd, SHUT_WR);
 		ch->in_eof_sent = true;
 		progress = true;

@@ -177,7 +177,14 @@ round_trip() {
 		sys.exit(a[::-1] != b)
 	END
 }
-ok "a forward through it, 3 MB each way" round_trip
+# Where the user's side ends while bytes still wait is a matter of chance.
+eight_times() {
+	local n
+	for n in 1 2 3 4 5 6 7 8; do
+		round_trip || return 1
+	done
+}
+ok "forwards through it, 3 MB each way" eight_times
 ok "another port there: refused" eval '! lab_ssh dora 203.0.113.7 \
 	-W far1:22 dora@bastion </dev/null >/dev/null 2>&1'
 
