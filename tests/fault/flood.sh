@@ -55,14 +55,16 @@ good=0 all=0 end=$((SECONDS + 18))
 while [ "$SECONDS" -lt "$end" ]; do
 	all=$((all + 1))
 	lab_ssh robot 203.0.113.7 robot+ops@web1@bastion true </dev/null \
-		>/dev/null 2>>"$LAB/err" && good=$((good + 1))
+		>/dev/null 2>"$LAB/err" && good=$((good + 1)) && continue
+	sed 's/^/# /' "$LAB/err"
 done
 wait_for eval "! kill -0 $flood 2>/dev/null"
 made=$(cat "$LAB/flood.out")
 echo "# $good of $all logins during ${made:-0} bad connections"
 ok "the flood was one" test "${made:-0}" -gt 2000
 ok "there were logins to speak of" test "$all" -ge 15
-ok "ninety-nine of a hundred got in" test $((good * 100)) -ge $((all * 99))
+# Chance ends who has shown no key yet: of fewer than a hundred, one may be met.
+ok "ninety-nine of a hundred got in" test $((all - good)) -le $(((all + 99) / 100))
 status() {
 	"$BUILD/sgbridge" status --json -c "$LAB/sgbridge.conf"
 }
