@@ -6,6 +6,7 @@ usage: hostile.py PORT KEYFILE USER CASE
 paramiko's transport carries the encryption; what goes inside is made by hand.
 Each case prints one line that tests/session/relay.sh judges.
 """
+import functools
 import hashlib
 import socket
 import sys
@@ -52,6 +53,18 @@ def alive(transport, seconds=5):
             return False
         time.sleep(0.05)
     return transport.is_active()
+
+
+def handle(transport, handlers):
+    """Handlers of our own, for what this transport is sent. Newer paramiko has
+    a table for each transport, of methods that are bound to it."""
+    if "_handler_table" in vars(transport):
+        for number, handler in handlers.items():
+            transport._handler_table[number] = functools.partial(
+                handler, transport)
+        return
+    paramiko.Transport._handler_table = {
+        **paramiko.Transport._handler_table, **handlers}
 
 
 def state(transport, seconds=5):
@@ -206,9 +219,7 @@ def case_rekey(port, keyfile, user):
     channel = transport.open_session(timeout=5)
     channel.exec_command("cat >/dev/null")
     # paramiko must not answer, nor mind what it is sent meanwhile
-    table = dict(paramiko.Transport._handler_table)
-    table[20] = lambda self, message: None
-    paramiko.Transport._handler_table = table
+    handle(transport, {20: lambda transport, message: None})
     sent = 0
     lists = [("string", "curve25519-sha256"), ("string", "ssh-ed25519")]
     lists += [("string", "aes128-ctr")] * 2
@@ -364,15 +375,13 @@ def case_globals(port, keyfile, user):
 class Replies:
     """Answers to requests, in the order in which they come."""
 
-    def __init__(self, numbers):
+    def __init__(self, transport, numbers):
         self.got = []
-        table = dict(paramiko.Transport._handler_table)
-        channels = dict(paramiko.Transport._channel_handler_table)
-        for number, text in numbers.items():
-            table[number] = lambda t, m, text=text: self.got.append(text)
-            channels[number] = lambda c, m, text=text: self.got.append(text)
-        paramiko.Transport._handler_table = table
-        paramiko.Transport._channel_handler_table = channels
+        handlers = {number: lambda _, m, text=text: self.got.append(text)
+                    for number, text in numbers.items()}
+        handle(transport, handlers)
+        paramiko.Transport._channel_handler_table = {
+            **paramiko.Transport._channel_handler_table, **handlers}
 
     def wait(self, count):
         end = time.time() + 20
@@ -386,7 +395,7 @@ def case_answers(port, keyfile, user):
     """Each kind of request, with an answer wanted."""
     transport = login(port, keyfile, user)
     channel = transport.open_session(timeout=5)
-    replies = Replies({99: "yes", 100: "no"})
+    replies = Replies(transport, {99: "yes", 100: "no"})
     requests = [
         ("env", [("string", "SGB_A"), ("string", "b")]),
         ("pty", [("string", "vt100"), ("int", 80), ("int", 24), ("int", 0),
@@ -412,7 +421,7 @@ def case_answers(port, keyfile, user):
 
 def case_global_answers(port, keyfile, user):
     transport = login(port, keyfile, user)
-    replies = Replies({81: "yes", 82: "no"})
+    replies = Replies(transport, {81: "yes", 82: "no"})
     for name in ("streamlocal-forward@openssh.com",
                  "hostkeys-prove-00@openssh.com", "nonsense",
                  "keepalive@openssh.com"):
@@ -448,9 +457,7 @@ def case_rekey_slow(port, keyfile, user):
     transport = login(port, keyfile, user)
     channel = transport.open_session(timeout=5)
     channel.exec_command("cat >/dev/null")
-    table = dict(paramiko.Transport._handler_table)
-    table[20] = lambda self, message: None
-    paramiko.Transport._handler_table = table
+    handle(transport, {20: lambda transport, message: None})
     end = time.time() + 30
     try:
         kexinit(transport)

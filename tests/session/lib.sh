@@ -113,7 +113,7 @@ setup() {
 	ssh-keygen -q -s "$work/ca" -I test -n "$login" -V +1d "$work/user.pub"
 	SSH_AUTH_SOCK=$work/agent.sock
 	export SSH_AUTH_SOCK
-	ssh-agent -D -a "$SSH_AUTH_SOCK" >/dev/null &
+	ssh-agent -D -a "$SSH_AUTH_SOCK" >/dev/null 2>&1 &
 	pids+=($!)
 	until ssh-add -q "$work/user" 2>/dev/null; do kill -0 $! || exit 1; done
 	rm "$work/user-cert.pub"

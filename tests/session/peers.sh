@@ -225,10 +225,12 @@ test_dropbear_target() {
 	got=$(timeout 60 scp -q -O -F "$work/ssh_config" "$work/big" \
 		"$through:scp" 2>"$work/stderr" && sum <"$dir/home/scp")
 	is "dropbear as target: scp" "$got" "$want"
+	# At the end of input newer ones close the terminal: keep it open.
+	mkfifo "$dir/hold"
 	# shellcheck disable=SC2016 # for the target's shell
 	is "dropbear as target: a terminal" "$(timeout 60 ssh -tt \
 		-F "$work/ssh_config" $through 'tty >/dev/null && echo yes' \
-		2>/dev/null </dev/null | tr -d '\r')" yes
+		2>/dev/null 0<>"$dir/hold" | tr -d '\r')" yes
 }
 
 test_tools() {

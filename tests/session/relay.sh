@@ -668,6 +668,7 @@ setup
 	agent agent_leaves remote_forward x11 unsupported rekey_deadline \
 	ciphers stalled huge hostile target putty dropbear dropbear_target tools
 for name; do
+	declare -F "test_$name" >/dev/null || not_ok "there is no test $name"
 	"test_$name"
 done
 echo "$passed passed, $failed failed"
