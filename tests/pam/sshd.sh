@@ -107,17 +107,18 @@ chmod 755 "$T/askpass"
 # login USER PORT CODE [SSH OPTIONS]: $out has what the client printed
 login()
 {
-	local user=$1 port=$2 code=$3
+	local user=$1 port=$2 code=$3 said=$T/said.$BASHPID
 	shift 3
 	: >"$T/prompts"
 	mark_log
-	out=$(CODE=$code PROMPTS=$T/prompts SSH_ASKPASS=${ASKPASS:-$T/askpass} \
-		SSH_ASKPASS_REQUIRE=force \
+	CODE=$code PROMPTS=$T/prompts SAID=$said \
+		SSH_ASKPASS=${ASKPASS:-$T/askpass} SSH_ASKPASS_REQUIRE=force \
 		timeout 60 ssh -F none -p "$port" -b "${FROM:-192.0.2.7}" \
 		-o HostKeyAlias=bastion -o UserKnownHostsFile="$T/known_hosts" \
 		-o IdentitiesOnly=yes \
 		-o NumberOfPasswordPrompts=1 -i "${KEY:-$T/good}" "$@" \
-		"$user@192.0.2.1" echo marker 2>&1 </dev/null)
+		"$user@192.0.2.1" echo marker >"$said" 2>&1 </dev/null
+	out=$(cat "$said")
 }
 
 admitted()
@@ -240,11 +241,15 @@ otp invite ines --json >"$T/invited"
 invitation=$(jq -r .invitation "$T/invited")
 cat >"$T/askpass.enrol" <<'END'
 #!/bin/sh
-printf '%s\n' "$1" >>"$PROMPTS"
+# Of many lines OpenSSH 10.6 gives the last, and prints those before it.
+case $1 in
+*"type the secret"*) printf '%s\n' "$1" ;;
+*) cat "$SAID"; printf '%s\n' "$1" ;;
+esac >>"$PROMPTS"
 case $1 in
 *"app shows now"*)
-	oathtool --totp -b "$(printf '%s\n' "$1" |
-		sed -n '/type the secret/{n;s/ //g;p}')"
+	oathtool --totp -b "$(
+		sed -n '/type the secret/{n;s/ //g;p}' "$PROMPTS")"
 	;;
 *) printf '%s\n' "$CODE" ;;
 esac
