@@ -179,8 +179,7 @@ round_trip() {
 }
 # Where the user's side ends while bytes still wait is a matter of chance.
 eight_times() {
-	local n
-	for n in 1 2 3 4 5 6 7 8; do
+	for _ in 1 2 3 4 5 6 7 8; do
 		round_trip || return 1
 	done
 }
