@@ -26,6 +26,15 @@ permit Robots from 203.0.113.9 to SG_Current as ops {
 	mfa               never
 	allow             exec
 	on-record-failure stall 6s
+}
+security-group SG_Echo {
+	instance echo1 10.0.1.12 { port 7000 }
+	accept tcp 7000 from SG_Bridge priority 1
+}
+permit Robots from 192.0.2.66 to SG_Echo port 7000 {
+	mfa               never
+	allow             forward
+	on-record-failure stall 50s
 }'
 trap '' PIPE
 eval "$(declare -f lab_daemons | sed '1s/lab_daemons/start_bastion/')"
@@ -67,6 +76,21 @@ low() {
 }
 lab_up || exit 1
 export XDG_STATE_HOME=$LAB/state
+# Before any pipe is open, which it would keep open.
+in_ns web1 ip address add 10.0.1.12/24 dev w0
+lab_start "$LAB/echo.log" ip netns exec "$lab_tag-web1" python3 -uc '
+import socket
+s = socket.socket()
+s.bind(("10.0.1.12", 7000))
+s.listen(8)
+while True:
+    c, data = s.accept()[0], b"+"
+    while data:
+        print(data, flush=True)
+        data = c.recv(1000)
+        c.sendall(data)
+    c.close()'
+wait_for lab_port_open 10.0.1.12 7000
 session waits 192.0.2.66
 waits=$!
 exec 4>"$LAB/waits.in"
@@ -86,18 +110,27 @@ lab_client_run sftp robot 192.0.2.66 robot+ops@web1@bastion \
 	<"$LAB/files.in" >"$LAB/files.out" 2>&1 &
 files=$!
 exec 7>"$LAB/files.in"
+# A forward without a target has a recording of its own.
+mkfifo "$LAB/forward.in"
+lab_ssh robot 192.0.2.66 -W echo1:7000 robot@bastion \
+	<"$LAB/forward.in" >"$LAB/forward.out" 2>"$LAB/forward.err" &
+forward=$!
+exec 8>"$LAB/forward.in"
+echo one >&8
 echo "put $LAB/big began" >&7
 ok "all began" eval 'wait_for grep -q one "$LAB/waits.out" &&
 	wait_for grep -q one "$LAB/ends.out" &&
 	wait_for grep -q one "$LAB/brief.out" &&
+	wait_for grep -q one "$LAB/forward.out" &&
 	wait_for cmp -s "$LAB/big" "$home/began"'
 fill
 ok "a session without the rule is ended" eval \
 	'wait_for test ! -e "/proc/$ends"'
 ok "with it, it waits, and the trail says so" eval \
-	'wait_for eval "[ \"\$(low 2)\" = 3 ]" && [ -e "/proc/$waits" ]'
+	'wait_for eval "[ \"\$(low 2)\" = 4 ]" && [ -e "/proc/$waits" ]'
 echo two >&4
 echo two >&6
+echo two >&8
 printf 'get big %s/got\nput %s/big sent\n' "$LAB" "$LAB" >&7
 # Somebody else's connection has passed meanwhile, refused.
 ok "nobody begins" eval \
@@ -107,6 +140,8 @@ ok "when its time is over a session ends" eval \
 	'wait_for test ! -e "/proc/$brief" && grep -q "recording failed" "$LAB/brief.err"'
 ok "and nothing typed meanwhile was done" eval '! ran brief'
 ok "nor by one that waits still" eval '! ran waits'
+ok "nor by a forward" eval \
+	'! grep -q two "$LAB/echo.log" && ! grep -q two "$LAB/forward.out"'
 ok "no file passes" eval '[ ! -s "$LAB/got" ] && [ ! -e "$home/sent" ]'
 exec 6>&-
 rm "$LAB/recordings/filler"
@@ -114,10 +149,13 @@ ok "with room again it goes on" wait_for grep -q two "$LAB/waits.out"
 exec 4>&-
 ok "and does what was typed, once" eval '[ "$(grep -c two "$home/ran.waits")" = 1 ]'
 exec 7>&-
+ok "and the forward" wait_for grep -q two "$LAB/forward.out"
+exec 8>&-
+wait "$forward"
 ok "files pass whole" eval 'wait "$files" && cmp "$LAB/big" "$LAB/got" &&
 	cmp "$LAB/big" "$home/sent"'
 ok "to its end" eval 'wait "$waits" && [ "$(tr "\n" " " <"$LAB/waits.out")" = "one two three " ]'
-ok "which the trail has" eval '[ "$(low 1)" = 2 ]'
+ok "which the trail has" eval '[ "$(low 1)" = 3 ]'
 id() {
 	audited ls --json | jq -r "select(.meta.source == \"$1\" and
 		.meta.stall == $2) | .rec" | head -n 1
@@ -125,9 +163,13 @@ id() {
 ok "its recording says that it may" eval '[ -n "$(id 192.0.2.66 50)" ]'
 ok "nothing of it was lost" eval \
 	'[ "$(audited export -f raw "$(id 192.0.2.66 50)" | tr -d "\r" | tr "\n" " ")" = "one two three " ]'
-ok "every file is in its recording" eval '[ "$(audited export -f items \
-	"$(audited ls --json | jq -r "select(.meta.source == \"192.0.2.66\") | .rec" |
-		sed -n 2p)" | grep -c "\"kind\": *\"file\"")" = 3 ]'
+recorded() {
+	local rec
+	for rec in $(audited ls --json | jq -r .rec); do
+		audited export -f items "$rec"
+	done | grep -c "\"kind\": *\"$1\""
+}
+ok "every file is in its recording" eval '[ "$(recorded file)" = 3 ]'
 ok "it says that it waited" eval \
 	'audited export -f items "$(id 192.0.2.66 50)" | grep -q note'
 ok "every recording is whole" eval 'wait_for audited verify'
