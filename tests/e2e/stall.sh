@@ -137,7 +137,7 @@ ok "nobody begins" eval \
 	'[ -z "$(lab_ssh robot 192.0.2.66 robot+ops@web1@bastion echo no 2>/dev/null </dev/null)" ]'
 ok "nothing passes" eval '! grep -q two "$LAB/waits.out"'
 ok "when its time is over a session ends" eval \
-	'wait_for test ! -e "/proc/$brief" && grep -q "recording failed" "$LAB/brief.err"'
+	'wait_for test ! -e "/proc/$brief" && grep -qi "recording failed" "$LAB/brief.err"'
 ok "and nothing typed meanwhile was done" eval '! ran brief'
 ok "nor by one that waits still" eval '! ran waits'
 ok "nor by a forward" eval \
