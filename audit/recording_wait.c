@@ -112,13 +112,18 @@ bool recording_wait(struct recording *rec)
 	return true;
 }
 
+/* Another mistake is none that passes. */
+static bool is_full(void)
+{
+	return errno == ENOSPC || errno == EDQUOT;
+}
+
 bool recording_hold(struct recording *rec, const struct writer_mark *mark,
 	const struct buf *out)
 {
 	bool first = !rec->wait_since_us;
 
-	/* Another mistake is none that passes. */
-	if (errno != ENOSPC && errno != EDQUOT)
+	if (!is_full())
 		return false;
 	buf_put(&rec->held, out->data, out->len);
 	if (buf_error(&rec->held) || !recording_wait(rec))
@@ -175,8 +180,16 @@ enum sgb_err recording_retry(struct recording *rec, bool full)
 	char why[160];
 
 	(void)recording_tell_wait(rec);
-	if (left_s(rec) && !full && !write_held(rec))
-		err = end_wait(rec);
+	if (left_s(rec) && !full) {
+		if (!write_held(rec)) {
+			err = end_wait(rec);
+		} else if (!is_full()) {
+			recording_set_why(
+				rec, "cannot write the recording", true);
+			drop_held(rec);
+			return SGB_ERR_SYSTEM;
+		}
+	}
 	if (err != SGB_ERR_AGAIN || left_s(rec))
 		return err;
 	(void)snprintf(why, sizeof(why),
