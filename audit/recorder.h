@@ -61,9 +61,10 @@ struct folder {
 
 /* Whose recordings are of today, noted in a file; see recorder_keep.c. */
 struct keep {
-	int fd; /* or -1: there are no quotas */
+	int fd; /* or -1: there are no quotas, or they are in memory alone */
 	uint64_t day;
 	uint64_t size;
+	bool torn; /* a part of a line stands behind that */
 	bool unsynced;
 	struct sync_job job;
 };
@@ -162,7 +163,8 @@ const char *recorder_quota_name(
 	const struct recorder *recorder, const struct recording *rec);
 
 /* recorder_keep.c: what the quotas of today rest on, for a recorder that starts
- * again. The first reads it, when no recording is open; exits on failure. */
+ * again. The first reads it, when no recording is open; what is damaged is told
+ * and left out, for nobody would get in without a recorder. */
 void recorder_keep_load(struct recorder *recorder);
 /* A recording of a person begins; on failure it must not. It ends; and it goes
  * on, perhaps on another day. */

@@ -4,7 +4,7 @@
  * counters would be old when they are needed; so a file beside the trail, where
  * names are in clear as well, names who each recording of the day belongs to,
  * and how much it had grown is told by its own size. It is of one day and
- *begins anew with the next:
+ * begins anew with the next:
  *
  *	sgbridge-quota 1 DAY\n
  *	REC-ID BASE - NAME\n		from here on, or since midnight
@@ -12,9 +12,8 @@
  *
  * DAY counts from 1970, BASE is what the recording had before that day. A line
  * without its end is one that a crash cut. The disk gets lines within a round
- *of the loop; who begins does not wait for that, so a power cut may forget what
- * began in the second before it. Trusts the file as far as numbers go: it is
- *the recorder's own.
+ * of the loop; who begins does not wait for that, so a power cut may forget
+ * those of the last second. Trusts its numbers: it is the recorder's own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -39,15 +37,20 @@
 /* No part of a line stays before the next one. */
 static enum sgb_err append(struct keep *keep, const char *line, size_t len)
 {
-	enum sgb_err err = file_write_all(keep->fd, line, len);
-	int saved = errno;
+	enum sgb_err err;
+	int saved;
 
+	if (keep->torn && ftruncate(keep->fd, (off_t)keep->size))
+		return SGB_ERR_SYSTEM;
+	keep->torn = false;
+	err = file_write_all(keep->fd, line, len);
+	saved = errno;
 	if (!err) {
 		keep->size += len;
 		keep->unsynced = true;
 		return SGB_OK;
 	}
-	(void)!ftruncate(keep->fd, (off_t)keep->size);
+	keep->torn = ftruncate(keep->fd, (off_t)keep->size) != 0;
 	errno = saved;
 	return err;
 }
@@ -77,6 +80,8 @@ static enum sgb_err note(struct recorder *recorder, const struct recording *rec,
 	enum sgb_err err = SGB_OK;
 	int len;
 
+	if (keep->fd < 0)
+		return SGB_OK;
 	if (keep->day != rec->day)
 		err = begin_day(keep, rec->day);
 	if (err)
@@ -234,58 +239,118 @@ static void count_rows(struct recorder *recorder, struct rows *rows)
 	}
 }
 
-/* Up to the last whole line; of another day, or of no use: nothing. */
-static void read_rows(struct keep *keep, FILE *file, struct rows *rows)
+/* Up to the last whole line. False: up to the first that is none of ours. */
+static bool read_rows(struct keep *keep, FILE *file, struct rows *rows)
 {
-	uint64_t today = recorder_day(), day = 0;
 	char *line = NULL;
+	bool good = true;
 	size_t cap = 0;
 	ssize_t len;
 	struct row row;
 
-	while ((len = getline(&line, &cap, file)) > 0 &&
+	while (good && (len = getline(&line, &cap, file)) > 0 &&
 		line[len - 1] == '\n') {
 		line[len - 1] = '\0';
-		if (!keep->size &&
-			(strncmp(line, HEAD, sizeof(HEAD) - 1) != 0 ||
-				!read_number(line + sizeof(HEAD) - 1, &day) ||
-				day != today))
-			break;
-		if (keep->size &&
-			(!read_row(line, &row) || !add_row(rows, &row)))
-			log_fatal(EX_DATAERR,
-				"events/" FILE_NAME ": not as the recorder "
-				"leaves it; user-quota counts anew without it: "
-				"move it away");
-		keep->size += (uint64_t)len;
+		if (!keep->size)
+			good = !strncmp(line, HEAD, sizeof(HEAD) - 1) &&
+			       read_number(line + sizeof(HEAD) - 1, &keep->day);
+		else
+			good = read_row(line, &row) && add_row(rows, &row);
+		if (good)
+			keep->size += (uint64_t)len;
 	}
 	free(line);
-	keep->day = keep->size ? today : 0;
+	return good && !ferror(file);
+}
+
+/* A recorder that does not start would lock everybody out: it goes on. */
+static void alert(struct recorder *recorder, const char *what)
+{
+	char why[200];
+	struct event event = {
+		.kind = EVENT_CONFIG, .what = "user-quota", .reason = why};
+
+	(void)snprintf(why, sizeof(why), "events/" FILE_NAME ": %s", what);
+	log_put(LOG_ALERT, "user-quota: %s", why);
+	recorder_event(recorder, &event);
+}
+
+static int open_file(const struct recorder *recorder)
+{
+	return openat(recorder->events_fd, FILE_NAME,
+		O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK |
+			O_CLOEXEC,
+		0600);
+}
+
+/* What is good of it goes to a new file; all of it stays for who asks why. */
+static void set_aside(struct recorder *recorder)
+{
+	struct keep *keep = &recorder->keep;
+	uint64_t size = keep->size, at = 0;
+	int old_fd = keep->fd;
+	char bytes[4096];
+
+	keep->size = 0;
+	keep->fd = renameat(recorder->events_fd, FILE_NAME, recorder->events_fd,
+			   FILE_NAME ".bad")
+			   ? -1
+			   : open_file(recorder);
+	while (keep->fd >= 0 && at < size) {
+		size_t want = size - at < sizeof(bytes) ? size - at
+							: sizeof(bytes);
+		ssize_t got = pread(old_fd, bytes, want, (off_t)at);
+
+		if (got <= 0 || append(keep, bytes, (size_t)got)) {
+			close(keep->fd);
+			keep->fd = -1;
+			keep->size = 0;
+			keep->unsynced = false;
+		}
+		at += (uint64_t)got;
+	}
+	close(old_fd);
+	alert(recorder, keep->fd < 0
+				? "damaged, and cannot be written anew: until "
+				  "the next start it is counted in memory alone"
+				: "damaged: what follows the first bad line is "
+				  "not counted; it is kept as quota.bad");
 }
 
 void recorder_keep_load(struct recorder *recorder)
 {
 	struct keep *keep = &recorder->keep;
 	struct rows rows = {0};
+	struct stat st;
 	FILE *file;
 	int fd;
 
 	keep->fd = -1;
 	if (!recorder->conf->user_quota)
 		return;
-	keep->fd = openat(recorder->events_fd, FILE_NAME,
-		O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	fd = keep->fd < 0 ? -1 : fcntl(keep->fd, F_DUPFD_CLOEXEC, 3);
+	keep->fd = open_file(recorder);
+	fd = keep->fd < 0 || fstat(keep->fd, &st) || !S_ISREG(st.st_mode)
+		     ? -1
+		     : fcntl(keep->fd, F_DUPFD_CLOEXEC, 3);
 	file = fd < 0 ? NULL : fdopen(fd, "r");
-	if (!file)
-		log_fatal(
-			EX_IOERR, "events/" FILE_NAME ": %s", strerror(errno));
-	read_rows(keep, file, &rows);
+	if (!file) {
+		if (keep->fd >= 0)
+			close(keep->fd);
+		keep->fd = -1;
+		alert(recorder,
+			"cannot be read: what was of today before is not "
+			"counted, and what comes is in memory alone");
+		return;
+	}
+	if (!read_rows(keep, file, &rows))
+		set_aside(recorder);
+	else
+		keep->torn = true; /* perhaps: the next line cuts it off */
 	(void)fclose(file);
-	if (ftruncate(keep->fd, (off_t)keep->size))
-		log_fatal(
-			EX_IOERR, "events/" FILE_NAME ": %s", strerror(errno));
-	count_rows(recorder, &rows);
+	/* Of another day, it stays until that is sure: a clock may be wrong
+	 * until the network has told it. */
+	if (keep->day == recorder_day())
+		count_rows(recorder, &rows);
 	free(rows.rows);
 	keep->job.fd = keep->fd;
 	keep->job.done = keep_done;

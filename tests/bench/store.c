@@ -4,7 +4,7 @@
  *
  *	store DIR COUNT BYTES	COUNT recordings of BYTES of terminal output
  *	store --speed BYTES [FILE]	how fast one core turns such text, or
- *that of FILE, into frames
+ * that of FILE, into frames
  *
  * Writes DIR/rec, DIR/reader.pem and DIR/writers.
  */

@@ -274,12 +274,37 @@ def restarts(recorder, log):
     recorder.wait(20)
     with open(work + "/events/quota", "ab") as file:
         file.write(b"what is this\n")
-    refused = subprocess.run([build + "/sgbridge-recorder", "-e", "-c", work + "/conf"],
-                             stderr=subprocess.PIPE, timeout=20, check=False)
-    ok("nothing begins with a file that is not as it left it",
-       refused.returncode == 65 and b"events/quota" in refused.stderr, refused)
+    recorder = peer.start(build, work + "/conf", door, log)
+    ok("a damaged file keeps nobody out", isinstance(person(b"heidi"), peer.Recording))
+    with open(work + "/events/quota.bad", "rb") as file:
+        bad = file.read()
+    with open(work + "/events/quota", "rb") as file:
+        good = file.read()
+    ok("it is kept, and what was good of it is in force", bad.endswith(b"what is this\n") and
+       good.startswith(bad[:-13]) and b"what" not in good, (bad, good))
+    with open(work + "/log", "rb") as file:
+        ok("the log says so", b"quota.bad" in file.read())
+    ok("and the trail", told_of_quota() == 1)
+    recorder.kill()
+    recorder.wait(20)
     os.unlink(work + "/events/quota")
+    os.mkdir(work + "/events/quota")
+    recorder = peer.start(build, work + "/conf", door, log)
+    ok("nor one that cannot be opened", isinstance(person(b"heidi"), peer.Recording))
+    ok("which is told, too", told_of_quota() == 2)
+    over = person(b"judith", size=420000)
+    ok("and it is counted", cut_for(over, b"user-quota") is True or
+       "quota" in str(person(b"judith")))
+    os.rmdir(work + "/events/quota")
+    recorder.kill()
+    recorder.wait(20)
     return peer.start(build, work + "/conf", door, log)
+
+
+def told_of_quota():
+    trail = "".join(open(path, encoding="utf-8").read()
+                    for path in sorted(glob.glob(work + "/events/*.jsonl")))
+    return trail.count("events/quota")
 
 
 def waiting(recording):
