@@ -64,21 +64,26 @@ struct list {
 		char *meta;
 	} * held;
 	size_t count;
+	enum sgb_err err;
 };
 
-/* False: that was enough, or there is no memory. */
+/* False: that was enough, or there is no memory (list->err). */
 static bool hold(
 	struct list *list, const struct store_entry *entry, const char *meta)
 {
 	struct held *held = reallocarray(
 		list->held, list->count + 1, sizeof(*held));
 
-	if (!held)
+	if (held) {
+		list->held = held;
+		held[list->count].entry = *entry;
+		held[list->count].meta = strdup(meta);
+	}
+	if (!held || !held[list->count++].meta) {
+		list->err = SGB_ERR_NOMEM;
 		return false;
-	list->held = held;
-	held[list->count].entry = *entry;
-	held[list->count].meta = strdup(meta);
-	return held[list->count++].meta && list->count < list->audit->limit;
+	}
+	return list->count < list->audit->limit;
 }
 
 static bool list_one(struct list *list, sqlite3_stmt *statement)
@@ -97,13 +102,14 @@ static bool list_one(struct list *list, sqlite3_stmt *statement)
 	return true;
 }
 
+/* A list that is not whole is none. */
 static void tell_held(struct list *list)
 {
 	while (list->count) {
 		struct held *held = &list->held[--list->count];
 
-		list->row(list->data, &held->entry,
-			held->meta ? held->meta : "{}");
+		if (!list->err)
+			list->row(list->data, &held->entry, held->meta);
 		free(held->meta);
 	}
 	free(list->held);
@@ -128,5 +134,10 @@ enum sgb_err index_list(struct index_db *index, struct audit *audit,
 	sqlite3_finalize(statement);
 	index_filter_done(&list.filter);
 	tell_held(&list);
+	if (list.err)
+		(void)snprintf(
+			why, why_len, "index: %s", sgb_err_text(list.err));
+	if (list.err)
+		return list.err;
 	return !more || code == SQLITE_DONE ? SGB_OK : SGB_ERR_SYSTEM;
 }
