@@ -201,15 +201,22 @@ void forward_unload(struct forward *forward)
 	forward->conf = NULL;
 }
 
-/* What is opened once, before it was confined. */
+static bool same_name(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
+}
+
+/* What is opened or asked once, before it was confined. */
 static void compare(const struct conf *old, const struct conf *fresh)
 {
-	if (strcmp(old->events, fresh->events) != 0 ||
+	if (!same_name(old->writer_name, fresh->writer_name) ||
+		strcmp(old->events, fresh->events) != 0 ||
 		strcmp(old->forward_directory, fresh->forward_directory) != 0 ||
 		strcmp(old->forward_user, fresh->forward_user) != 0)
 		log_put(LOG_WARNING,
-			"events, forward-directory and forward-user stay as "
-			"they are until it is started again");
+			"events, writer-name, forward-directory and "
+			"forward-user stay as they are until it is started "
+			"again");
 }
 
 static struct conf *read_again(const char *path)
