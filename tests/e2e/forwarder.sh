@@ -221,6 +221,7 @@ rolled_back() {
 	cp -r "$LAB/events" "$LAB/copy/"
 	# Down to a line that is signed: nothing in it tells.
 	sed -i '$d' "$LAB"/copy/events/*.jsonl
+	grep -q '"sig":' "$LAB"/copy/events/*.jsonl || return 1
 	until tail -n 1 "$LAB"/copy/events/*.jsonl | grep -q '"sig":'; do
 		sed -i '$d' "$LAB"/copy/events/*.jsonl
 	done
