@@ -368,8 +368,10 @@ unforbid() {
 	kill "$tracer" 2>/dev/null
 	wait_for eval "! traced $1"
 }
+# OpenSSH 10.6 tells of no end before its first line unless it is asked to.
 sent_away() {
-	! as robot echo REACHED </dev/null >"$LAB/out" 2>"$LAB/err.away" &&
+	! as robot -o LogLevel=INFO echo REACHED </dev/null >"$LAB/out" \
+		2>"$LAB/err.away" &&
 		grep -qi 'closed\|reset' "$LAB/err.away" && return
 	sed 's/^/# /' "$LAB/out" "$LAB/err.away"
 	return 1
