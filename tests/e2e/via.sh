@@ -280,6 +280,7 @@ ok "the bastion's ruleset leads to the jump host, not behind it" eval \
 
 # --- a session that stands
 hold() {
+	: >"$LAB/held"
 	robot robot+ops@far2@bastion 'echo there; exec sleep 60' \
 		</dev/null >"$LAB/held" 2>"$LAB/err" &
 	held=$!
