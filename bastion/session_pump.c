@@ -360,6 +360,9 @@ static bool move_to_target(struct channel *ch)
 	if (!ch->target || ch->target_closed || ch->in_eof_sent ||
 		!ch->started || s->target_leg.state != LEG_READY)
 		return false;
+	/* A terminal has its new size before what was typed in it. */
+	if (!TAILQ_EMPTY(&ch->requests))
+		return false;
 	progress = send_flow(
 		&s->target_leg, ch->target, &ch->in, false, &failed);
 	if (!failed && ch->client_eof && flow_empty(&ch->in) &&
