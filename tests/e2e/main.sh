@@ -139,8 +139,7 @@ terminal() {
 }
 # The new size and the next key may come in one turn, or not.
 terminals() {
-	local n
-	for n in 1 2 3 4 5 6 7 8; do
+	for _ in 1 2 3 4 5 6 7 8; do
 		terminal || return 1
 	done
 }
