@@ -441,7 +441,7 @@ FUZZ_findings_LIBS := -ljansson -lsqlite3
 FUZZ_session_ssh_OBJS := tests/fuzz/wire.o bastion/privkey.o \
 	$(filter-out bastion/session.o,$(SESSION_OBJS))
 FUZZ_session_ssh_LIBS := -Wl,--wrap=link_ask $(sgbridge-session_LIBS)
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 5
 FUZZ_BUILD := build-fuzz
 fuzz: $(addprefix $(FUZZ_BUILD)/tests/fuzz/,$(FUZZ))
 fuzz-smoke:
