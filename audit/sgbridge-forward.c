@@ -91,18 +91,20 @@ static void parse_options(int argc, char **argv, struct options *options)
 		usage();
 }
 
-static struct conf *load_settings(const char *path)
+/* NULL: why says what is wrong, in one line. */
+static struct conf *read_settings(const char *path, char why[WHY_LEN])
 {
-	struct conf *conf;
-	char line[1000];
+	struct conf *conf = NULL;
 	struct diag diag;
 	enum sgb_err err;
 
 	diag_init(&diag);
 	err = conf_load(path, &conf, &diag);
 	if (err) {
-		diag_first_line(&diag, line, sizeof(line));
-		log_fatal(EX_CONFIG, "%s", *line ? line : sgb_err_text(err));
+		diag_first_line(&diag, why, WHY_LEN);
+		if (!*why)
+			(void)snprintf(why, WHY_LEN, "%s", sgb_err_text(err));
+		conf = NULL;
 	}
 	diag_done(&diag);
 	return conf;
@@ -219,25 +221,6 @@ static void compare(const struct conf *old, const struct conf *fresh)
 			"again");
 }
 
-static struct conf *read_again(const char *path)
-{
-	struct conf *conf = NULL;
-	char line[1000];
-	struct diag diag;
-	enum sgb_err err;
-
-	diag_init(&diag);
-	err = conf_load(path, &conf, &diag);
-	if (err) {
-		diag_first_line(&diag, line, sizeof(line));
-		log_put(LOG_ERR, "nothing changed: %s",
-			*line ? line : sgb_err_text(err));
-		conf = NULL;
-	}
-	diag_done(&diag);
-	return conf;
-}
-
 bool forward_load(const struct forward *old, struct forward *ret)
 {
 	char why[WHY_LEN];
@@ -245,9 +228,11 @@ bool forward_load(const struct forward *old, struct forward *ret)
 	*ret = *old;
 	ret->count = 0;
 	memset(ret->dests, 0, sizeof(ret->dests));
-	ret->conf = read_again(old->conf_path);
-	if (!ret->conf)
+	ret->conf = read_settings(old->conf_path, why);
+	if (!ret->conf) {
+		log_put(LOG_ERR, "nothing changed: %s", why);
 		return false;
+	}
 	if (!load_receivers(ret, why) || !has_receiver(ret, why)) {
 		log_put(LOG_ERR, "nothing changed: %s", why);
 		forward_unload(ret);
@@ -310,7 +295,9 @@ int main(int argc, char **argv)
 	parse_options(argc, argv, &options);
 	if (tls_library())
 		log_fatal(EX_SOFTWARE, "libcrypto cannot be set up");
-	conf = load_settings(options.conf_path);
+	conf = read_settings(options.conf_path, why);
+	if (!conf)
+		log_fatal(EX_CONFIG, "%s", why);
 	forward.conf = conf;
 	forward.conf_path = options.conf_path;
 	if (options.status || options.metrics) {
