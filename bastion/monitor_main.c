@@ -156,18 +156,6 @@ static int nurse(struct monitor *m)
 	}
 }
 
-/* sgbridged handles signals by descriptor and so has them blocked. */
-static enum sgb_err reset_signals(void)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	if (sigprocmask(SIG_SETMASK, &none, NULL) ||
-		signal(SIGCHLD, SIG_IGN) == SIG_ERR)
-		return SGB_ERR_SYSTEM;
-	return SGB_OK;
-}
-
 /* -e: log to standard error. -s: where sgbridge-starter listens. */
 static bool parse_args(
 	int argc, char **argv, struct monitor *m, bool *to_stderr)
@@ -206,7 +194,7 @@ int main(int argc, char **argv)
 	log_init("sgbridge-monitor", to_stderr);
 	if (!good)
 		log_fatal(EX_USAGE, "started by sgbridged alone");
-	if (reset_signals() || priv_harden() ||
+	if (priv_reset_signals() || priv_harden() ||
 		priv_keep_some(
 			kept_caps, sizeof(kept_caps) / sizeof(kept_caps[0])))
 		log_fatal(EX_OSERR, "cannot give up capabilities: %s",

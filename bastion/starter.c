@@ -17,7 +17,6 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,18 +248,6 @@ static int run(struct starter *starter)
 	return serve_socket(starter, listening);
 }
 
-/* Cradles are nobody's to wait for, and sgbridged has signals blocked. */
-static enum sgb_err reset_signals(void)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	if (sigprocmask(SIG_SETMASK, &none, NULL) ||
-		signal(SIGCHLD, SIG_IGN) == SIG_ERR)
-		return SGB_ERR_SYSTEM;
-	return SGB_OK;
-}
-
 int main(int argc, char **argv)
 {
 	struct starter starter = {.conf_path = CONF_DEFAULT_PATH};
@@ -271,7 +258,7 @@ int main(int argc, char **argv)
 	log_init("sgbridge-starter", to_stderr);
 	if (geteuid() != 0)
 		log_fatal(EX_NOPERM, "must be started by root");
-	if (reset_signals() || priv_harden() ||
+	if (priv_reset_signals() || priv_harden() ||
 		priv_keep_caps(
 			kept_caps, sizeof(kept_caps) / sizeof(kept_caps[0])))
 		log_fatal(EX_OSERR, "cannot take up its capabilities: %s",

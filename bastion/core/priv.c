@@ -188,6 +188,17 @@ enum sgb_err priv_keep_some(const int *caps, size_t count)
 	return priv_keep_caps(kept, n);
 }
 
+enum sgb_err priv_reset_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) ||
+		signal(SIGCHLD, SIG_IGN) == SIG_ERR)
+		return SGB_ERR_SYSTEM;
+	return SGB_OK;
+}
+
 enum sgb_err priv_limits(uint64_t memory, uint64_t descriptors)
 {
 	struct rlimit limit = {0, 0};

@@ -29,6 +29,9 @@ enum sgb_err priv_keep_caps(const int *caps, size_t count) SGB_MUST_CHECK;
 enum sgb_err priv_keep_some(const int *caps, size_t count) SGB_MUST_CHECK;
 /* Is it permitted to us? */
 bool priv_has_cap(int cap);
+/* Nothing is blocked and no child is waited for, whatever who started us had
+ * set: sgbridged reads its signals by descriptor. */
+enum sgb_err priv_reset_signals(void) SGB_MUST_CHECK;
 /* Address space, no new files (FSIZE 0), open descriptors, no forks. 0 leaves
  * a limit as it is. */
 enum sgb_err priv_limits(uint64_t memory, uint64_t descriptors) SGB_MUST_CHECK;
