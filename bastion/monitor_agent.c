@@ -19,18 +19,11 @@
 
 #include "core/log.h"
 #include "privkey.h"
+#include "ssh_agent.h"
 
-enum {
-	AGENT_FAILURE = 5,
-	AGENT_REQUEST_IDENTITIES = 11,
-	AGENT_IDENTITIES_ANSWER = 12,
-	AGENT_SIGN_REQUEST = 13,
-	AGENT_SIGN_RESPONSE = 14,
-	USERAUTH_REQUEST = 50,
-};
-
-#define AGENT_MAX     32768
-#define SIGNATURE_MAX 4096
+#define MSG_USERAUTH_REQUEST 50
+#define AGENT_MAX	     32768
+#define SIGNATURE_MAX	     4096
 
 enum sgb_err monitor_agent_open(struct monitor *m, int *ret_session_end)
 {
@@ -97,7 +90,7 @@ static bool may_sign(struct monitor *m, const struct monitor_identity *identity,
 
 	reader_init(&rd, data, len);
 	session_id = reader_string(&rd, &id_len);
-	if (reader_u8(&rd) != USERAUTH_REQUEST ||
+	if (reader_u8(&rd) != MSG_USERAUTH_REQUEST ||
 		!reader_is_text(&rd, m->decision.login) ||
 		!reader_is_text(&rd, "ssh-connection") ||
 		!next_method(&rd, &bound) || reader_u8(&rd) != 1)

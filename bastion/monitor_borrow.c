@@ -14,9 +14,9 @@
 
 #include "core/log.h"
 #include "monitor_proof.h"
+#include "ssh_agent.h"
 
 enum {
-	AGENT_SIGN_RESPONSE = 14,
 	FLAG_RSA_SHA2_256 = 2,
 	FLAG_RSA_SHA2_512 = 4,
 };

@@ -139,7 +139,14 @@ static enum sgb_err put_plain(struct buf *out, const uint8_t *blob, size_t len,
 	return buf_error(out);
 }
 
-static enum sgb_err check_signature(const struct proof *proof,
+/* Bytes, and a signature over them in the form that is verified. */
+struct signed_data {
+	const uint8_t *data, *signature;
+	size_t len, signature_len;
+};
+
+/* A certificate's key signs as the plain key that is in it. */
+static enum sgb_err verify(bool raw, const struct signed_data *what,
 	const uint8_t *blob, size_t len, const struct sshkey *key,
 	const char *algorithm, char *why, size_t why_len)
 {
@@ -151,12 +158,14 @@ static enum sgb_err check_signature(const struct proof *proof,
 	buf_init(&plain, SSHKEY_MAX_BLOB);
 	err = put_plain(&plain, blob, len, key, why, why_len);
 	if (!err) {
-		err = usercert_verify_raw(plain.data, plain.len, scheme,
-			proof->data, proof->data_len, proof->signature,
-			proof->signature_len);
+		err = (raw ? usercert_verify_raw : usercert_verify_login)(
+			plain.data, plain.len, scheme, what->data, what->len,
+			what->signature, what->signature_len);
 		if (err)
-			snprintf(why, why_len,
-				"the signature is not by this key");
+			snprintf(why, why_len, "%s",
+				err == SGB_ERR_UNSUPPORTED
+					? "a signature of another algorithm"
+					: "the signature is not by this key");
 	}
 	buf_done(&plain);
 	return err;
@@ -168,6 +177,8 @@ enum sgb_err proof_check(const struct proof *proof, const char *name,
 	size_t why_len)
 {
 	char algorithm[ALGORITHM_MAX] = "";
+	const struct signed_data request = {proof->data, proof->signature,
+		proof->data_len, proof->signature_len};
 	unsigned int flags = 0;
 	bool good;
 	enum sgb_err err;
@@ -191,8 +202,8 @@ enum sgb_err proof_check(const struct proof *proof, const char *name,
 	}
 	if (!good || !sshkey_algorithm_fits(key, algorithm))
 		return SGB_ERR_FORMAT;
-	err = check_signature(
-		proof, blob, blob_len, key, algorithm, why, why_len);
+	err = verify(
+		true, &request, blob, blob_len, key, algorithm, why, why_len);
 	if (err)
 		return err;
 	*ret_flags = SESSION_PROOF_SIGNED |
@@ -206,22 +217,8 @@ enum sgb_err proof_signature(const uint8_t *blob, size_t blob_len,
 	size_t len, const uint8_t *signature, size_t signature_len, char *why,
 	size_t why_len)
 {
-	char scheme[ALGORITHM_MAX];
-	struct buf plain;
-	enum sgb_err err;
+	const struct signed_data what = {data, signature, len, signature_len};
 
-	signature_name(key, algorithm, scheme);
-	buf_init(&plain, SSHKEY_MAX_BLOB);
-	err = put_plain(&plain, blob, blob_len, key, why, why_len);
-	if (!err) {
-		err = usercert_verify_login(plain.data, plain.len, scheme, data,
-			len, signature, signature_len);
-		if (err)
-			snprintf(why, why_len, "%s",
-				err == SGB_ERR_UNSUPPORTED
-					? "a signature of another algorithm"
-					: "no signature by this key");
-	}
-	buf_done(&plain);
-	return err;
+	return verify(
+		false, &what, blob, blob_len, key, algorithm, why, why_len);
 }

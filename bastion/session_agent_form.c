@@ -6,16 +6,9 @@
 
 #include <string.h>
 
-#define KEYS_MAX 2048
+#include "ssh_agent.h"
 
-enum {
-	AGENT_FAILURE = 5,
-	AGENT_REQUEST_IDENTITIES = 11,
-	AGENT_IDENTITIES_ANSWER = 12,
-	AGENT_SIGN_REQUEST = 13,
-	AGENT_SIGN_RESPONSE = 14,
-	AGENT_COM_FAILURE = 102, /* the other "no", of old */
-};
+#define KEYS_MAX 2048
 
 void agent_form_ask_keys(struct buf *out)
 {

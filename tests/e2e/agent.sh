@@ -6,6 +6,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 BUILD=${1:-build}
 # shellcheck source=tests/e2e/lab.sh
 . "$here/lab.sh"
+# shellcheck source=tests/e2e/far.sh
+. "$here/far.sh"
 LAB_SSHD_KEYS=trusted
 eval "$(declare -f lab_conf | sed '1s/lab_conf/lab_usual_conf/')"
 lab_conf() {
@@ -16,14 +18,6 @@ lab_conf() {
 }
 # far1 hangs behind web1, where nothing routes.
 LAB_MORE_NS=far1
-far_network() {
-	ip netns add "$lab_tag-far1"
-	in_ns far1 ip link set lo up
-	ip link add f0 netns "$lab_tag-far1" type veth \
-		peer name f0 netns "$lab_tag-web1"
-	lab_address web1 f0 10.9.1.1/24
-	lab_address far1 f0 10.9.1.2/24
-}
 CREDENTIAL=agent
 LAB_DB_PIN=
 eval "$(declare -f lab_policy | sed '1s/lab_policy/lab_first_policy/')"
@@ -342,8 +336,8 @@ while read -r kind key words; do
 	behaves "$kind"
 	ok "hostile: $kind" refused forward "$key" "$words" 'target-fail'
 done <<-END
-	garbage ed no signature by this key
-	other ed no signature by this key
+	garbage ed the signature is not by this key
+	other ed the signature is not by this key
 	sha1 rsa a signature of another algorithm
 	bytes ed an answer that is none
 	long ed an answer that is none
