@@ -15,7 +15,8 @@ tag=sgb$$
 work=$(mktemp -d "${TMPDIR:-/tmp}/sgbridge-topology.XXXXXX")
 # shellcheck source=tests/e2e/topology_lab.sh
 . tests/e2e/topology_lab.sh
-passed=0 failed=0
+# shellcheck source=tests/check/ok.sh
+. tests/check/ok.sh
 
 down() {
 	local pid
@@ -30,18 +31,6 @@ down() {
 trap down EXIT
 trap 'exit 130' INT TERM
 
-ok() {
-	local name=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		passed=$((passed + 1))
-		echo "ok $name"
-	else
-		failed=$((failed + 1))
-		echo "not ok $name"
-		sed 's/^/# /' "$work/out"
-	fi
-}
 # The word that the policy's functions say.
 says() {
 	sgb topology reach "$1" "[$2]:$3" | cut -d: -f1
@@ -387,5 +376,4 @@ nothing_left() {
 	! ip netns list | grep "^${tag}l-" && [ ! -e "/run/sgbridge-lab-${tag}l" ]
 }
 ok "and nothing is left" nothing_left
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+ok_summary

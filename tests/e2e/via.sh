@@ -8,26 +8,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 BUILD=${1:-build}
 # shellcheck source=tests/e2e/lab.sh
 . "$here/lab.sh"
+# shellcheck source=tests/e2e/far.sh
+. "$here/far.sh"
 
 # far1 and far2 hang behind web1 and, in a row, behind far1; nothing routes
 # there.
 LAB_MORE_NS='far1 far2'
 export LAB_CONF_EXTRA='max-channels 4'
-far_network() {
-	local ns
-	for ns in far1 far2; do
-		ip netns add "$lab_tag-$ns"
-		in_ns "$ns" ip link set lo up
-	done
-	ip link add f0 netns "$lab_tag-far1" type veth \
-		peer name f0 netns "$lab_tag-web1"
-	ip link add f1 netns "$lab_tag-far2" type veth \
-		peer name f1 netns "$lab_tag-far1"
-	lab_address web1 f0 10.9.1.1/24
-	lab_address far1 f0 10.9.1.2/24
-	lab_address far1 f1 10.9.2.1/24
-	lab_address far2 f1 10.9.2.2/24
-}
 lab_up || exit 1
 far_network
 lab_instance far1 10.9.1.2
