@@ -14,6 +14,9 @@
 # ROUNDS MIB CONNECTS IDLE LOGINS KEYS: how much of each; MANY: with a number,
 # so many sessions at once through the bastion alone. PARTS: which of them.
 set -u
+# libssh starts a ProxyCommand by this shell, and bash would read ~/.bashrc for
+# it, because its standard input is a socket.
+export SHELL=/bin/sh LC_ALL=C.UTF-8
 here=$(cd "$(dirname "$0")" && pwd)
 BUILD=${1:-build}
 ROUNDS=${ROUNDS:-3}
@@ -373,6 +376,13 @@ measure_connect() {
 		done
 	done
 }
+# Whatever still sends would be measured by all that comes after.
+targets_rest() {
+	local pid
+	for pid in $(ip netns pids "$lab_tag-web1"); do
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != head ] || return 1
+	done
+}
 measure_memory() {
 	local path
 	for path in $paths; do
@@ -380,6 +390,10 @@ measure_memory() {
 		idle "$path"
 		busy "$path"
 		stalled "$path"
+		wait_for targets_rest || {
+			echo "bench: $path leaves sessions behind" >&2
+			exit 1
+		}
 	done
 }
 measure_keys() {

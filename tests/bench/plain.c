@@ -160,7 +160,10 @@ static void serve(struct relay *relay)
 	if (ssh_handle_key_exchange(relay->up) != SSH_OK ||
 		ssh_event_add_session(event, relay->up) != SSH_OK)
 		return;
-	while (!relay->over && ssh_event_dopoll(event, 60000) != SSH_ERROR) {
+	/* A client that is gone closes no channel, and its target would send to
+	 * nobody for ever. */
+	while (!relay->over && ssh_is_connected(relay->up) &&
+		ssh_event_dopoll(event, 60000) != SSH_ERROR) {
 		if (both || !relay->far)
 			continue;
 		(void)ssh_event_add_session(event, relay->down);
