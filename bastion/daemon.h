@@ -113,7 +113,9 @@ void daemon_starter_reload(struct daemon *d);
  * another. */
 void daemon_starter_gone(struct daemon *d);
 
-/* daemon_listen.c: "a.b.c.d:port" and "[v6]:port". */
+/* daemon_listen.c: "a.b.c.d:port" and "[v6]:port". The check says all that is
+ * wrong to standard error; what it has not passed is not listened on. */
+enum sgb_err daemon_check_listen(const struct conf *conf) SGB_MUST_CHECK;
 enum sgb_err daemon_listen(struct daemon *d) SGB_MUST_CHECK;
 /* Takes one connection from a listener, or refuses it. */
 void daemon_accept(struct daemon *d, int listener);

@@ -49,6 +49,31 @@ static enum sgb_err parse_endpoint(
 	return addr_parse(host, ret_addr);
 }
 
+enum sgb_err daemon_check_listen(const struct conf *conf)
+{
+	const struct conf_list *list = &conf->listen;
+	enum sgb_err err = SGB_OK;
+	struct addr addr;
+	uint16_t port;
+	size_t i;
+
+	if (list->count > LISTEN_MAX) {
+		fprintf(stderr, "sgbridged: listen: at most %d addresses\n",
+			LISTEN_MAX);
+		err = SGB_ERR_LIMIT;
+	}
+	for (i = 0; i < list->count; i++) {
+		if (!parse_endpoint(list->items[i], &addr, &port))
+			continue;
+		fprintf(stderr,
+			"sgbridged: listen \"%s\": expected address:port, "
+			"such as 192.0.2.1:30022 or [::]:30022\n",
+			list->items[i]);
+		err = SGB_ERR_FORMAT;
+	}
+	return err;
+}
+
 static const char *advice(int error)
 {
 	if (error == EADDRINUSE)
@@ -67,13 +92,8 @@ static enum sgb_err listen_on(struct daemon *d, const char *text)
 	socklen_t len;
 	int fd, one = 1;
 
-	if (parse_endpoint(text, &addr, &port)) {
-		fprintf(stderr,
-			"sgbridged: %s: listen \"%s\": expected address:port, "
-			"such as 192.0.2.1:30022 or [::]:30022\n",
-			d->conf_path, text);
+	if (parse_endpoint(text, &addr, &port))
 		return SGB_ERR_FORMAT;
-	}
 	len = addr_to_sockaddr(&addr, port, &ss);
 	fd = socket(addr.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -101,6 +121,7 @@ enum sgb_err daemon_listen(struct daemon *d)
 	if (err != SGB_ERR_NOTFOUND)
 		return err;
 	err = SGB_OK;
+	/* What was checked is no more than there is room for. */
 	for (i = 0; i < d->conf->listen.count && !err; i++)
 		err = i == LISTEN_MAX ? SGB_ERR_LIMIT
 				      : listen_on(d, d->conf->listen.items[i]);

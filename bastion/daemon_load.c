@@ -370,6 +370,7 @@ enum sgb_err daemon_check_files(const struct conf *conf)
 			result = err; \
 	} while (0)
 	CHECK(check_some("listen", &conf->listen));
+	CHECK(daemon_check_listen(conf));
 	CHECK(check_some("host-key", &conf->host_keys));
 	for (i = 0; i < conf->host_keys.count; i++)
 		CHECK(check_host_key(conf->host_keys.items[i]));

@@ -71,6 +71,15 @@ with "$LAB/c8" 's/^policy .*/policy \/none\/policy.conf/'
 with "$LAB/c14" 's/^host-key .*/host-key ""/'
 ok "no host key" complains 78 'host-key: at least one' \
 	"$BUILD/sgbridged" -t -c "$LAB/c14"
+# Else a restart would be the end of the daemon that listens.
+with "$LAB/c15" 's/^listen .*/listen nowhere 192.0.2.1:0/'
+ok "addresses to listen on that are none" \
+	complains 78 'listen "192.0.2.1:0": expected' "$BUILD/sgbridged" -t \
+	-c "$LAB/c15"
+ok "each of them" grep -q 'listen "nowhere": expected address:port' "$LAB/out"
+with "$LAB/c15" 's/^listen .*/listen '"$(printf '127.0.0.1:%s ' {1..17})/"
+ok "and too many" complains 78 'listen: at most 16' "$BUILD/sgbridged" -t \
+	-c "$LAB/c15"
 ok "no policy" complains 78 'policy.conf' "$BUILD/sgbridged" -t -c "$LAB/c8"
 sed 's/^permit SysAdmins from office/permit SysAdmins from ofice/' \
 	"$LAB/policy.conf" >"$LAB/p9"
