@@ -90,7 +90,9 @@ asked_for() {
 	return "$status"
 }
 ok "what it is linked with is asked for before" asked_for
-# The player of exported pages goes to who exports them; this is not it.
+# The next version, with the player of exported pages, which goes to who exports
+# them; this is not it.
+next=$version.1
 with_player() {
 	local folder=$work/build entry player=/usr/share/sgbridge/player
 	mkdir -p "$folder/player"
@@ -101,18 +103,19 @@ with_player() {
 	for entry in min.js css apache2; do
 		echo "not it" >"$folder/player/asciinema-player.$entry"
 	done
-	conf/rpm/build.sh "$folder" "$version" &&
-		rpm -qpl "$folder/rpm/sgbridge-audit-$version"-*.rpm |
+	conf/rpm/build.sh "$folder" "$next" &&
+		rpm -qpl "$folder/rpm/sgbridge-audit-$next"-*.rpm |
 		grep -xF "$player/asciinema-player.min.js" &&
-		! rpm -qpl "$folder/rpm/sgbridge-$version"-*.rpm | grep player &&
-		rpm -qp --provides "$folder/rpm/sgbridge-audit-$version"-*.rpm |
+		! rpm -qpl "$folder/rpm/sgbridge-$next"-*.rpm | grep player &&
+		rpm -qp --provides "$folder/rpm/sgbridge-audit-$next"-*.rpm |
 		grep -qxF "bundled(asciinema-player) = $(sed -n 's/^version=//p' \
 			conf/player/fetch.sh)" &&
 		needs --with player | grep -qx openssl
 }
 ok "the player, where there is one, is in sgbridge-audit" with_player
 
-# --- installed, in a copy-on-write view of this host
+# --- installed, in a copy-on-write view of this host, where the stand-in for
+# systemctl notes what it is told
 mkdir "$work/host" "$work/tmp"
 mount -t tmpfs tmpfs "$work/tmp"
 mkdir "$work/tmp/up" "$work/tmp/work"
@@ -121,26 +124,8 @@ layered() {
 		"$work/host"
 }
 if layered 2>/dev/null; then
-	# The host's own systemd is not to hear of it.
-	mount -t tmpfs tmpfs "$work/host/run"
-	in_host() { chroot "$work/host" "$@"; }
-	mkdir -p "$work/host/debs"
-	cp "$build"/rpm/*.rpm "$work/host/debs/"
-	ok "install" in_host sh -c \
-		'rpm --dbpath /rpmdb --initdb && rpm --dbpath /rpmdb -i --nodeps /debs/*.rpm'
-	ok "it runs" eval '[ "$(in_host /usr/sbin/sgbridge --version)" = \
-		"sgbridge $version" ]'
-	echo 'auth requisite pam_sgbridge.so' >>"$work/host/etc/pam.d/other"
-	ok "not removed while a service names the module" eval \
-		'! in_host rpm --dbpath /rpmdb -e --nodeps pam-sgbridge &&
-		in_host rpm --dbpath /rpmdb -q pam-sgbridge'
-	sed -i '$d' "$work/host/etc/pam.d/other"
-	mkdir -p "$work/host/etc/sgbridge"
-	echo secret >"$work/host/etc/sgbridge/user_ca"
-	ok "removed, and what is not theirs stays" eval \
-		'in_host rpm --dbpath /rpmdb -e --nodeps sgbridge pam-sgbridge \
-		sgbridge-audit && [ ! -e "$work/host/usr/sbin/sgbridged" ] &&
-		[ -e "$work/host/etc/sgbridge/user_ca" ]'
+	# shellcheck source=tests/check/rpm_scripts.sh
+	. tests/check/rpm_scripts.sh
 	umount -R "$work/host"
 else
 	echo "# not tried: no overlay to install into"
