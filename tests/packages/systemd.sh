@@ -178,7 +178,16 @@ upgrade() {
 		return 1
 	}
 }
-ok "upgrade" upgrade
+left_alone() {
+	upgrade && grep -q 'sgbridge: not restarted' "$W/upgrade" &&
+		[ "$(told sgbridged MainPID)" = "$daemon" ] &&
+		[ "$(told sgbridge-starter MainPID)" = "$starter" ] &&
+		status_says 0.1
+}
+echo 'listen nowhere' >>"$R/etc/sgbridge/sgbridge.conf"
+ok "where it refuses the settings, the daemon is left alone" left_alone
+sed -i '$d' "$R/etc/sgbridge/sgbridge.conf"
+ok "upgrade, with settings that it takes" upgrade
 ok "the session goes on" alive first upgraded
 ok "the next version answers" wait_for status_says 0.2
 ok "by a daemon and a starter that are new" eval \
