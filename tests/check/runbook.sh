@@ -37,12 +37,13 @@ run_block() {
 	local text
 	text=$(block "$1" | sed "s,/etc/sgbridge/ssh_host_ed25519_key,$LAB/host_key,g
 		s,/etc/sgbridge/,$LAB/,g
+		s,/var/lib/sgbridge/recordings,$LAB/recordings,
+		s,archive:/recordings/,$LAB/archive/,
 		s,^ *sgbridge-otp,$BUILD/sgbridge-otp -c $LAB/sgbridge.conf,
 		s,^ *sgbridge rotate,$BUILD/sgbridge rotate -c $LAB/sgbridge.conf,
-		s,^ *sgbridge-audit,$BUILD/sgbridge-audit,
-		s,^ *,," | sed ':a;N;$!ba;s/\n/ \&\& /g')
+		s,^ *sgbridge-audit,$BUILD/sgbridge-audit,")
 	[ -n "$text" ] || return 1
-	eval "$text" >/dev/null
+	bash -eo pipefail -c "$text" >/dev/null
 }
 # Quick in and out, by key alone: what is rotated decides about it.
 robot() {
@@ -114,6 +115,28 @@ ok "recorder's key: the change" run_block recorder-switch
 ok "recorder's key: it is another one" eval \
 	'! cmp -s "$LAB/recorder.before" "$LAB/recorder_key"'
 ok "recorder's key: people get in" robot
+
+# --- what is finished goes to the archive, what still grows stays, however
+# long it was silent
+sgr() {
+	(cd "$1" && find . -name '*.sgr' -perm "$2" -printf '%P\n' | sort)
+}
+finished() {
+	sgr "$LAB/recordings" 0600 >"$LAB/growing"
+	sgr "$LAB/recordings" 0440 >"$LAB/finished"
+	[ "$(wc -l <"$LAB/growing")" = 1 ] && [ -s "$LAB/finished" ]
+}
+ok "disk: one recording grows, the others are finished" wait_for finished
+find "$LAB/recordings" -name '*.sgr' -exec touch -d '30 days ago' {} +
+mkdir "$LAB/archive"
+ok "disk: the guide's lines" run_block disk
+ok "disk: all that is finished is in the archive" eval \
+	'sgr "$LAB/archive" 0440 | diff - "$LAB/finished"'
+ok "disk: what grows is where it was, and nothing else" eval \
+	'sgr "$LAB/recordings" -0400 | diff - "$LAB/growing"'
+ok "disk: nothing of what grows was copied" eval \
+	'! sgr "$LAB/archive" -0400 | grep -qxf "$LAB/growing"'
+cp -a "$LAB/archive/." "$LAB/recordings"
 
 ok "the live session went on all the while" eval \
 	'echo more >&7 && wait_for grep -q more "$LAB/live.out"'
