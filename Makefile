@@ -2,6 +2,20 @@
 # targets. Variables worth setting: CC, SANITIZE=address,undefined, V=1,
 # BUILD, PREFIX, DESTDIR.
 
+# `make deps all` on a bare host: what is below asks the compiler what it can
+# and pkg-config where libraries are, so packages come first and another make
+# reads it.
+REST := $(if $(filter deps,$(MAKECMDGOALS)),$(filter-out deps,$(MAKECMDGOALS)))
+ifneq ($(REST),)
+.PHONY: deps rest $(REST)
+deps:
+	@$(MAKE) --no-print-directory deps
+rest: deps
+	@$(MAKE) --no-print-directory $(REST)
+$(REST): rest
+	@:
+else
+
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc/sgbridge
 LIBEXECDIR ?= $(PREFIX)/libexec/sgbridge
@@ -43,10 +57,7 @@ LINK_HARDEN := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 SANFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined)
 BASE_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) $(SANFLAGS) $(CFLAGS) \
-	-Ibastion -D_GNU_SOURCE -DSYSCONFDIR='"$(SYSCONFDIR)"' \
-	-DLIBEXECDIR='"$(LIBEXECDIR)"' -DSBINDIR='"$(PREFIX)/sbin"' \
-	-DBINDIR='"$(PREFIX)/bin"' -DSHAREDIR='"$(SHAREDIR)"' \
-	-DSYSUSERSDIR='"/usr/lib/sysusers.d"' -DSGB_VERSION='"$(VERSION)"' \
+	-Ibastion -I$(BUILD)/include -D_GNU_SOURCE \
 	-ffile-prefix-map=$(CURDIR)=. -fPIC
 BASE_LDFLAGS = $(LINK_HARDEN) $(SANFLAGS) $(LDFLAGS)
 
@@ -61,6 +72,26 @@ IPSEC_MB := $(shell echo '\#include <intel-ipsec-mb.h>' | \
 	$(CC) -E -x c - >/dev/null 2>&1 && echo -lIPSec_MB)
 SECCOMP_LIBS := $(shell $(PKG_CONFIG) --libs libseccomp 2>/dev/null || \
 	echo -lseccomp)
+
+# What was built with other flags, or for another place, is built again: else
+# a probe that failed once, or another PREFIX, stays in the programs for good.
+# Not the folders of the sources and of this build: no object depends on them.
+FLAGS := $(strip $(CC) $(shell $(CC) -dumpfullversion -dumpversion 2>&1) \
+	$(filter-out -I$(BUILD)/include -ffile-prefix-map=%,$(BASE_CFLAGS)) \
+	$(BASE_LDFLAGS) $(CRYPTO_LIBS) $(P11_CFLAGS) $(P11_LIBS) \
+	$(ZSTD_LIBS) $(SSH_LIBS) $(SECCOMP_LIBS) $(IPSEC_MB))
+define PLACES_TEXT
+/* Where this build will be installed; the Makefile writes it. */
+#define SYSCONFDIR "$(SYSCONFDIR)"
+#define CONF_DEFAULT_PATH SYSCONFDIR "/sgbridge.conf"
+#define LIBEXECDIR "$(LIBEXECDIR)"
+#define SBINDIR "$(PREFIX)/sbin"
+#define BINDIR "$(PREFIX)/bin"
+#define SHAREDIR "$(SHAREDIR)"
+#define SYSUSERSDIR "/usr/lib/sysusers.d"
+#define SGB_VERSION "$(VERSION)"
+endef
+PLACES_HEADER := $(BUILD)/include/core/places.h
 
 .PHONY: all deps demo test lint tidy format fuzz-smoke bench install uninstall \
 	clean help unit fuzz lab lab-down test-million
@@ -212,7 +243,23 @@ $(addprefix $(BUILD)/,bastion/session_gcm.o bastion/session_gcm_offer.o \
 	$(if $(IPSEC_MB),-DSGB_IPSEC_MB)
 $(BUILD)/audit/identity_token.o: private CFLAGS += $(P11_CFLAGS)
 
-$(BUILD)/%.o: %.c
+# told FILE, TEXT: FILE says TEXT; what depends on it is made again if not.
+define told
+ifneq ($$(file <$(1)),$$($(2)))
+.PHONY: $(1)
+endif
+$(1):
+	@mkdir -p $$(@D)
+	@printf '%s\n' '$$(subst $$(newline),' ',$$(subst ','\'',$$($(2))))' >$$@
+endef
+define newline
+
+
+endef
+$(eval $(call told,$(BUILD)/flags,FLAGS))
+$(eval $(call told,$(PLACES_HEADER),PLACES_TEXT))
+
+$(BUILD)/%.o: %.c $(BUILD)/flags | $(PLACES_HEADER)
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(BASE_CFLAGS) -MMD -MP -c -o $@ $<
@@ -600,3 +647,5 @@ help:
 	@echo '           PREFIX DESTDIR SYSCONFDIR LIBEXECDIR PAMDIR UNITDIR'
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
+
+endif # REST

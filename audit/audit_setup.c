@@ -9,6 +9,7 @@
 
 #include "core/diag.h"
 #include "core/file.h"
+#include "core/places.h"
 
 #include "audit.h"
 #include "disclosure.h"

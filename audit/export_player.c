@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "core/file.h"
+#include "core/places.h"
 
 #define PLAYER_MAX_BYTES (4 << 20)
 

@@ -29,6 +29,7 @@
 
 #include "core/log.h"
 #include "core/notify.h"
+#include "core/places.h"
 #include "core/priv.h"
 
 #include "syncer.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "core/places.h"
 #include "audit.h"
 
 enum option_id {

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/places.h"
 #include "core/priv.h"
 
 #include "forward.h"

@@ -15,6 +15,7 @@
 
 #include "core/event.h"
 #include "core/log.h"
+#include "core/places.h"
 
 static void put_field(struct buf *out, const char *name, const char *value)
 {

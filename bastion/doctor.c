@@ -5,6 +5,7 @@
  * nothing but its own sockets unless told to with --connect or an instance's
  * name.
  */
+#include "core/places.h"
 #include "doctor.h"
 
 #include <stdarg.h>

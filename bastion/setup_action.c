@@ -2,6 +2,7 @@
  * setup: steps that are commands. Each may be run twice, and its undoing too;
  * in a folder (--root) only those that work on files are run.
  */
+#include "core/places.h"
 #include "setup.h"
 
 #include <errno.h>

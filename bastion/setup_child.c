@@ -3,6 +3,7 @@
  * with an environment of their own and no descriptor of ours; nothing secret
  * is in their arguments.
  */
+#include "core/places.h"
 #include "setup.h"
 
 #include <errno.h>

@@ -4,6 +4,7 @@
  * to backup/, keys are made in stage/. What is there already is left alone
  * where it is the administrator's, and replaced where it is ours.
  */
+#include "core/places.h"
 #include "setup.h"
 
 #include <errno.h>

@@ -23,6 +23,7 @@
 
 #include "core/addr.h"
 #include "core/conf.h"
+#include "core/places.h"
 #include "setup.h"
 
 #define WORK	  "/run/sgbridge-trial"

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/conf.h"
+#include "core/places.h"
 
 static const struct command {
 	const char *name;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/event.h"
+#include "core/places.h"
 
 #define OUT_MAX (4 * 1024 * 1024)
 

@@ -2,6 +2,7 @@
  * Other programs, for the sgbridge command: started by absolute path, without
  * a shell, with an environment of our own and no descriptor but theirs.
  */
+#include "core/places.h"
 #include "sgbridge.h"
 
 #include <errno.h>

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/conf.h"
+#include "core/places.h"
 
 #define LINE_BYTES 65536
 

@@ -20,6 +20,7 @@
 
 #include "core/event.h"
 #include "core/log.h"
+#include "core/places.h"
 #include "core/priv.h"
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))

@@ -29,6 +29,7 @@
 #include "core/log.h"
 #include "core/msg.h"
 #include "core/notify.h"
+#include "core/places.h"
 #include "core/priv.h"
 
 #define LINK_FD 3

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/diag.h"
+#include "core/places.h"
 #include "core/policy_reduce.h"
 #include "core/secret.h"
 #include "core/userlock.h"

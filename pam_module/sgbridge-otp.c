@@ -19,6 +19,7 @@
 #include "core/event.h"
 #include "core/kaudit.h"
 #include "core/log.h"
+#include "core/places.h"
 
 static const struct command {
 	const char *name;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/places.h"
 
 #define WORDS_MAX 64
 

@@ -13,8 +13,7 @@
 #include "core/diag.h"
 #include "core/err.h"
 
-#define CONF_DEFAULT_PATH SYSCONFDIR "/sgbridge.conf"
-#define CONF_MAX_BYTES	  (1024 * 1024)
+#define CONF_MAX_BYTES (1024 * 1024)
 
 enum conf_audit {
 	CONF_AUDIT_REQUIRED = 0,

@@ -6,6 +6,7 @@
  * sequence and chain.
  */
 #include "core/event.h"
+#include "core/places.h"
 
 #include <stdio.h>
 #include <string.h>

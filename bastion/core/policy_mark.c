@@ -13,6 +13,7 @@
 #include <openssl/evp.h>
 
 #include "core/file.h"
+#include "core/places.h"
 #include "core/policy_int.h"
 #include "core/policy_reduce.h"
 

@@ -68,14 +68,56 @@ ok "no file is another's to write, and none is set-id" \
 	"$(find "$root" \( -perm /6022 -o ! -user root \) ! -type l)"
 ok "no path of the build is in a program" "$(grep -rlF "$PWD" "$root")"
 
-# Another prefix is written into what names places.
-ok "make install with another prefix" "$(run install \
+# Another prefix, said to "install" alone, as people do: what was built for
+# /usr is built again. In a copy, since other tests want this build.
+copy=$work/copy
+copied() {
+	mkdir -p "$copy/build"
+	cp -a Makefile audit bastion conf docs pam_module README.md SECURITY.md \
+		tests "$copy/"
+	cp -a "$build"/{audit,bastion,pam_module,include,flags,libsgb.a} \
+		"$build"/sgbridge* "$build"/pam_sgbridge.so "$copy/build/"
+	find "$copy/build" -name '*.d' -exec sed -i "s,$build/,build/,g" {} +
+}
+again() {
+	make -C "$copy" --no-print-directory BUILD=build "$@" \
+		>"$work/log" 2>&1 || cat "$work/log"
+}
+compiled() { grep -c '^  CC ' "$work/log"; }
+ok "a copy of the build" "$(copied)"
+ok "with nothing else, nothing is built again" "$(again -j2 all
+	[ "$(compiled)" -eq 0 ] || cat "$work/log")"
+ok "make install with another prefix" "$(again -j2 install \
 	DESTDIR="$work/local" PREFIX=/usr/local)"
 ok "its units start what was installed there" "$(for path in $(sed -n \
 	's/^Exec[A-Za-z]*=\(\/usr[^ ]*\/sg[^ ]*\).*/\1/p' \
 	"$work"/local/lib/systemd/system/*.service); do
 	[ -e "$work/local$path" ] || echo "$path"
 done)"
+ok "its programs look there" "$(
+	strings "$work/local/usr/local/sbin/sgbridged" |
+		grep -qx /usr/local/libexec/sgbridge || echo sgbridged
+	find "$work/local" -type f -perm /100 | while read -r file; do
+		strings "$file" | grep -E '^/usr/(libexec|share)/sgbridge' &&
+			echo "$file"
+	done)"
+ok "other flags build again" "$(again CFLAGS=-O1 build/bastion/starter.o
+	[ "$(compiled)" -eq 1 ] || cat "$work/log")"
+ok "and the same flags do not" "$(again CFLAGS=-O1 build/bastion/starter.o
+	[ "$(compiled)" -eq 0 ] || cat "$work/log")"
+
+# A host without a compiler: "make deps all" hardens all the same. What "deps"
+# installs here is a name for the compiler, and one object stands for all.
+mkdir "$work/bin"
+cat >"$copy/tests/deps.sh" <<END
+#!/bin/sh
+ln -sf "$(command -v "${CC:-cc}")" "$work/bin/later"
+END
+ok "packages come first, and then what the compiler can do" "$(
+	PATH=$work/bin:$PATH again -j2 CC=later BUILD=bare deps \
+		bare/bastion/starter.o
+	nm "$copy/bare/bastion/starter.o" | grep -q __stack_chk_fail ||
+		cat "$work/log" "$copy/bare/flags")"
 
 # Somebody's own files beside ours stay.
 files "$root" >"$work/installed"
@@ -101,6 +143,7 @@ ok "install after uninstall is the same again" "$(rm -rf "$root"
 
 # --- reproducible: another folder, another time, another umask
 if [ -z "${SGB_QUICK:-}" ]; then
+	rm -rf "$copy"
 	copy=$work/elsewhere/with/a/longer/name
 	mkdir -p "$copy"
 	tar -cf - --exclude='./build*' --exclude=./.git . | tar -xf - -C "$copy"

@@ -15,6 +15,18 @@ ok() {
 		echo "not ok $1: $2"
 	fi
 }
+# What the probes of the Makefile find leaves its mark; each was left out where
+# make had been read before there was a compiler. The sanitizers have their own.
+sanitized() {
+	readelf -d "$1" | grep -qE 'NEEDED.*lib[a-z]*san\.' ||
+		nm "$1" 2>/dev/null | grep -q '__asan_init'
+}
+unhardened() {
+	nm -D --undefined-only "$1" >"$list"
+	grep -q '__stack_chk_fail' "$list" || echo "no guard of the stack"
+	sanitized "$1" || grep -qE '_chk(@|$)' <<<"$(
+		grep -v '__stack_chk_fail' "$list")" || echo "no checked copies"
+}
 # check FILE LIBRARY...: what it needs beyond libc and libcrypto.
 check() {
 	local file=$1 extra='' library
@@ -37,7 +49,10 @@ check() {
 		grep GNU_STACK | grep -o RWE)"
 	ok "$file has read-only relocations" \
 		"$(readelf -lW "$build/$file" | grep -q GNU_RELRO || echo none)"
+	ok "$file is hardened by the compiler" "$(unhardened "$build/$file")"
 }
+list=$(mktemp)
+trap 'rm -f "$list"' EXIT
 check sgbridged
 check sgbridge-starter
 check sgbridge-monitor libpam libaudit

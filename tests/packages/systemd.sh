@@ -143,19 +143,14 @@ next_version() {
 		"$copy/" || return 1
 	mkdir "$copy/build" &&
 		cp -a "$build"/{audit,bastion,pam_module,libsgb.a} \
-			"$build"/sgbridge* "$build"/pam_sgbridge.so \
-			"$copy/build/" || return 1
+			"$build"/{include,flags} "$build"/sgbridge* \
+			"$build"/pam_sgbridge.so "$copy/build/" || return 1
 	{
 		printf '%s\n\n  * The next one.\n\n%s\n\n' \
 			'sgbridge (0.2) unstable; urgency=medium' \
 			"$(grep -m 1 '^ -- ' conf/debian/changelog)"
 		cat conf/debian/changelog
 	} >"$copy/conf/debian/changelog"
-	# What was built with the number is built again.
-	for file in $(grep -rl SGB_VERSION "$copy"/{audit,bastion,pam_module} \
-		--include='*.c'); do
-		touch "$file"
-	done
 	make -C "$copy" --no-print-directory BUILD=build VERSION=0.2 \
 		all >"$W/next.log" 2>&1 &&
 		(cd "$copy" && conf/debian/build.sh build 0.2) \
