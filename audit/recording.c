@@ -115,6 +115,25 @@ static enum sgb_err write_frames(struct recording *rec,
 	return err;
 }
 
+/* A head that was told must survive a power cut, or the loss of what it speaks
+ * of looks like somebody's work. */
+static void note_head(struct recording *rec, uint64_t mono_us)
+{
+	if (mono_us - rec->head_us < HEAD_SECONDS * 1000000ULL)
+		return;
+	rec->head_us = mono_us;
+	rec->head_frames = writer_frames(rec->writer);
+	memcpy(rec->head_link, writer_link(rec->writer), SUITE_HASH_LEN);
+}
+
+static void tell_head(struct recording *rec)
+{
+	if (rec->head_frames && !rec->error && !rec->freed)
+		recorder_head(rec->recorder, "rec", rec->id, rec->head_frames,
+			rec->head_link);
+	rec->head_frames = 0;
+}
+
 static enum sgb_err checkpoint(struct recorder *recorder, struct recording *rec)
 {
 	struct writer_mark mark;
@@ -129,13 +148,10 @@ static enum sgb_err checkpoint(struct recorder *recorder, struct recording *rec)
 	if (err || recording_waits(rec))
 		return err;
 	rec->checkpoint_again = rec->checkpoint.flying;
-	if (!rec->checkpoint.flying)
-		recorder_sync(recorder, &rec->checkpoint);
-	if (clock.mono_us - rec->head_us >= HEAD_SECONDS * 1000000ULL) {
-		rec->head_us = clock.mono_us;
-		recorder_head(recorder, "rec", rec->id,
-			writer_frames(rec->writer), writer_link(rec->writer));
-	}
+	if (rec->checkpoint.flying)
+		return SGB_OK;
+	note_head(rec, clock.mono_us);
+	recorder_sync(recorder, &rec->checkpoint);
 	return SGB_OK;
 }
 
@@ -293,6 +309,7 @@ static void checkpoint_done(struct sync_job *job)
 
 	if (job->error)
 		rec->error = job->error;
+	tell_head(rec);
 	if (rec->freed) {
 		recording_free(rec);
 	} else if (rec->checkpoint_again && !rec->error) {

@@ -35,7 +35,9 @@ struct recording {
 	bool no_fallocate;
 	uint64_t messages; /* taken */
 	uint64_t acked;
-	uint64_t head_us;	 /* when its head was sent last */
+	uint64_t head_us;     /* when its head was sent last */
+	uint32_t head_frames; /* to be told when the disk has them; or 0 */
+	uint8_t head_link[SUITE_HASH_LEN];
 	struct viewers *viewers; /* live, or NULL */
 	bool deaf; /* the session does not take acknowledgements */
 	bool failed;
