@@ -26,6 +26,7 @@ struct check {
 	char writer[JOURNAL_WRITER_LEN + 1]; /* of the last good one */
 	enum sgr_verdict verdict;
 	char text[300];
+	struct heads *told; /* by lines of the trail */
 };
 
 void writer_keys_add(struct writer_keys *keys, const uint8_t key[SUITE_KEY_LEN])
@@ -75,6 +76,7 @@ static void check_line(struct check *check, const char *file, uint64_t number,
 {
 	struct journal_line line;
 	const uint8_t *key;
+	enum sgb_err err;
 
 	if (journal_parse(check->form, text, len, &line)) {
 		wrong(check, file, number,
@@ -125,6 +127,14 @@ static void check_line(struct check *check, const char *file, uint64_t number,
 		wrong(check, file, number,
 			"another head was told for this line: it was "
 			"rewritten");
+		return;
+	}
+	err = check->form == JOURNAL_EVENTS
+		      ? heads_from_event(&check->told, text)
+		      : SGB_OK;
+	if (err) {
+		wrong(check, file, number, "the head it tells of: %s",
+			sgb_err_text(err));
 		return;
 	}
 	check->seq = line.seq;
@@ -273,6 +283,11 @@ void check_journal(const char *dir, enum journal_form form,
 		      check.signed_seq && check.signed_seq == check.seq &&
 		      !check.unknown_writer;
 	memcpy(ret->text, check.text, sizeof(ret->text));
+	ret->told = NULL;
+	if (ret->proved)
+		ret->told = check.told;
+	else
+		heads_free(check.told);
 }
 
 int journal_report(const struct audit *audit, const char *name,

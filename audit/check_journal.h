@@ -21,6 +21,9 @@ struct journal_verdict {
 	enum sgr_verdict verdict;
 	bool proved; /* signed by known writers to its last whole line */
 	char text[300];
+	/* What a trail that is proved tells of recordings and of the index, or
+	 * NULL: the caller's. */
+	struct heads *told;
 };
 
 /* Checks all files of a folder. keys: NULL for a journal that nobody signs.

@@ -4,6 +4,7 @@
  */
 #include <limits.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "audit.h"
@@ -43,13 +44,26 @@ static void learn_keys(struct audit *audit, const struct store *store,
 	}
 }
 
-static void weigh_index(struct audit *audit, const struct store *store,
+/* The trail first: what it tells, if it is proved, must be there, as if
+ * somebody else had told it. */
+static void weigh_trail(struct audit *audit, struct verify_trust *ret)
+{
+	check_journal(audit->events, JOURNAL_EVENTS, &ret->keys, audit->heads,
+		HEAD_TRAIL, &ret->events);
+	if (ret->events.told && heads_join(&audit->heads, ret->events.told))
+		audit_fatal(EX_OSERR, "no memory for what the trail tells");
+	ret->events.told = NULL;
+}
+
+static void weigh(struct audit *audit, const struct store *store, bool trail,
 	struct verify_trust *ret)
 {
 	char path[PATH_MAX + 16];
 
 	memset(ret, 0, sizeof(*ret));
 	learn_keys(audit, store, &ret->keys);
+	if (trail)
+		weigh_trail(audit, ret);
 	(void)snprintf(path, sizeof(path), "%s/index", audit->dir);
 	check_journal(path, JOURNAL_PLAIN, &ret->keys, audit->heads, HEAD_INDEX,
 		&ret->index);
@@ -70,7 +84,7 @@ static int verify_named(struct audit *audit, const char *name)
 
 	select_one(audit, name, &chosen);
 	if (chosen.entry) {
-		weigh_index(audit, chosen.store, &trust);
+		weigh(audit, chosen.store, false, &trust);
 		place.store = chosen.store;
 		place.trust = &trust;
 		place.entry = chosen.entry;
@@ -84,26 +98,25 @@ static int verify_named(struct audit *audit, const char *name)
 	return status;
 }
 
+/* An empty folder is worth a word where recordings were asked for: it may be
+ * the wrong one, or not mounted. */
 static int verify_journals(struct audit *audit, const struct store *store,
-	const struct verify_trust *trust)
+	const struct verify_trust *trust, bool recordings)
 {
-	struct journal_verdict events = {.verdict = SGR_INTACT};
+	struct journal_verdict events = trust->events;
 	int status = 0;
 
-	if (store->has_index || store->count)
+	if (recordings || store->has_index || store->count)
 		status = journal_report(audit, "index", &trust->index);
 	if (store->has_retention)
 		status = verify_worse(status,
 			journal_report(audit, "retention", &trust->retention));
-	if (audit->events) {
-		check_journal(audit->events, JOURNAL_EVENTS, &trust->keys,
-			audit->heads, HEAD_TRAIL, &events);
-	} else if (heads_unmet(audit->heads, HEAD_TRAIL, NULL, NULL)) {
+	if (!audit->events) {
+		if (!heads_unmet(audit->heads, HEAD_TRAIL, NULL, NULL))
+			return status;
 		events.verdict = SGR_UNVERIFIABLE;
 		(void)snprintf(events.text, sizeof(events.text),
 			"heads of it were told; name it with --events");
-	} else {
-		return status;
 	}
 	return verify_worse(status, journal_report(audit, "events", &events));
 }
@@ -135,12 +148,13 @@ static int verify_all(struct audit *audit, bool recordings)
 	struct verify_trust trust;
 	int status = 0;
 
-	weigh_index(audit, store, &trust);
+	weigh(audit, store, audit->events != NULL, &trust);
 	if (recordings)
 		status = verify_store(audit, store, &trust, audit->jobs);
 	if (recordings)
 		status = verify_worse(status, verify_lost(audit, store));
-	status = verify_worse(status, verify_journals(audit, store, &trust));
+	status = verify_worse(
+		status, verify_journals(audit, store, &trust, recordings));
 	store_free(store);
 	return status;
 }

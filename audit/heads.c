@@ -15,6 +15,22 @@ struct heads {
 	size_t count, cap;
 };
 
+static enum sgb_err put(struct heads *heads, const struct head *head)
+{
+	if (heads->count == heads->cap) {
+		size_t cap = heads->cap ? heads->cap * 2 : 64;
+		struct head *rows = reallocarray(
+			heads->rows, cap, sizeof(*rows));
+
+		if (!rows)
+			return SGB_ERR_NOMEM;
+		heads->rows = rows;
+		heads->cap = cap;
+	}
+	heads->rows[heads->count++] = *head;
+	return SGB_OK;
+}
+
 static enum sgb_err take(struct heads *heads, const char *what, const char *id,
 	const char *number, const char *hex)
 {
@@ -35,18 +51,7 @@ static enum sgb_err take(struct heads *heads, const char *what, const char *id,
 		return SGB_ERR_FORMAT;
 	if (head.kind == HEAD_REC)
 		memcpy(head.id, id, SGR_ID_TEXT);
-	if (heads->count == heads->cap) {
-		size_t cap = heads->cap ? heads->cap * 2 : 64;
-		struct head *rows = reallocarray(
-			heads->rows, cap, sizeof(*rows));
-
-		if (!rows)
-			return SGB_ERR_NOMEM;
-		heads->rows = rows;
-		heads->cap = cap;
-	}
-	heads->rows[heads->count++] = head;
-	return SGB_OK;
+	return put(heads, &head);
 }
 
 /* "... sgbridge-recorder[7]: head rec ID 12 HASH" */
@@ -96,13 +101,26 @@ static enum sgb_err take_audit(struct heads *heads, const char *line)
 	return take(heads, what, id, number, hex);
 }
 
+/* The member "what" of a head event. */
+static enum sgb_err take_said(struct heads *heads, const char *line)
+{
+	static const char said[] = "\"what\":\"head ";
+	char what[8], id[40], number[24], hex[72];
+	const char *at = strstr(line, said);
+
+	if (!at || sscanf(at + sizeof(said) - 1, "%7s %39s %23s %71[0-9a-f]",
+			   what, id, number, hex) != 4)
+		return SGB_ERR_FORMAT;
+	return take(heads, what, id, number, hex);
+}
+
 /* What sgbridge-forward sent: "... sgbridge - SLUG [ID seq="7" writer="W"
  * head="HASH"...] {...}". Each line is a head of the trail; that of a head
  * event says one more. Strangers' texts come behind both. */
 static enum sgb_err take_forwarded(struct heads *heads, const char *line)
 {
-	static const char sent[] = " sgbridge - ", said[] = "\"what\":\"head ";
-	char what[8], id[40], number[24], hex[72];
+	static const char sent[] = " sgbridge - ";
+	char id[40], number[24], hex[72];
 	const char *at = strstr(line, sent);
 	enum sgb_err err;
 
@@ -114,11 +132,7 @@ static enum sgb_err take_forwarded(struct heads *heads, const char *line)
 	err = take(heads, "trail", id, number, hex);
 	if (err || strncmp(at + sizeof(sent) - 1, "head [", 6) != 0)
 		return err;
-	at = strstr(at, said);
-	if (!at || sscanf(at + sizeof(said) - 1, "%7s %39s %23s %71[0-9a-f]",
-			   what, id, number, hex) != 4)
-		return SGB_ERR_FORMAT;
-	return take(heads, what, id, number, hex);
+	return take_said(heads, at);
 }
 
 static int by_place(const void *a, const void *b)
@@ -182,6 +196,34 @@ enum sgb_err heads_read(const char *text, size_t len, struct heads **ret,
 	return SGB_OK;
 }
 
+/* Quotes in a stranger's text are escaped: these are members. */
+enum sgb_err heads_from_event(struct heads **heads, const char *line)
+{
+	if (!strstr(line, "\"event\":\"head\""))
+		return SGB_OK;
+	if (!*heads)
+		*heads = calloc(1, sizeof(**heads));
+	return *heads ? take_said(*heads, line) : SGB_ERR_NOMEM;
+}
+
+enum sgb_err heads_join(struct heads **heads, struct heads *more)
+{
+	enum sgb_err err = SGB_OK;
+	size_t i;
+
+	if (!*heads) {
+		*heads = more;
+		more = NULL;
+	}
+	for (i = 0; more && i < more->count && !err; i++)
+		err = put(*heads, &more->rows[i]);
+	heads_free(more);
+	if (*heads)
+		qsort((*heads)->rows, (*heads)->count, sizeof(struct head),
+			by_place);
+	return err;
+}
+
 void heads_free(struct heads *heads)
 {
 	if (!heads)
@@ -213,6 +255,25 @@ bool heads_meet(struct heads *heads, enum head_kind kind, const char *id,
 	return good;
 }
 
+/* The first that is not before this recording's. */
+static const struct head *first_of(
+	const struct heads *heads, enum head_kind kind, const char *id)
+{
+	struct head key = {.kind = kind};
+	size_t low = 0, high = heads->count;
+
+	(void)snprintf(key.id, sizeof(key.id), "%s", id);
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (by_place(&heads->rows[middle], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return heads->rows + low;
+}
+
 const struct head *heads_unmet(const struct heads *heads, enum head_kind kind,
 	const char *id, const struct head *after)
 {
@@ -221,9 +282,10 @@ const struct head *heads_unmet(const struct heads *heads, enum head_kind kind,
 	if (!heads)
 		return NULL;
 	end = heads->rows + heads->count;
-	for (at = after ? after + 1 : heads->rows; at < end; at++)
-		if (at->kind == kind && !at->met &&
-			(!id || !strcmp(at->id, id)))
+	at = after ? after + 1 : first_of(heads, kind, id ? id : "");
+	for (; at < end && at->kind == kind && (!id || !strcmp(at->id, id));
+		at++)
+		if (!at->met)
 			return at;
 	return NULL;
 }

@@ -1,7 +1,8 @@
 /*
  * Heads that the recorder told others (recorder_heads.c): what a later copy of
  * recordings and journals must still contain. The list comes from where the
- * bastion cannot change it, and is the auditor's to trust.
+ * bastion cannot change it, and is the auditor's to trust, or from a trail
+ * that is proved.
  */
 #ifndef SGB_HEADS_H
 #define SGB_HEADS_H
@@ -37,6 +38,15 @@ struct heads;
 enum sgb_err heads_read(const char *text, size_t len, struct heads **ret,
 	unsigned int *ret_line) SGB_MUST_CHECK;
 void heads_free(struct heads *heads);
+
+/* What a line of the trail tells of recordings and of the index, which is what
+ * a "head" event says; other lines are passed over. *heads may be NULL; the
+ * caller frees. In order, and to be looked at, after heads_join. */
+enum sgb_err heads_from_event(
+	struct heads **heads, const char *line) SGB_MUST_CHECK;
+/* Takes what more has into *heads. */
+enum sgb_err heads_join(
+	struct heads **heads, struct heads *more_take) SGB_MUST_CHECK;
 
 /* What was found at this place. False if another hash was told. heads may be
  * NULL: nothing was told. */

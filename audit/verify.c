@@ -200,6 +200,16 @@ static void conclude(struct audit *audit, const struct verify_place *place,
 			result->writer);
 }
 
+static void count_segment(const struct evidence *evidence, uint32_t *last,
+	struct verified *result)
+{
+	uint32_t segment = evidence_segment(evidence);
+
+	if (!result->opened || segment != *last)
+		result->opened++;
+	*last = segment;
+}
+
 /* Level 1: every tag and every length, in the same way through the file as
  * structure, chain and signatures. False if no key fits: then level 0. */
 static bool open_all(struct audit *audit, int fd,
@@ -209,6 +219,7 @@ static bool open_all(struct audit *audit, int fd,
 	struct evidence *evidence = NULL;
 	const struct sgr_scan *scan;
 	struct sgr_item item;
+	uint32_t last = 0;
 	enum sgb_err err = audit_evidence(audit, fd, &evidence);
 
 	if ((err && err != SGB_ERR_CRYPTO) || !evidence) {
@@ -224,9 +235,13 @@ static bool open_all(struct audit *audit, int fd,
 	} else {
 		meet_heads(&follower, scan);
 		evidence_follow(evidence, meet_heads, &follower);
-		while (!err)
+		while (!err) {
 			err = evidence_next(evidence, &item);
-		result->level = 1;
+			if (!err)
+				count_segment(evidence, &last, result);
+		}
+		result->level = audit->disclosure ? 0 : 1;
+		result->segments = audit->disclosure ? scan->segment + 1 : 0;
 		decide(result, judge_end(audit, scan), "%s", scan->fault);
 	}
 	conclude(audit, place, scan, result);

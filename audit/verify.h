@@ -16,6 +16,8 @@ struct verified {
 	char text[400];
 	bool pinned; /* whoever wrote it, and whoever ended it */
 	unsigned int level;
+	/* Where keys of some were disclosed: opened, of all; or 0. */
+	uint32_t opened, segments;
 	char writer[SUITE_WRITER_TEXT], ended_by[SUITE_WRITER_TEXT];
 };
 
@@ -24,6 +26,7 @@ struct verify_trust {
 	struct writer_keys keys;
 	struct journal_verdict index;
 	struct journal_verdict retention;
+	struct journal_verdict events; /* where a trail is named */
 };
 
 /* Where a recording was found. */

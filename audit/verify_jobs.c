@@ -37,11 +37,17 @@ static void print_verdict(
 			result->level, result->pinned ? "true" : "false",
 			result->writer, result->ended_by);
 		print_json(stdout, result->text);
+		if (result->segments)
+			(void)printf(",\"opened\":%u,\"segments\":%u",
+				result->opened, result->segments);
 		(void)printf("}\n");
 		return;
 	}
 	(void)printf("%s  %s: ", result->id, sgr_verdict_text(result->verdict));
 	print_cstring(stdout, result->text);
+	if (result->segments)
+		(void)printf(" (opened, as disclosed: %u of %u segments)",
+			result->opened, result->segments);
 	(void)printf("%s\n", result->level ? " (opened with your key)" : "");
 }
 

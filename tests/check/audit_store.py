@@ -115,15 +115,15 @@ def verify(folder, *more):
     return code, out + err
 
 
-def changed(name, change, code, words):
-    """Verifies a copy of the store after a change."""
+def changed(name, change, code, words, *more):
+    """What is said of a copy of the store that was changed."""
     copy = work + "/copy"
     shutil.copytree(work + "/rec", copy)
     for root, folders, files in os.walk(copy):
         for entry in folders + files:
             os.chmod(os.path.join(root, entry), 0o700)
     change(copy)
-    got, out = verify(copy)
+    got, out = verify(copy, *more)
     ok(name, got == code and words in out, (got, out))
     shutil.rmtree(copy)
 
@@ -193,15 +193,7 @@ def signers(ids):
 
 def changed_and_named(name, rec_id, change, code, words):
     """The same for one recording by its id: it rests on the index."""
-    copy = work + "/copy"
-    shutil.copytree(work + "/rec", copy)
-    for root, folders, files in os.walk(copy):
-        for entry in folders + files:
-            os.chmod(os.path.join(root, entry), 0o700)
-    change(copy)
-    got, out = verify(copy, rec_id)
-    ok(name, got == code and words in out, (got, out))
-    shutil.rmtree(copy)
+    changed(name, change, code, words, rec_id)
 
 
 def index_of_lies(ids):
@@ -234,7 +226,7 @@ def index_of_lies(ids):
 def nobody_pinned():
     """Without a key that is known nothing is proved."""
     os.mkdir(work + "/nothing")
-    code, out, _ = run("verify", "-d", work + "/nothing", "--events", work + "/events")
+    code, out, _ = run("verify", "-d", work + "/nothing", "--events", work + "/events", "events")
     ok("a trail and no known key", code == 6 and "unverifiable" in out, out)
     code, out, _ = run("verify", "-d", work + "/rec", "--events", work + "/events", "events")
     ok("keys of the recordings' own", code == 0 and out.count("(not pinned)") == 2, out)
@@ -251,24 +243,36 @@ def nobody_pinned():
         file.write(lines)
 
 
-def heads(ids):
-    """What others were told can't be taken back."""
-    def rolled_back(folder):
+def rolled_back(ids):
+    """The latest recordings are gone, and so is what the index said of them."""
+    def change(folder):
         for rec_id in ids[2:]:
             os.unlink(path_of(folder, rec_id))
         edit_lines(folder, lambda l: [line for line in l if line.count(ids[0].encode()) or
                                       line.count(ids[1].encode())])
+    return change
 
+
+def emptied(folder):
+    shutil.rmtree(folder)
+    os.mkdir(folder)
+
+
+def trail_tells(ids):
+    """Without anybody else's list, a trail that is whole tells what there was."""
+    trail = ("--events", work + "/events")
+    changed("the trail and the recordings agree", lambda d: None, 0, "intact", *trail)
+    changed("rolled back, says the trail", rolled_back(ids), 4, "rolled back", *trail)
+    changed("and which are gone", rolled_back(ids), 4, ids[3] + "  missing", *trail)
+    changed("and without it nobody would", rolled_back(ids), 0, "intact")
+    changed("an empty folder", emptied, 5, ids[0] + "  missing", *trail)
+    changed("an empty folder that nobody knows of", emptied, 5, "missing: no journal in")
+
+
+def heads(ids):
+    """What others were told can't be taken back."""
     def told(name, change, code, words, *more):
-        copy = work + "/copy"
-        shutil.copytree(work + "/rec", copy)
-        for root, folders, files in os.walk(copy):
-            for entry in folders + files:
-                os.chmod(os.path.join(root, entry), 0o700)
-        change(copy)
-        got, out = verify(copy, "--heads", work + "/log", *more)
-        ok(name, got == code and words in out, (got, out))
-        shutil.rmtree(copy)
+        changed(name, change, code, words, "--heads", work + "/log", *more)
 
     events = ("--events", work + "/events")
     with open(work + "/log", encoding="utf-8") as file:
@@ -278,8 +282,8 @@ def heads(ids):
     told("all heads are there", lambda d: None, 0, "intact", *events)
     told("one recording's head", lambda d: None, 0, "intact", ids[0])
     told("the trail is not named", lambda d: None, 6, "--events")
-    told("recordings rolled back with the index", rolled_back, 4, "rolled back", *events)
-    told("and they are named", rolled_back, 4, ids[3] + "  missing", *events)
+    told("recordings rolled back with the index", rolled_back(ids), 4, "rolled back", *events)
+    told("and they are named", rolled_back(ids), 4, ids[3] + "  missing", *events)
     with open(work + "/log", "w", encoding="ascii") as file:
         file.write("type=TRUSTED_APP msg=audit(1:2): pid=1 msg='op=sgbridge:head acct=? what=\"rec\" "
                    "id=\"%s\" number=\"2\" hash=\"%s\" exe=x'\n" % (ids[0], "ab" * 32))
@@ -407,6 +411,13 @@ def disclosing(ids):
         code, out, err = run("show", *store, "--disclosed", part, ids[0])
         ok("segment %s alone opens" % segment, code == 0 and shown in out and hidden not in out,
            out + err)
+    code, out, _ = run("verify", *store, "--disclosed", work + "/part1", "-j", ids[0])
+    line = json.loads(out)
+    ok("verify says how much was opened", code == 0 and line["level"] == 0 and
+       line["opened"] == 1 and line["segments"] > 1, out)
+    code, out, _ = run("verify", *store, "--disclosed", work + "/part1", ids[0])
+    ok("in words", code == 0 and "1 of %d segments" % line["segments"] in out and
+       "your key" not in out, out)
     code, _, err = run("show", *store, "--disclosed", work + "/part1", ids[1])
     ok("and for no other recording", code == 65 and "another recording" in err, err)
     with open(work + "/part1", encoding="ascii") as file:
@@ -543,6 +554,7 @@ def main():
     changes(ids)
     signers(ids)
     index_of_lies(ids)
+    trail_tells(ids)
     heads(ids)
     trail()
     nobody_pinned()
