@@ -286,7 +286,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core agent targetkey hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder journal container emulator topology forward
+UNIT := core agent targetkey hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder recorder_limits journal container emulator topology forward
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
 	decide.o)
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
@@ -342,8 +342,10 @@ UNIT_journal_OBJS := audit/journal.o audit/journal_form.o audit/suite.o
 UNIT_journal_LIBS := -Wl,--wrap=malloc
 UNIT_container_OBJS := $(READER_OBJS) audit/writer.o
 UNIT_container_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
-UNIT_recorder_OBJS := $(READER_OBJS)
+UNIT_recorder_OBJS := $(READER_OBJS) tests/unit/recorder_bench.o
 UNIT_recorder_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
+UNIT_recorder_limits_OBJS := $(UNIT_recorder_OBJS)
+UNIT_recorder_limits_LIBS := $(UNIT_recorder_LIBS)
 
 define unit_program
 $(BUILD)/tests/unit/$(1): $(BUILD)/tests/unit/$(1).o \
@@ -353,8 +355,8 @@ $(BUILD)/tests/unit/$(1): $(BUILD)/tests/unit/$(1).o \
 		$$(UNIT_$(1)_LIBS) $$(CRYPTO_LIBS)
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_program,$(t))))
-$(BUILD)/tests/unit/recorder: | $(BUILD)/sgbridge-recorder \
-	$(BUILD)/tests/fault/slow_sync.so
+$(addprefix $(BUILD)/tests/unit/,recorder recorder_limits): | \
+	$(BUILD)/sgbridge-recorder $(BUILD)/tests/fault/slow_sync.so
 $(BUILD)/tests/fault/slow_sync.so: tests/fault/slow_sync.c
 	$(say) LINK $@
 	@mkdir -p $(@D)
