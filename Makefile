@@ -286,7 +286,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core agent targetkey hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder recorder_limits journal container emulator topology forward
+UNIT := core agent targetkey hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder recorder_limits journal container emulator topology forward forward_trail
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
 	decide.o)
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
@@ -325,8 +325,10 @@ FORWARD_PARTS := $(addprefix audit/,forward_conf.o forward_source.o \
 	forward_files.o forward_place.o forward_line.o forward_syslog.o \
 	forward_journald.o forward_link.o forward_tls.o forward_msg.o \
 	journal_form.o suite.o)
-UNIT_forward_OBJS := $(FORWARD_PARTS) audit/journal.o
+UNIT_forward_OBJS := $(FORWARD_PARTS)
 UNIT_forward_LIBS := -lssl
+UNIT_forward_trail_OBJS := $(addprefix audit/,forward_files.o forward_line.o \
+	forward_source.o forward_place.o journal_form.o suite.o journal.o)
 UNIT_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 UNIT_topology_LIBS := -ljansson
 
