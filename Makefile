@@ -286,12 +286,14 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core agent targetkey hostkey proxy_header userlock termsafe bastion keys diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder recorder_limits journal container emulator topology forward forward_trail
+UNIT := core agent targetkey hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder recorder_limits journal container emulator topology forward forward_trail
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
 	decide.o)
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
-UNIT_keys_OBJS := $(KEY_OBJS) bastion/cert.o bastion/private_key.o bastion/privkey.o
+UNIT_keys_OBJS := $(KEY_OBJS) tests/unit/keys_blob.o
+UNIT_usercert_OBJS := $(UNIT_keys_OBJS) bastion/cert.o \
+	bastion/private_key.o bastion/privkey.o
 UNIT_agent_OBJS := bastion/session_agent_form.o bastion/usercert_sign.o \
 	bastion/privkey.o
 UNIT_targetkey_OBJS := bastion/targetkey.o bastion/privkey.o \
