@@ -286,7 +286,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core agent targetkey hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder recorder_limits journal container emulator topology forward forward_trail
+UNIT := core agent targetkey hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer emulator topology forward forward_trail
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
 	decide.o)
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
@@ -344,8 +344,11 @@ UNIT_emulator_OBJS := $(addprefix audit/,emulator.o emulator_child.o \
 UNIT_emulator_LIBS := -ltsm $(SECCOMP_LIBS)
 UNIT_journal_OBJS := audit/journal.o audit/journal_form.o audit/suite.o
 UNIT_journal_LIBS := -Wl,--wrap=malloc
-UNIT_container_OBJS := $(READER_OBJS) audit/writer.o
+UNIT_container_OBJS := $(READER_OBJS) audit/writer.o \
+	tests/unit/container_bench.o
 UNIT_container_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
+UNIT_container_writer_OBJS := $(UNIT_container_OBJS)
+UNIT_container_writer_LIBS := $(UNIT_container_LIBS)
 UNIT_recorder_OBJS := $(READER_OBJS) tests/unit/recorder_bench.o
 UNIT_recorder_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
 UNIT_recorder_limits_OBJS := $(UNIT_recorder_OBJS)
