@@ -2,18 +2,9 @@
  * The policy language as POLICY.md shows it: its example parses as written
  * and decides what it says. Each table row is one promise of the manual.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-#include <cmocka.h>
+#include "policy_room.h"
 
-#include "core/policy.h"
+#include <string.h>
 
 static const char example[] =
 	"# Names: networks, people, hours\n"
@@ -69,46 +60,6 @@ static const char example[] =
 	"audit  Auditors  from office { list, replay, watch, export }\n"
 	"deny   any from any to zone production as root during not working\n"
 	"deny   mallory from any to any\n";
-
-static struct policy *compile(const char *text)
-{
-	struct policy_source *source = NULL;
-	struct policy *policy = NULL;
-	struct diag diag;
-
-	diag_init(&diag);
-	assert_int_equal(
-		policy_source_text("policy.conf", text, strlen(text), &source),
-		SGB_OK);
-	if (policy_compile(source, &policy, &diag)) {
-		diag_print(&diag, stderr, false);
-		fail_msg("the policy does not compile");
-	}
-	policy_source_free(source);
-	diag_done(&diag);
-	return policy;
-}
-
-/* "2026-11-23 20:00" in UTC. */
-static time_t utc(const char *text)
-{
-	struct tm tm = {0};
-
-	assert_non_null(strptime(text, "%Y-%m-%d %H:%M", &tm));
-	return timegm(&tm);
-}
-
-static struct addr address(const char *text)
-{
-	struct addr addr;
-
-	assert_int_equal(addr_parse(text, &addr), SGB_OK);
-	return addr;
-}
-
-/* In Shanghai (UTC+8) Monday 20:00 and 11:00. */
-#define NIGHT "2026-11-23 12:00"
-#define DAY   "2026-11-23 03:00"
 
 struct row {
 	const char *user, *source, *login, *target, *when;
@@ -235,23 +186,6 @@ static void test_example(void **state)
 	policy_free(policy);
 }
 
-static struct policy_decision ask(const struct policy *policy, const char *user,
-	const char *source, const char *login, const char *target)
-{
-	struct policy_request request = {
-		.via = POLICY_VIA_PROXY,
-		.user = user,
-		.source = address(source),
-		.target = target,
-		.login = login,
-		.now = utc(DAY),
-	};
-	struct policy_decision decision;
-
-	policy_decide(policy, &request, &decision);
-	return decision;
-}
-
 /* Nothing, and nearly nothing, deny. */
 static void test_little(void **state)
 {
@@ -374,123 +308,6 @@ static void test_conditions(void **state)
 	policy_free(policy);
 }
 
-struct command {
-	unsigned int allow;
-	const char *pattern, *command;
-	bool allowed;
-};
-
-/* A star must not let a shell do anything else. */
-static void test_commands(void **state)
-{
-	static const struct command commands[] = {
-		{POLICY_EXEC, NULL, "anything; at all", true},
-		{POLICY_EXEC, NULL, "", false},
-		{POLICY_SHELL, NULL, "id", false},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a b", true},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy ", true},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy", false},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a; id",
-			false},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy $(id)",
-			false},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy `id`",
-			false},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a\nid",
-			false},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a|sh",
-			false},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a&sh",
-			false},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "/bin/deploy a>b",
-			false},
-		{POLICY_EXEC_PATTERN, "/bin/deploy *", "x/bin/deploy a", false},
-		{POLICY_EXEC_PATTERN, "a?c", "abc", true},
-		{POLICY_EXEC_PATTERN, "a?c", "a;c", false},
-		{POLICY_EXEC_PATTERN, "a; b", "a; b", true},
-		{POLICY_EXEC_PATTERN, "*a*b*", "xxaxxbxx", true},
-		{POLICY_EXEC_PATTERN, "*a*b*", "xxbxxa", false},
-		{POLICY_EXEC_PATTERN, "*", "one two", true},
-		{POLICY_EXEC_PATTERN, "*", "", false},
-		{POLICY_SCP, NULL, "scp -t /tmp/x", true},
-		{POLICY_SCP, NULL, "scp -r -p -f -- file", true},
-		{POLICY_SCP, NULL, "scp -tr /tmp/x y", true},
-		{POLICY_SCP, NULL, "scp -t /tmp/x; id", false},
-		{POLICY_SCP, NULL, "scp -t", false},
-		{POLICY_SCP, NULL, "scp a b", false},
-		{POLICY_SCP, NULL, "scp -S /bin/sh -t x", false},
-		{POLICY_SCP, NULL, "/usr/bin/scp -t x", false},
-		{POLICY_EXEC, NULL, "scp -t /tmp/x", false},
-		{POLICY_EXEC, NULL, "scp -t '/tmp/x y'", false},
-		{POLICY_EXEC, NULL, "scp a b", true},
-		{POLICY_RSYNC, NULL, "rsync --server -vlogDtpre.iLsfxC . /x",
-			true},
-		{POLICY_RSYNC, NULL, "rsync --server --sender -e.L . a\\ b",
-			true},
-		{POLICY_RSYNC, NULL, "rsync --server --daemon .", false},
-		{POLICY_RSYNC, NULL, "rsync --server . x && id", false},
-		{POLICY_RSYNC, NULL, "rsync -a x y", false},
-		{POLICY_EXEC, NULL, "rsync --server . x", false},
-	};
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		const char *patterns[] = {commands[i].pattern, NULL};
-		struct policy_decision d = {.verdict = POLICY_PERMIT,
-			.allow = commands[i].allow,
-			.exec_patterns = patterns};
-
-		if (policy_allows(&d, POLICY_EXEC, commands[i].command) !=
-			commands[i].allowed)
-			fail_msg("command %zu: %s", i, commands[i].command);
-		d.verdict = POLICY_DENY;
-		assert_false(
-			policy_allows(&d, POLICY_EXEC, commands[i].command));
-	}
-}
-
-static void test_transfers(void **state)
-{
-	static const struct {
-		const char *command;
-		enum policy_transfer transfer;
-	} commands[] = {
-		{"scp -t .", POLICY_TRANSFER_SCP_SINK},
-		{"scp -v -r -f -- -t", POLICY_TRANSFER_SCP_SOURCE},
-		{"scp -tf .", POLICY_TRANSFER_NONE},
-		{"scp -S ./evil x:y -- -t", POLICY_TRANSFER_NONE},
-		{"scp x -t", POLICY_TRANSFER_NONE},
-		{"scp -t .; sh", POLICY_TRANSFER_NONE},
-		{"rsync --server -e.L . x", POLICY_TRANSFER_RSYNC},
-		{"rsync --server --rsh=sh . x", POLICY_TRANSFER_NONE},
-		{"bash", POLICY_TRANSFER_NONE},
-		{"", POLICY_TRANSFER_NONE},
-	};
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		assert_int_equal(policy_transfer(commands[i].command),
-			commands[i].transfer);
-}
-
-static void test_actions(void **state)
-{
-	struct policy_decision d = {.verdict = POLICY_PERMIT,
-		.allow = POLICY_SFTP_READ | POLICY_FORWARD};
-
-	(void)state;
-	assert_true(policy_allows(&d, POLICY_SFTP_READ, "sftp"));
-	assert_false(policy_allows(&d, POLICY_SFTP_READ, "sftp ../x"));
-	assert_false(policy_allows(&d, POLICY_SFTP_WRITE, "sftp"));
-	assert_true(policy_allows(&d, POLICY_FORWARD, NULL));
-	assert_false(policy_allows(&d, POLICY_SHELL, NULL));
-	assert_false(policy_allows(&d, POLICY_AGENT, NULL));
-	assert_false(policy_allows(&d, (enum policy_action)0, NULL));
-	assert_false(policy_allows(&d, (enum policy_action)(1 << 20), NULL));
-}
-
 static void test_keys(void **state)
 {
 	struct policy *policy = compile(example);
@@ -605,92 +422,6 @@ static void test_local(void **state)
 	policy_free(policy);
 }
 
-/* far is behind two; near may be reached itself as well. */
-static void test_via(void **state)
-{
-	struct policy *policy = compile(
-		"security-group SG_Bridge { instance jump 10.0.0.5 }\n"
-		"security-group Near { instance near 10.1.0.1, 10.1.0.2 "
-		"{ port 2222; login hop }\n"
-		"accept tcp 2222 from SG_Bridge }\n"
-		"security-group Middle { instance mid 10.2.0.1 { via near }\n"
-		"accept tcp 22 from Near }\n"
-		"security-group Far { instance far 10.3.0.1 { via mid }\n"
-		"instance shut 10.3.0.2 { via near }\n"
-		"subnet 10.3.1.0/24 { via mid }\n"
-		"accept tcp 22 from 10.2.0.1 }\n"
-		"permit alice from any to Far, Near as ops { allow shell }\n");
-	struct policy_decision hops[POLICY_HOPS_MAX], decision;
-
-	(void)state;
-	decision = ask(policy, "alice", "10.9.0.1", "ops", "far");
-	assert_int_equal(decision.verdict, POLICY_PERMIT);
-	assert_string_equal(decision.group_rule, "policy.conf:9");
-	assert_int_equal(policy_hops(policy, &decision, hops), 2);
-	assert_string_equal(hops[0].instance, "near");
-	assert_string_equal(hops[0].login, "hop");
-	assert_int_equal(hops[0].target_port, 2222);
-	assert_int_equal(hops[0].allow, POLICY_FORWARD);
-	assert_true(policy_next_address(policy, &hops[0]));
-	assert_false(policy_next_address(policy, &hops[0]));
-	assert_string_equal(hops[1].instance, "mid");
-	assert_string_equal(hops[1].login, "");
-	assert_string_equal(hops[1].group_rule, "policy.conf:5");
-	/* From near, not from mid: its group does not say so. */
-	assert_int_equal(ask(policy, "alice", "10.9.0.1", "ops", "shut").reason,
-		POLICY_GROUP_CLOSED);
-	decision = ask(policy, "alice", "10.9.0.1", "ops", "10.3.1.7");
-	assert_int_equal(decision.verdict, POLICY_PERMIT);
-	assert_int_equal(policy_hops(policy, &decision, hops), 2);
-	/* A jump host is no target of its own for that. */
-	assert_int_equal(ask(policy, "alice", "10.9.0.1", "ops", "mid").reason,
-		POLICY_NO_PERMIT);
-	decision = ask(policy, "alice", "10.9.0.1", "ops", "near");
-	assert_int_equal(policy_hops(policy, &decision, hops), 0);
-	policy_free(policy);
-}
-
-static unsigned int hops_to(const struct policy *policy, const char *target)
-{
-	struct policy_decision hops[POLICY_HOPS_MAX];
-	struct policy_decision decision = ask(
-		policy, "alice", "10.9.0.1", "ops", target);
-
-	assert_int_equal(decision.verdict, POLICY_PERMIT);
-	return policy_hops(policy, &decision, hops);
-}
-
-/* What a group says counts where an instance says nothing itself. */
-static void test_via_group(void **state)
-{
-	struct policy *policy = compile(
-		"security-group SG_Bridge { instance jump 10.0.0.5 }\n"
-		"security-group Far { via near\n"
-		"instance far 10.3.0.1; instance deep 10.3.0.2 { via far }\n"
-		"instance near 10.1.0.1 { via direct }\n"
-		"instance open 10.3.0.3 { via direct }\n"
-		"subnet 10.3.1.0/24; subnet 10.3.2.0/24 { via direct }\n"
-		"instance here 127.0.0.1 { local }\n"
-		"accept tcp 22 from any }\n"
-		"security-group Other { instance far; instance late 10.4.0.1\n"
-		"accept tcp 22 from any }\n"
-		"security-group Third { via near; instance late\n"
-		"instance far }\n"
-		"permit alice from any to Far, Other as ops { allow shell }\n");
-
-	(void)state;
-	assert_int_equal(hops_to(policy, "far"), 1);
-	assert_int_equal(hops_to(policy, "10.3.1.7"), 1);
-	assert_int_equal(hops_to(policy, "deep"), 2);
-	assert_int_equal(hops_to(policy, "near"), 0);
-	assert_int_equal(hops_to(policy, "open"), 0);
-	assert_int_equal(hops_to(policy, "10.3.2.7"), 0);
-	assert_int_equal(hops_to(policy, "here"), 0);
-	/* Any of the groups that it is declared in. */
-	assert_int_equal(hops_to(policy, "late"), 1);
-	policy_free(policy);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -698,14 +429,9 @@ int main(void)
 		cmocka_unit_test(test_little),
 		cmocka_unit_test(test_credentials),
 		cmocka_unit_test(test_conditions),
-		cmocka_unit_test(test_commands),
-		cmocka_unit_test(test_transfers),
-		cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_local),
-		cmocka_unit_test(test_via),
-		cmocka_unit_test(test_via_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
