@@ -290,7 +290,8 @@ UNIT := core agent targetkey knownhosts hostkey proxy_header userlock termsafe b
 UNIT_policy_OBJS := tests/unit/policy_room.o
 UNIT_policy_via_OBJS := $(UNIT_policy_OBJS)
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
-	decide.o)
+	decide.o) $(UNIT_policy_OBJS)
+UNIT_policy_hours_OBJS := $(UNIT_policy_OBJS)
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) tests/unit/keys_blob.o

@@ -2,45 +2,21 @@
  * Hours: ranges over midnight, the days on which clocks change, and every
  * zone of this system against libc's idea of it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "policy_room.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "core/policy_int.h"
-
-static time_t utc(const char *text)
-{
-	struct tm tm = {0};
-
-	assert_non_null(strptime(text, "%Y-%m-%d %H:%M", &tm));
-	return timegm(&tm);
-}
 
 static struct policy *hours_policy(const char *hours)
 {
 	char text[512];
-	struct policy_source *source = NULL;
-	struct policy *policy = NULL;
-	struct diag diag;
 
-	diag_init(&diag);
 	snprintf(text, sizeof(text), "hours h %s\n", hours);
-	assert_int_equal(
-		policy_source_text("p", text, strlen(text), &source), SGB_OK);
-	if (policy_compile(source, &policy, &diag)) {
-		diag_print(&diag, stderr, false);
-		fail();
-	}
-	policy_source_free(source);
-	diag_done(&diag);
-	return policy;
+	return compile(text);
 }
 
 struct row {
@@ -194,24 +170,13 @@ static void test_next_expiry(void **state)
 		"permit alice from any to G { expires 2026-11-24T10:01 }\n"
 		"permit bob from any to G { expires 2026-11-24T10:00 }\n";
 	time_t end = utc("2026-11-24 10:00");
-	struct policy_source *source = NULL;
-	struct policy *policy = NULL;
-	struct diag diag;
+	struct policy *policy = compile(text);
 
 	(void)state;
-	diag_init(&diag);
-	assert_int_equal(
-		policy_source_text("p", text, strlen(text), &source), SGB_OK);
-	if (policy_compile(source, &policy, &diag)) {
-		diag_print(&diag, stderr, false);
-		fail();
-	}
 	assert_int_equal(policy_next_change(policy, end - 9, end + 99), end);
 	assert_int_equal(policy_next_change(policy, end, end + 99), end + 60);
 	assert_int_equal(policy_next_change(policy, end, end + 9), 0);
 	policy_free(policy);
-	policy_source_free(source);
-	diag_done(&diag);
 }
 
 int main(void)

@@ -12,6 +12,7 @@
 
 #include "core/policy_int.h"
 #include "core/policy_reduce.h"
+#include "policy_room.h"
 
 static bool same_reason(enum policy_reason fast, enum policy_reason naive)
 {
@@ -169,26 +170,6 @@ static void check_reach(const struct policy *policy, const struct ask *ask,
 	 * for forwards alone needs none. */
 	if (named && !ask->request.login && (decision->allow & POLICY_SHELL))
 		assert_true(reach.found);
-}
-
-static struct policy *compile(const char *text)
-{
-	struct policy_source *source = NULL;
-	struct policy *policy = NULL;
-	struct diag diag;
-
-	diag_init(&diag);
-	assert_int_equal(
-		policy_source_text("policy.conf", text, strlen(text), &source),
-		SGB_OK);
-	if (policy_compile(source, &policy, &diag)) {
-		diag_print(&diag, stderr, false);
-		fprintf(stderr, "%s", text);
-		fail_msg("a random policy does not compile");
-	}
-	policy_source_free(source);
-	diag_done(&diag);
-	return policy;
 }
 
 /* What PAM reads for one person says the same as all of it. */

@@ -1,6 +1,7 @@
 /* What the tests of the policy share: policy_room.h. */
 #include "policy_room.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct policy *compile(const char *text)
@@ -15,6 +16,7 @@ struct policy *compile(const char *text)
 		SGB_OK);
 	if (policy_compile(source, &policy, &diag)) {
 		diag_print(&diag, stderr, false);
+		fprintf(stderr, "%s", text);
 		fail_msg("the policy does not compile");
 	}
 	policy_source_free(source);

@@ -18,7 +18,7 @@
 #define NIGHT "2026-11-23 12:00"
 #define DAY   "2026-11-23 03:00"
 
-/* Fails, the mistakes on stderr, unless it compiles. The caller frees. */
+/* Fails, with its mistakes on stderr, unless it compiles. The caller frees. */
 struct policy *compile(const char *text);
 /* "2026-11-23 20:00" in UTC. */
 time_t utc(const char *text);
