@@ -286,7 +286,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer emulator topology forward forward_trail
+UNIT := core agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer emulator topology forward forward_trail
 UNIT_policy_OBJS := tests/unit/policy_room.o
 UNIT_policy_via_OBJS := $(UNIT_policy_OBJS)
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
@@ -312,7 +312,8 @@ UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
 UNIT_session_gcm_OBJS := bastion/session_gcm.o bastion/session_gcm_offer.o
 UNIT_session_gcm_LIBS := $(IPSEC_MB)
 UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
-	bastion/session_sftp_report.o
+	bastion/session_sftp_report.o tests/unit/sftp_script.o
+UNIT_session_sftp_filter_OBJS := $(UNIT_session_sftp_OBJS)
 UNIT_otp_OBJS := $(OTP_STORE_OBJS)
 UNIT_otp_LIBS := -loath
 # -rdynamic: the test's accounts and clock stand in for the module's.
