@@ -102,6 +102,7 @@ setup() {
 	fi
 	cc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Ibastion ${SANITIZE:+-fsanitize=$SANITIZE} \
 		-o "$work/fake_monitor" tests/session/fake_monitor.c \
+		tests/session/fake_requests.c \
 		"$BUILD/bastion/private_key.o" "$BUILD/bastion/privkey.o" \
 		"$BUILD/libsgb.a" -lcrypto ||
 		exit 1
