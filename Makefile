@@ -5,12 +5,13 @@
 # `make deps all` on a bare host: what is below asks the compiler what it can
 # and pkg-config where libraries are, so packages come first and another make
 # reads it.
-REST := $(if $(filter deps,$(MAKECMDGOALS)),$(filter-out deps,$(MAKECMDGOALS)))
+FIRST := $(filter deps test-deps,$(MAKECMDGOALS))
+REST := $(if $(FIRST),$(filter-out $(FIRST),$(MAKECMDGOALS)))
 ifneq ($(REST),)
-.PHONY: deps rest $(REST)
-deps:
-	@$(MAKE) --no-print-directory deps
-rest: deps
+.PHONY: $(FIRST) rest $(REST)
+$(FIRST):
+	@$(MAKE) --no-print-directory $@
+rest: $(FIRST)
 	@$(MAKE) --no-print-directory $(REST)
 $(REST): rest
 	@:
@@ -93,7 +94,7 @@ define PLACES_TEXT
 endef
 PLACES_HEADER := $(BUILD)/include/core/places.h
 
-.PHONY: all deps demo test lint tidy format fuzz-smoke bench install uninstall \
+.PHONY: all deps test-deps demo test lint tidy format fuzz-smoke bench install uninstall \
 	clean help unit fuzz lab lab-down test-million
 all:
 
@@ -376,42 +377,49 @@ $(BUILD)/tests/fault/slow_sync.so: tests/fault/slow_sync.c
 	$(Q)$(CC) -O2 -fPIC -shared -o $@ $<
 
 # ---------------------------------------------------------------- targets
-# What building, testing and trying out need, by Debian's names.
-DEPS := gcc clang make pkg-config libssh-dev libssl-dev libpam0g-dev \
+# What building needs, packages included, and what testing and trying out need
+# besides, by the names that Debian 12, 13 and sid have.
+BUILD_DEPS := gcc libc6-dev binutils make pkg-config libssh-dev libssl-dev libpam0g-dev \
 	$(if $(filter x86_64,$(shell uname -m)),libipsec-mb-dev) \
 	liboath-dev libaudit-dev libseccomp-dev libzstd-dev libqrencode-dev \
-	libtsm-dev libsqlite3-dev libjansson-dev libcmocka-dev \
-	libp11-kit-dev softhsm2 opensc \
-	libclang-rt-14-dev clang-format clang-tidy openssh-server \
+	libtsm-dev libsqlite3-dev libjansson-dev libp11-kit-dev dpkg-dev
+TEST_DEPS := clang libcmocka-dev softhsm2 opensc \
+	libclang-rt-dev clang-format clang-tidy openssh-server \
 	openssh-client openssh-sftp-server openssl oathtool auditd nftables iproute2 \
-	util-linux procps expect tmux mandoc shellcheck python3 binutils git \
-	strace systemd dpkg-dev debootstrap lintian rpm rpmlint graphviz \
+	util-linux procps expect tmux mandoc shellcheck python3 git \
+	strace systemd debootstrap lintian rpm rpmlint graphviz \
 	zstd xfsprogs e2fsprogs python3-cryptography python3-paramiko rsync putty-tools \
 	rsyslog rsyslog-openssl asciinema ttyrec dropbear-bin xauth lftp sshfs ansible-core pamtester sudo jq faketime fish zsh libpam-google-authenticator libpam-oath libpam-pwquality \
 	$(EXTRA_DEPS)
 
 deps:
-	@tests/deps.sh $(DEPS)
+	@tests/deps.sh $(BUILD_DEPS)
 
-.PHONY: print-deps test-distros
+# They start services and set up PAM: not for a host that others rely on.
+test-deps:
+	@tests/deps.sh $(BUILD_DEPS) $(TEST_DEPS)
+
+.PHONY: print-deps print-build-deps test-distros
 print-deps:
-	@echo $(DEPS)
+	@echo $(BUILD_DEPS) $(TEST_DEPS)
+print-build-deps:
+	@echo $(BUILD_DEPS)
 
 # Debian 13 and sid in roots of their own; half an hour.
-test-distros: deps
+test-distros: test-deps
 	@BUILD=$(BUILD) tests/distros.sh
 
 # Both work on a bare Debian machine, as root.
-demo: deps
+demo: test-deps
 	@$(MAKE) --no-print-directory all
 	@tests/demo.sh $(BUILD)
 
-test: deps
+test: test-deps
 	@$(MAKE) --no-print-directory all unit
 	@tests/run.sh $(BUILD)
 
 # The topology of the tests as network namespaces, left up for playing.
-lab: deps
+lab: test-deps
 	@$(MAKE) --no-print-directory all
 	@tests/lab.sh up $(BUILD)
 
@@ -450,7 +458,7 @@ $(BUILD)/tests/bench/plain: $(BUILD)/tests/bench/plain.o
 	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(SSH_LIBS)
 
 # Points at any bastion: build/tests/bench/load --help
-bench: deps
+bench: test-deps
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/policy \
 		$(BUILD)/tests/bench/store $(BUILD)/tests/bench/index \
 		$(BUILD)/tests/bench/load $(BUILD)/tests/bench/plain
@@ -651,6 +659,7 @@ help:
 	@echo 'make demo        a throw-away bastion, a recorded login, refusals'
 	@echo 'make test        everything that is promised, tested'
 	@echo 'make lab         hosts and rulesets to play with; make lab-down'
+	@echo 'make deps        install what building needs'
 	@echo 'make all         build into $(BUILD)/'
 	@echo 'make bench       ratios against ssh, ssh -J and ForceCommand'
 	@echo 'make deb          Debian packages in $(BUILD)/deb/'
@@ -659,7 +668,8 @@ help:
 	@echo 'make sbom         what the programs are made of, CycloneDX'
 	@echo 'make pictures     processes and topology as SVG'
 	@echo 'make test-distros builds and tests on Debian 13 and sid'
-	@echo 'make deps lint format fuzz-smoke install uninstall clean'
+	@echo 'make test-deps   install what testing needs; it starts services'
+	@echo 'make lint format fuzz-smoke install uninstall clean'
 	@echo 'Variables: SANITIZE=address,undefined CC=clang V=1 BUILD='
 	@echo '           PREFIX DESTDIR SYSCONFDIR LIBEXECDIR PAMDIR UNITDIR'
 

@@ -73,7 +73,6 @@ dependencies() {
 	known=$(root_run "$root" apt-cache pkgnames)
 	for name in $(make -s print-deps); do
 		case $name in
-		libclang-rt-14-dev) name=libclang-rt-dev ;;
 		clang-tidy | ansible-core | lintian | rpm | rpmlint | graphviz) continue ;;
 		esac
 		grep -qxF "$name" <<<"$known" && echo "$name"
