@@ -266,10 +266,20 @@ static bool try_ca(struct instance *look, const char *ca_path, const char *what)
 	       strstr((const char *)look->out.data, INSTANCE_MARK "\n");
 }
 
-static void setup_fix(const struct instance *look, char ret[300])
+/* Where the bastion is not trusted yet, there is another way in. */
+static void first_fix(const struct instance *look, char ret[300])
 {
 	snprintf(ret, 300, "sgbridge instance-setup %s | ssh root@%s sh",
 		look->name, look->name);
+}
+
+/* Where it is, that is the only one. */
+static void again_fix(const struct instance *look, char ret[300])
+{
+	snprintf(ret, 300,
+		"sgbridge instance-setup %s >%s.sh, and from where you work "
+		"ssh -p 30022 YOU+%s@%s@BASTION sudo sh <%s.sh",
+		look->name, look->name, look->login, look->name, look->name);
 }
 
 static void check_next(struct instance *look, const char *ca)
@@ -277,7 +287,7 @@ static void check_next(struct instance *look, const char *ca)
 	char path[4096], fix[300];
 
 	snprintf(path, sizeof(path), "%s.new", ca);
-	setup_fix(look, fix);
+	again_fix(look, fix);
 	if (access(path, F_OK) || try_ca(look, path, "next CA"))
 		return;
 	doctor_find(look->doctor, DOCTOR_INSTANCE_NEXT_CA, fix,
@@ -312,14 +322,16 @@ static void check_login(struct instance *look)
 			look->name);
 		return;
 	}
-	setup_fix(look, fix);
-	if (try_ca(look, ca, "present CA"))
+	if (try_ca(look, ca, "present CA")) {
+		again_fix(look, fix);
 		instance_settings(look, fix);
-	else
+	} else {
+		first_fix(look, fix);
 		doctor_find(look->doctor, DOCTOR_INSTANCE_CA, fix,
 			"%s: refuses %s with a certificate of the bastion's "
 			"CA: %.200s",
 			look->name, look->login, instance_last_line(look));
+	}
 	check_next(look, ca);
 }
 

@@ -196,12 +196,7 @@ static const char functions_text[] =
 static const char main_end_text[] =
 	"	good=yes\n"
 	"	echo \"sgbridge: changed; put back in $seconds seconds unless "
-	"confirmed\"\n"
-	"	echo 'sgbridge: log on anew through the bastion, and then, as "
-	"root:'\n"
-	"	echo '    touch /run/sgbridge-confirmed'\n"
-	"}\n"
-	"\n";
+	"confirmed\"\n";
 
 /* Newest first; sorted by their names, which are times. */
 static const char undo_text[] =
@@ -239,7 +234,21 @@ static void put_tools(struct buf *out)
 	buf_printf(out, "}\n\n");
 }
 
-void script_begin(struct buf *out, uint64_t seconds, bool nftables)
+/* Who confirms comes by the way that is left, and only where it works. */
+static void put_confirm(
+	struct buf *out, const char *instance, const char *login)
+{
+	buf_printf(out,
+		"	echo 'sgbridge: confirm it from where you work, "
+		"through "
+		"the bastion:'\n"
+		"	echo '    ssh -p 30022 YOU+%s@%s@BASTION "
+		"sudo touch /run/sgbridge-confirmed'\n",
+		login, instance);
+}
+
+void script_begin(struct buf *out, uint64_t seconds, bool nftables,
+	const char *instance, const char *login)
 {
 	buf_printf(out, "%sseconds=%" PRIu64 "\n\n", common_text, seconds);
 	put_tools(out);
@@ -249,6 +258,8 @@ void script_begin(struct buf *out, uint64_t seconds, bool nftables)
 		nftables ? "	load_table\n" : "");
 	buf_printf(out, "	sh \"$backup/reload\"\n");
 	buf_put(out, main_end_text, sizeof(main_end_text) - 1);
+	put_confirm(out, instance, login);
+	buf_printf(out, "}\n\n");
 	buf_printf(out, "write_files() {\n");
 }
 

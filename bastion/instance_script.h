@@ -13,8 +13,11 @@
 
 #include "core/buf.h"
 
-/* The guard waits so long. nftables: the file of that name is loaded, too. */
-void script_begin(struct buf *out, uint64_t seconds, bool nftables);
+/* The guard waits so long. nftables: the file of that name is loaded, too.
+ * instance and login are what to log on to, for the words at the end, and have
+ * no character that a shell knows. */
+void script_begin(struct buf *out, uint64_t seconds, bool nftables,
+	const char *instance, const char *login);
 /* A file that the script writes; text ends in a newline. path is a plain word
  * of ours. A text with the mark in which the script's own texts end fails
  * out, as SGB_ERR_FORMAT: there is no such text. */

@@ -89,7 +89,9 @@ static const struct command {
 		"Exit status: 0, or with --diff 1 for a difference; 2 "
 		"error.\n\n"
 		"  sgbridge nftables | nft -c -f -\n"
-		"  sgbridge nftables web1 | ssh root@web1 nft -f -\n"},
+		"  sgbridge nftables web1 >web1.nft\n"
+		"  ssh -p 30022 alice+ops@web1@bastion sudo nft -f - "
+		"<web1.nft\n"},
 	{"instance-setup", cmd_instance_setup, 1, 1,
 		"INSTANCE [--nftables] [--confirm-within TIME] [--dry-run] "
 		"[--undo]",
@@ -98,10 +100,13 @@ static const struct command {
 		"unless somebody\nconfirms. --dry-run prints the files alone. "
 		"Exit status: 0, or 2 error.\n\n"
 		"  sgbridge instance-setup web1 --dry-run\n"
-		"  sgbridge instance-setup web1 | ssh root@web1 sh\n"
-		"  sgbridge instance-setup web1 --nftables | ssh root@web1 "
-		"sh\n"
-		"  sgbridge instance-setup web1 --undo | ssh root@web1 sh\n"},
+		"  sgbridge instance-setup web1 >web1.sh\n"
+		"  sgbridge instance-setup web1 --nftables >web1.sh\n"
+		"  sgbridge instance-setup web1 --undo >web1.sh\n\n"
+		"The first time by the way in that there is, from then on "
+		"through the bastion:\n"
+		"  ssh root@web1 sh <web1.sh\n"
+		"  ssh -p 30022 alice+ops@web1@bastion sudo sh <web1.sh\n"},
 	{"host-keys", cmd_host_keys, 0, 1, "[INSTANCE]",
 		"list what vouches for the host keys of instances",
 		"Pins of the policy, lines of the files of known-hosts, and "

@@ -237,6 +237,7 @@ static bool put_peers(
 }
 
 struct files {
+	const char *login; /* of the policy, or a word that says what to put */
 	struct buf ca, sshd;
 	struct ruleset peers; /* a text, with its NUL */
 	struct ruleset set;   /* with --nftables */
@@ -256,6 +257,9 @@ static bool make_files(
 		return false;
 	if (!put_peers(cli, node, &files->peers))
 		return false;
+	files->login = node->login == POLICY_NONE
+			       ? "LOGIN"
+			       : policy_symbol_text(cli->policy, node->login);
 	want(cli->policy, node, &wanted);
 	put_sshd(&wanted, (const char *)files->peers.out.data, &files->sshd);
 	return put_ca(conf, &files->ca) &&
@@ -305,7 +309,8 @@ static int print(struct cli *cli, const struct files *files)
 	if (cli->dry_run) {
 		put_files(cli, files, put_heading, &out);
 	} else {
-		script_begin(&out, seconds, cli->nftables);
+		script_begin(&out, seconds, cli->nftables, cli->argv[0],
+			files->login);
 		put_files(cli, files, script_file, &out);
 		if (files->peers.out.len > 1)
 			script_exempt(&out, SSHD_PATH,

@@ -11,6 +11,8 @@
 
 #define LINES_MAX 8192
 #define OUT_MAX	  65536
+/* The only way to an instance that trusts the bastion. */
+#define THROUGH "ssh -p 30022 USER+LOGIN@NAME@BASTION sudo sh <NAME.sh"
 
 /* After each state: what is so now, and what remains to be done. */
 static const struct kind {
@@ -41,13 +43,14 @@ static const struct kind {
 	{"user-ca", rotate_user_ca,
 		{[ROTATE_IDLE] = "One CA, the present one. After a rotation "
 				 "take the old key from each instance:\n"
-				 "sgbridge instance-setup NAME | ssh root@NAME "
-				 "sh",
+				 "sgbridge instance-setup NAME >NAME.sh, and "
+				 "from where you work\n" THROUGH,
 			[ROTATE_ANNOUNCED] =
 				"The bastion still signs with the old key. Let "
 				"each instance trust both:\n"
-				"sgbridge instance-setup NAME | ssh root@NAME "
-				"sh\nWhen all do (sgbridge doctor NAME tries "
+				"sgbridge instance-setup NAME >NAME.sh, and "
+				"from where you work\n" THROUGH
+				"\nWhen all do (sgbridge doctor NAME tries "
 				"it): sgbridge rotate user-ca --switch",
 			[ROTATE_SWITCHED] =
 				"Logins are signed with the new key; "

@@ -213,9 +213,9 @@ static bool right_host(struct apply *apply, const char *name)
 	if (node != POLICY_NONE && is_host(policy, &policy->nodes.at[node]))
 		return true;
 	cli_fail("this host has no address of %s: its ruleset is loaded "
-		 "there, sgbridge topology nftables --for %s | ssh root@%s "
-		 "nft -f -",
-		name, name, name);
+		 "there, by nft -f, as sgbridge topology nftables --for %s "
+		 "prints it",
+		name, name);
 	return false;
 }
 

@@ -12,57 +12,8 @@ if [ "$(id -u)" -ne 0 ] || ! command -v nft >/dev/null; then
 fi
 # shellcheck source=tests/e2e/lab.sh
 . tests/e2e/lab.sh
-eval "$(declare -f lab_instance | sed '1s/lab_instance/plain_instance/')"
-
-# web1 as it comes from the shelf: it knows no CA, and lets a key in.
-lab_instance() {
-	local name=$1 address=$2 dir=$LAB/$1
-	[ "$name" = web1 ] || {
-		plain_instance "$@"
-		return
-	}
-	mkdir -p "$dir/home" "$dir/etc/ssh/sshd_config.d" \
-		"$dir/etc/nftables.d"
-	chown "$LAB_OPS_UID:$LAB_OPS_UID" "$dir/home"
-	ssh-keygen -q -t ed25519 -N '' -f "$dir/hostkey" -C "$name"
-	ssh-keygen -q -t ed25519 -N '' -f "$LAB/old" -C old
-	cp -a /etc/ld.so.* /etc/nsswitch.conf /etc/alternatives "$dir/etc/"
-	cat >"$dir/etc/passwd" <<-END
-		root:x:0:0:root:/root:/bin/bash
-		sshd:x:64200:65534::/run/sshd:/usr/sbin/nologin
-		ops:x:$LAB_OPS_UID:$LAB_OPS_UID::$dir/home:/bin/bash
-	END
-	printf 'root:x:0:\nops:x:%s:\ntty:x:5:\n' "$LAB_OPS_UID" \
-		>"$dir/etc/group"
-	printf 'root:*:19000::::::\nops:*:19000::::::\n' >"$dir/etc/shadow"
-	echo '# kept' >"$dir/etc/nftables.conf"
-	cat >"$dir/etc/ssh/sshd_config" <<-END
-		Include /etc/ssh/sshd_config.d/*.conf
-		ListenAddress $address:22
-		HostKey $dir/hostkey
-		PidFile /run/sshd.pid
-		AuthorizedKeysFile $LAB/old.pub
-		StrictModes no
-		UsePAM no
-		$(! sshd_knows persourcepenalties ||
-			echo PerSourcePenaltyExemptList 192.0.2.77)
-	END
-	cp -a "$dir/etc" "$dir/shelf"
-	lab_start "$dir/sshd.log" ip netns exec "$lab_tag-$name" \
-		unshare -m --propagation private sh -ec "
-		mount --bind '$dir/etc' /etc
-		mount -t tmpfs tmpfs /run
-		mount -t tmpfs tmpfs /var/backups
-		mount -t tmpfs tmpfs /var/log
-		mkdir -p /run/sshd
-		exec /usr/sbin/sshd -D -e"
-	WEB1=$LAB_LAST
-}
-
-# What root does on web1.
-on_web1() {
-	nsenter -t "$WEB1" -m -n -- "$@"
-}
+# shellcheck source=tests/e2e/shelf.sh
+. tests/e2e/shelf.sh
 sgb() {
 	"$BUILD/sgbridge" "$@" -c "$LAB/sgbridge.conf"
 }
