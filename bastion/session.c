@@ -30,6 +30,7 @@
 #define TURN_SECONDS_MAX 5
 #define ROUNDS_MAX	 64
 #define UNANSWERED_MAX	 3
+#define REFUSED_MS	 30000 /* to take in why, and close */
 #define REKEY_MS	 90000 /* without keepalives */
 #define POLL_MAX	 256
 #define KEPT_MEMORY	 (512 * 1024)
@@ -109,11 +110,21 @@ static bool settled(struct session *s)
 	return true;
 }
 
+/* No target to be had: over once that was said, and no later for a client that
+ * closes nothing. A connection that others go through is theirs. */
+static bool refused_for_good(const struct session *s)
+{
+	if (s->target_leg.state != LEG_REFUSED)
+		return false;
+	if (TAILQ_EMPTY(&s->channels))
+		return s->channel_seen || s->now >= s->linger_until;
+	return !s->stream_seen && s->now >= s->linger_until + REFUSED_MS;
+}
+
 /* Ends that come by themselves: no target to be had, or the target gone. */
 static void check_ends(struct session *s)
 {
 	char *text = NULL;
-	bool quiet = TAILQ_EMPTY(&s->channels);
 
 	if (s->ending) {
 		if ((settled(s) && !io_unsent(s->client.fd)) ||
@@ -121,8 +132,7 @@ static void check_ends(struct session *s)
 			s->over = true;
 		return;
 	}
-	if (s->target_leg.state == LEG_REFUSED && quiet &&
-		(s->channel_seen || s->now >= s->linger_until))
+	if (refused_for_good(s))
 		session_end(s, s->channel_seen ? NULL : s->refusal);
 	if (s->target_lost && (settled(s) || s->now >= s->linger_until)) {
 		if (asprintf(&text, "the connection to %s has ended",
@@ -228,12 +238,15 @@ static void tick(struct session *s)
 		session_end(s, "no input for too long");
 }
 
-/* Bytes that libssh has not read, or has not been able to write so far. */
+/* Bytes that libssh has not read, or has not been able to write so far and may
+ * write now: what a peer that does not read has to take first is nothing to do
+ * until it reads. Nor is what a leg says that nobody listens to any more. */
 static bool leg_has_work(const struct leg *leg)
 {
-	return leg->ssh && leg->state != LEG_GONE &&
+	return leg->ssh && leg->state < LEG_REFUSED &&
 	       (io_readable(leg->fd) ||
-		       (ssh_get_status(leg->ssh) & SSH_WRITE_PENDING));
+		       (io_takes(leg->fd) &&
+			       (ssh_get_status(leg->ssh) & SSH_WRITE_PENDING)));
 }
 
 /* libssh reads 4 KiB a call; this goes on until it has all that came. What it

@@ -219,6 +219,18 @@ bool io_readable(int fd)
 	return io && !io->held && (io->in_len || io->ended);
 }
 
+static bool takes(const struct io *io)
+{
+	return io->out_len < IO_OUT_MAX || io->broken;
+}
+
+bool io_takes(int fd)
+{
+	struct io *io = find(fd);
+
+	return io && takes(io);
+}
+
 size_t io_unsent(int fd)
 {
 	struct io *io = find(fd);
@@ -310,7 +322,7 @@ static short user_events(const struct io *io, short wanted)
 
 	if ((wanted & POLLIN) && !io->held && (io->in_len || io->ended))
 		events |= POLLIN;
-	if ((wanted & POLLOUT) && (io->out_len < IO_OUT_MAX || io->broken))
+	if ((wanted & POLLOUT) && takes(io))
 		events |= POLLOUT;
 	return (short)events;
 }

@@ -39,6 +39,8 @@ int io_descriptor(int fd);
 void io_fill(int fd);
 /* Does something wait that libssh has not read (bytes, end, error)? */
 bool io_readable(int fd);
+/* Would a send() take anything, or fail, now? */
+bool io_takes(int fd);
 /* Bytes gathered and not yet taken by the kernel. */
 size_t io_unsent(int fd);
 /* Bytes received on fd since io_add. */

@@ -239,6 +239,7 @@ void run(struct fake *f, int client)
 	if (!f->log)
 		die(path);
 	pid = start_session(f, client);
+	note(f, "session pid %d\n", (int)pid);
 	send_start(f);
 	loop(f);
 	wait4(pid, &status, 0, &used);

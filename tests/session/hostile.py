@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Hostile SSH clients against sgbridge-session.
 
-usage: hostile.py PORT KEYFILE USER CASE
+usage: hostile.py PORT KEYFILE USER CASE [LOGFILE of fake_monitor]
 
 paramiko's transport carries the encryption; what goes inside is made by hand.
 Each case prints one line that tests/session/relay.sh judges.
 """
 import functools
 import hashlib
+import re
 import socket
 import sys
+import threading
 import time
 
 import paramiko
@@ -69,6 +71,93 @@ def handle(transport, handlers):
 
 def state(transport, seconds=5):
     print("alive" if alive(transport, seconds) else "cut")
+
+
+def rests(tries=20):
+    """Does the session process come to wait for something? One that spins is
+    running or wants to at each look, on a machine with any load."""
+    with open(sys.argv[5], encoding="utf-8", errors="replace") as log:
+        pid = re.findall("^session pid ([0-9]+)", log.read(), re.M)[-1]
+    for _ in range(tries):
+        awake = 0
+        for _ in range(20):
+            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+                awake += stat.read().rsplit(")", 1)[1].split()[0] == "R"
+            time.sleep(0.05)
+        if awake < 5:
+            return True
+    return False
+
+
+class Deaf:
+    """A client on a narrow way, that can stop reading and go on."""
+
+    def __init__(self, port):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
+        sock.settimeout(10)
+        sock.connect(("127.0.0.1", port))
+        self.transport = paramiko.Transport(sock)
+        self.transport.daemon = True
+        self.transport.start_client(timeout=10)
+        self.hears = threading.Event()
+        self.hears.set()
+        read = self.transport.packetizer.read_message
+
+        def read_message():
+            self.hears.wait()
+            return read()
+
+        self.transport.packetizer.read_message = read_message
+
+    def provoke(self, count):
+        """Messages of no known type: each is answered."""
+        self.hears.clear()
+        for number in range(count):
+            send(self.transport, ("byte", b"\xc0"))
+            if number % 2000 == 0:
+                time.sleep(0.05)
+
+
+def case_deaf_before(port, keyfile, user):
+    client = Deaf(port)
+    send(client.transport, ("byte", cMSG_SERVICE_REQUEST),
+         ("string", "ssh-userauth"))
+    client.provoke(19000)
+    print("rests" if rests() else "spins")
+
+
+def case_deaf(port, keyfile, user):
+    """Logged on; and what it reads again goes on."""
+    client = Deaf(port)
+    client.transport.auth_publickey(
+        user, paramiko.Ed25519Key(filename=keyfile))
+    client.provoke(30000)
+    rest = rests()
+    client.hears.set()
+    channel = client.transport.open_session(timeout=30)
+    channel.exec_command("echo fine")
+    print("rests," if rest else "spins,",
+          channel.makefile().read().decode().strip())
+
+
+def case_target_rests(port, keyfile, user):
+    """Logged on, and waits for what the target does to the session."""
+    transport = login(port, keyfile, user)
+    # Does not answer a close.
+    paramiko.Transport._channel_handler_table = {
+        **paramiko.Transport._channel_handler_table,
+        97: lambda channel, message: None}
+    channel = transport.open_session(timeout=10)
+    channel.exec_command("x")
+    said = channel.recv_stderr(4096)
+    while b"ready" not in said and b"failed" not in said:
+        more = channel.recv_stderr(4096)
+        if not more:
+            break
+        said += more
+    print("rests" if rests() else "spins")
 
 
 def case_methods(port, keyfile, user):
@@ -470,7 +559,7 @@ def case_rekey_slow(port, keyfile, user):
 
 
 def main():
-    port, keyfile, user, case = sys.argv[1:]
+    port, keyfile, user, case = sys.argv[1:5]
     globals()["case_" + case](int(port), keyfile, user)
 
 

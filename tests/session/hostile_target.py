@@ -148,6 +148,17 @@ def case_globals(transport, server):
     time.sleep(2)
 
 
+def case_deaf(transport, server):
+    """Has much to be answered, and reads none of it."""
+    transport.packetizer.read_message = lambda: time.sleep(1e6)
+    for number in range(30000):
+        send(transport, ("byte", b"\xc0"))
+        if number % 2000 == 0:
+            time.sleep(0.05)
+    server.channel.send_stderr(b"ready\n")
+    time.sleep(60)
+
+
 def case_twice(transport, server):
     """Exit twice, close twice, data after the close."""
     channel = server.channel
@@ -165,7 +176,12 @@ def case_twice(transport, server):
 
 def main():
     keyfile, case = sys.argv[1:]
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.socket()
+    if case == "deaf":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
     print(listener.getsockname()[1], flush=True)
     sock, _ = listener.accept()
     if case == "silent":
@@ -174,6 +190,10 @@ def main():
     if case == "half_banner":
         sock.sendall(b"SSH-2.0-x")
         time.sleep(30)
+        return
+    if case == "closes":
+        sock.sendall(b"SSH-2.0-x\r\n")
+        sock.recv(100)
         return
     if case == "no_kex":
         sock.sendall(b"SSH-2.0-x\r\n")

@@ -147,6 +147,7 @@ setup() {
 	END
 }
 
+# SHLVL: a bash that sshd starts is not to read the tester's own .bashrc.
 start_sshd() {
 	target_port=$(free_port)
 	cat >"$work/sshd_config" <<-END
@@ -162,7 +163,7 @@ start_sshd() {
 		AcceptEnv LC_* SGB_*
 		X11Forwarding yes
 		AllowStreamLocalForwarding yes
-		SetEnv PATH=$work/bin:/usr/bin:/bin
+		SetEnv PATH=$work/bin:/usr/bin:/bin SHLVL=2
 		MaxSessions 64
 		RekeyLimit 3M
 		Subsystem sftp internal-sftp

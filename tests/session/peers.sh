@@ -4,8 +4,13 @@
 
 hostile() { # case
 	conf "${@:2}"
+	hostile_client "$1"
+}
+
+hostile_client() { # case
 	timeout 60 /usr/bin/python3 tests/session/hostile.py "$monitor_port" \
-		"$work/user" robot+web1 "$1" 2>"$work/stderr" | tail -1
+		"$work/user" robot+web1 "$1" "$work/log" 2>"$work/stderr" |
+		tail -1
 }
 
 test_hostile() {
@@ -54,26 +59,52 @@ test_hostile() {
 	like "hostile: and none of it crashed" "$out" '^session exit 0'
 }
 
-# A connection to a server that means ill; what ssh printed is in $out.
-target() { # case
-	local port pid status
-
+# A connection to a server that means ill: its pid is $target_pid.
+start_target() { # case, further lines
 	rm -f "$work/port"
 	/usr/bin/python3 tests/session/hostile_target.py "$work/target-key" \
 		"$1" >"$work/port" 2>"$work/target.err" &
-	pid=$!
+	target_pid=$!
 	until [ -s "$work/port" ] 2>/dev/null; do
-		kill -0 "$pid" || return 1
+		kill -0 "$target_pid" || return 1
 		read -rt 0.05 <> <(:)
 	done
-	port=$(cat "$work/port")
-	conf keepalive=1 "${waits[@]}"
-	sed -i "s/^target-port=.*/target-port=$port/" "$work/conf"
+	conf "${@:2}"
+	sed -i "s/^target-port=.*/target-port=$(cat "$work/port")/" \
+		"$work/conf"
+}
+
+stop_target() {
+	kill "$target_pid" 2>/dev/null
+	wait "$target_pid" 2>/dev/null
+}
+
+# What ssh printed is in $work/out.
+target() { # case
+	local status target_pid
+
+	start_target "$1" keepalive=1 "${waits[@]}" || return 1
 	gw robot+web1@127.0.0.1 x >"$work/out"
 	status=$?
-	kill "$pid" 2>/dev/null
-	wait "$pid" 2>/dev/null
+	stop_target
 	return $status
+}
+
+# Whoever does not read what he asked for, and a target that is gone: the
+# session waits, and does not spin.
+test_deaf() {
+	local target_pid
+
+	is "deaf: a client before its login" "$(hostile deaf_before)" rests
+	is "deaf: a client, which goes on when it reads" "$(hostile deaf)" \
+		"rests, fine"
+	start_target deaf
+	is "deaf: a target" "$(hostile_client target_rests)" rests
+	stop_target
+	start_target closes
+	is "deaf: a client whose target is gone" \
+		"$(hostile_client target_rests)" rests
+	stop_target
 }
 
 # stalls CASE WAIT PHASE: only the phase that it is about can be the one.

@@ -666,7 +666,7 @@ setup
 	sftp_watch sftp_rights disguise many_files prefetch \
 	vanish multi jump local auth hostkey gate recorder forward direct \
 	agent agent_leaves remote_forward x11 unsupported rekey_deadline \
-	ciphers stalled huge hostile target putty dropbear dropbear_target tools
+	ciphers stalled huge hostile deaf target putty dropbear dropbear_target tools
 for name; do
 	declare -F "test_$name" >/dev/null || not_ok "there is no test $name"
 	"test_$name"
