@@ -13,6 +13,8 @@ BUILD=${1:-build}
 . tests/e2e/lab.sh
 # shellcheck source=tests/e2e/shelf.sh
 . tests/e2e/shelf.sh
+# shellcheck source=tests/block.sh
+. tests/block.sh
 # The keys are made by the guide's own commands.
 lab_keys() {
 	programs
@@ -52,15 +54,9 @@ programs() {
 	END
 	chmod 0755 "$LAB"/bin/*
 }
-block() {
-	awk -v mark="<!-- run: $1 -->" '
-		index($0, mark) { on = 1; next }
-		on && /^    / { seen = 1; print; next }
-		on && seen { exit }' docs/ADMIN.md
-}
 run_block() {
 	local text
-	text=$(block "$1" | sed "s,/etc/sgbridge/ssh_host_ed25519_key,$LAB/host_key,g
+	text=$(block docs/ADMIN.md "$1" | sed "s,/etc/sgbridge/ssh_host_ed25519_key,$LAB/host_key,g
 		s,/etc/sgbridge/,$LAB/,g
 		s,/home/alice/,$LAB/alice/,
 		s,scp alice@bastion:,cp $LAB/alice/,
