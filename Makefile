@@ -293,21 +293,24 @@ UNIT_policy_via_OBJS := $(UNIT_policy_OBJS)
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
 	decide.o) $(UNIT_policy_OBJS)
 UNIT_policy_hours_OBJS := $(UNIT_policy_OBJS)
+UNIT_policy_source_OBJS := tests/unit/files.o
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
-UNIT_keys_OBJS := $(KEY_OBJS) tests/unit/keys_blob.o
+UNIT_keys_OBJS := $(KEY_OBJS) tests/unit/files.o tests/unit/keys_blob.o
 UNIT_usercert_OBJS := $(UNIT_keys_OBJS) bastion/cert.o \
 	bastion/private_key.o bastion/privkey.o
 UNIT_agent_OBJS := bastion/session_agent_form.o bastion/usercert_sign.o \
 	bastion/privkey.o
 UNIT_targetkey_OBJS := bastion/targetkey.o bastion/privkey.o \
-	bastion/usercert_sign.o
-UNIT_private_key_OBJS := bastion/private_key.o bastion/privkey.o bastion/usercert_sign.o
+	bastion/usercert_sign.o tests/unit/files.o
+UNIT_private_key_OBJS := bastion/private_key.o bastion/privkey.o bastion/usercert_sign.o \
+	tests/unit/files.o
 UNIT_bastion_OBJS := bastion/cert.o bastion/private_key.o bastion/privkey.o bastion/monitor_name.o \
-	bastion/refusals.o bastion/sources.o
-UNIT_knownhosts_OBJS := bastion/knownhosts.o tests/unit/hostkey_room.o
+	bastion/refusals.o bastion/sources.o tests/unit/files.o
+UNIT_knownhosts_OBJS := bastion/knownhosts.o tests/unit/hostkey_room.o \
+	tests/unit/files.o
 UNIT_hostkey_OBJS := $(HOSTKEY_OBJS) $(KEY_OBJS) bastion/session_hostcert.o \
-	tests/unit/hostkey_room.o
+	tests/unit/hostkey_room.o tests/unit/files.o
 UNIT_proxy_header_OBJS := bastion/proxy_header.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
 UNIT_session_gcm_OBJS := bastion/session_gcm.o bastion/session_gcm_offer.o
@@ -318,7 +321,7 @@ UNIT_session_sftp_filter_OBJS := $(UNIT_session_sftp_OBJS)
 UNIT_otp_OBJS := $(OTP_STORE_OBJS)
 UNIT_otp_LIBS := -loath
 # -rdynamic: the test's accounts and clock stand in for the module's.
-UNIT_pam_OBJS := $(OTP_STORE_OBJS) tests/unit/pam_room.o
+UNIT_pam_OBJS := $(OTP_STORE_OBJS) tests/unit/pam_room.o tests/unit/files.o
 UNIT_pam_LIBS := -lpam -loath -rdynamic
 UNIT_pam_faults_OBJS := $(UNIT_pam_OBJS)
 UNIT_pam_faults_LIBS := $(UNIT_pam_LIBS)

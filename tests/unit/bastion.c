@@ -20,6 +20,7 @@
 #include "../../bastion/cert.h"
 #include "../../bastion/refusals.h"
 #include "../../bastion/sources.h"
+#include "files.h"
 
 static void check_name(const char *text, const char *user, const char *login,
 	const char *target, unsigned int port)
@@ -134,28 +135,22 @@ static void test_certificate(void **state)
 
 static void test_ca_file(void **state)
 {
-	char folder[] = "/tmp/sgb-ca.XXXXXX", path[64], command[160];
+	const char *path;
 	char why[512] = "";
 	EVP_PKEY *key = NULL;
 
-	(void)state;
-	assert_non_null(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/ca", folder);
-	snprintf(command, sizeof(command),
-		"ssh-keygen -q -t ed25519 -N '' -f %s", path);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(files_make(state), 0);
+	path = path_of("ca");
+	sh("ssh-keygen -q -t ed25519 -N '' -f ca");
 	assert_int_equal(cert_ca_load(path, &key, why, sizeof(why)), SGB_OK);
 	EVP_PKEY_free(key);
 	key = NULL;
-	snprintf(command, sizeof(command),
-		"ssh-keygen -q -p -N secret123 -f %s >/dev/null", path);
-	assert_int_equal(system(command), 0);
+	sh("ssh-keygen -q -p -N secret123 -f ca");
 	assert_int_not_equal(
 		cert_ca_load(path, &key, why, sizeof(why)), SGB_OK);
 	assert_non_null(strstr(why, "has a passphrase"));
 	assert_null(key);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(files_remove(state), 0);
 }
 
 static void test_sources(void **state)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "../../bastion/hostkey.h"
 #include "../../bastion/knownhosts.h"
@@ -32,7 +31,7 @@ static enum hostkey_verdict judge_at(const char *text, const char *pin,
 	size_t len, cert_len = 0;
 	uint8_t *blob = blob_of("a.pub", &len), *bytes = NULL;
 
-	put_file("known", text);
+	put_file("known", text, 0644);
 	if (cert)
 		bytes = blob_of(cert, &cert_len);
 	if (cert)
@@ -236,7 +235,7 @@ static void test_unsafe(void **state)
 	char why[512];
 
 	(void)state;
-	put_file("known", text_of("web1 %0\n"));
+	put_file("known", text_of("web1 %0\n"), 0644);
 	assert_true(hostkey_any(&node));
 	sh("chmod 0666 known");
 	assert_false(hostkey_any(&node));
@@ -260,11 +259,11 @@ static void test_algorithms(void **state)
 
 	(void)state;
 	snprintf(line, sizeof(line), "web1 %s", rsa);
-	put_file("known", line);
+	put_file("known", line, 0644);
 	hostkey_algorithms(&node, out, sizeof(out));
 	assert_int_equal(
 		strncmp(out, "rsa-sha2-512,rsa-sha2-256,ssh-ed25519,", 38), 0);
-	put_file("known", "");
+	put_file("known", "", 0644);
 	hostkey_algorithms(&node, out, sizeof(out));
 	assert_int_equal(strncmp(out, "ssh-ed25519,ecdsa-", 18), 0);
 	free(rsa);
@@ -415,5 +414,5 @@ int main(void)
 		cmocka_unit_test(test_fetch_limits),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, files_remove);
 }

@@ -7,15 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../../bastion/authkeys.h"
 #include "../../bastion/revoked.h"
+#include "files.h"
 #include "keys_blob.h"
 
 /* Grants, or why not; from 203.0.113.9 at 2026-06-15 12:00 UTC. */
@@ -165,27 +164,16 @@ static void test_authkeys_places(void **state)
 
 static enum sgb_err try_revoked(const char *text)
 {
-	char folder[] = "/tmp/sgb-revoked.XXXXXX", path[64], why[256];
+	char why[256];
 	struct sshkey key;
 	struct revoked_query query = {.blob = blob, .blob_len = sizeof(blob)};
-	enum sgb_err err;
-	FILE *file;
 
-	assert_non_null(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/list", folder);
-	if (text) {
-		file = fopen(path, "we");
-		assert_non_null(file);
-		fputs(text, file);
-		fclose(file);
-		assert_int_equal(chmod(path, 0644), 0);
-	}
+	(void)unlink(path_of("list"));
+	if (text)
+		put_file("list", text, 0644);
 	assert_int_equal(sshkey_parse(blob, sizeof(blob), &key), SGB_OK);
 	query.fingerprint = key.fingerprint;
-	err = revoked_check(path, &query, why, sizeof(why));
-	(void)unlink(path);
-	(void)rmdir(folder);
-	return err;
+	return revoked_check(path_of("list"), &query, why, sizeof(why));
 }
 
 static void test_revoked(void **state)
@@ -230,5 +218,5 @@ int main(void)
 	};
 
 	make_blob();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, files_make, files_remove);
 }

@@ -102,7 +102,7 @@ static void test_as_ssh_keygen(void **state)
 
 			snprintf(line, sizeof(line), "%s %s\n", lists[i],
 				key_text[0]);
-			put_file("kh", line);
+			put_file("kh", line, 0644);
 			snprintf(plain, sizeof(plain), "%s", names[j]);
 			if (*names[j] == '[') {
 				port = (uint16_t)atoi(
@@ -129,7 +129,7 @@ static void test_hashed(void **state)
 	(void)state;
 	snprintf(line, sizeof(line), "web1 %s\n[db1]:2222 %s\n", key_text[0],
 		key_text[1]);
-	put_file("hashed", line);
+	put_file("hashed", line, 0644);
 	sh("ssh-keygen -q -H -f hashed >out 2>&1");
 	text = get_file("hashed", &len);
 	assert_null(strstr(text, "web1"));
@@ -231,5 +231,5 @@ int main(void)
 		cmocka_unit_test(test_passed_over),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, files_remove);
 }

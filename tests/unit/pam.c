@@ -131,11 +131,11 @@ static void test_certificate(void **state)
 	assert_int_equal(run(&flow), PAM_SUCCESS);
 	assert_int_equal(flow.session, PAM_SUCCESS);
 	/* A CA that sshd trusts and the policy does not name. */
-	write_file("ca.pub", 0644, "ssh-ed25519 " ED_B64 "\n");
+	put_file("ca.pub", "ssh-ed25519 " ED_B64 "\n", 0644);
 	flow.answer = fresh_code("alice");
 	assert_int_equal(run(&flow), PAM_AUTH_ERR);
 	assert_logged("certificate by SHA256:");
-	write_file("ca.pub", 0644, "ssh-ed25519 " CA_B64 " ca\n");
+	put_file("ca.pub", "ssh-ed25519 " CA_B64 " ca\n", 0644);
 	assert_int_equal(run(&flow), PAM_SUCCESS);
 	/* It ended on 2030-01-01. */
 	fake_now += 100000000;

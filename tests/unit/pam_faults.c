@@ -52,7 +52,7 @@ static void test_broken_configuration(void **state)
 	assert_logged("reason=bad-module-argument");
 	assert_logged("nullok");
 	flow.service = "sshd";
-	write_file("policy.conf", 0644, "permit everybody\n");
+	put_file("policy.conf", "permit everybody\n", 0644);
 	assert_int_equal(run(&flow), PAM_AUTHINFO_UNAVAIL);
 	assert_int_equal(flow.account, PAM_SYSTEM_ERR);
 	assert_logged("reason=configuration");

@@ -2,7 +2,6 @@
 #include "pam_room.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,6 @@
 
 #include "core/diag.h"
 
-char folder[] = "/tmp/sgb-pam-XXXXXX";
 static char conf_path[100];
 struct conf *conf;
 time_t fake_now = 1800000000;
@@ -264,19 +262,6 @@ const char *fresh_code(const char *user)
 	return code_of(user, 0);
 }
 
-void write_file(const char *name, mode_t mode, const char *text)
-{
-	char path[200];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	assert_int_equal(fclose(file), 0);
-	assert_int_equal(chmod(path, mode), 0);
-}
-
 void write_service(const char *name, const char *arguments)
 {
 	static const char *const phases[] = {
@@ -297,7 +282,7 @@ void write_service(const char *name, const char *arguments)
 			"%s requisite %s conf=%s%s\n", phases[i], module,
 			conf_path, arguments);
 	snprintf(path, sizeof(path), "pam.d/%s", name);
-	write_file(path, 0644, text);
+	put_file(path, text, 0644);
 }
 
 /* The module among others: lines of one phase, %s standing for it. */
@@ -321,7 +306,7 @@ void write_stack(const char *name, const char *lines)
 	}
 	snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s", lines);
 	snprintf(path, sizeof(path), "pam.d/%s", name);
-	write_file(path, 0644, text);
+	put_file(path, text, 0644);
 }
 
 static const char policy_text[] =
@@ -349,7 +334,7 @@ void write_policy(const char *carol)
 	snprintf(rest, sizeof(rest), policy_text, root_login, folder);
 #pragma GCC diagnostic pop
 	snprintf(text, sizeof(text), "%s%s", carol, rest);
-	write_file("policy.conf", 0644, text);
+	put_file("policy.conf", text, 0644);
 }
 
 void enrol(const char *user, enum otp_kind kind)
@@ -374,8 +359,7 @@ int setup(void **state)
 	char text[1000];
 	struct diag diag;
 
-	(void)state;
-	assert_non_null(mkdtemp(folder));
+	assert_int_equal(files_make(state), 0);
 	snprintf(conf_path, sizeof(conf_path), "%s/sgbridge.conf", folder);
 	snprintf(text, sizeof(text), "%s/pam.d", folder);
 	assert_int_equal(mkdir(text, 0755), 0);
@@ -385,14 +369,16 @@ int setup(void **state)
 		"policy %s/policy.conf\nmaster-key %s/master.key\n"
 		"otp-directory %s/otp\n%s",
 		folder, folder, folder, room_settings);
-	write_file("sgbridge.conf", 0644, text);
-	write_file("ca.pub", 0644,
+	put_file("sgbridge.conf", text, 0644);
+	put_file("ca.pub",
 		"# none\nssh-ed25519\nssh-ed25519 "
 		"AAAAC3NzaC1lZDI1NTE5AAAAIKPVVmNgYngNiibxM9LmaWvLcGbxt1IfZtPjBb"
-		"Sc57Qw ca\n");
-	write_file("master.key", 0400,
+		"Sc57Qw ca\n",
+		0644);
+	put_file("master.key",
 		"00112233445566778899aabbccddeeff"
-		"00112233445566778899aabbccddeeff\n");
+		"00112233445566778899aabbccddeeff\n",
+		0400);
 	write_policy("permit carol from office to self via sshd "
 		     "{ mfa remember 10m }\n");
 	write_service("sshd", "");
@@ -413,12 +399,8 @@ int setup(void **state)
 
 int teardown(void **state)
 {
-	char command[200];
-
-	(void)state;
 	conf_free(conf);
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	return system(command);
+	return files_remove(state);
 }
 
 void assert_logged(const char *text)

@@ -21,6 +21,7 @@
 
 #include "../../pam_module/otp_store.h"
 #include "core/err.h"
+#include "files.h"
 
 #define CONNECTION "192.0.2.7 40000 192.0.2.1 22"
 #define ELSEWHERE  "198.51.100.9 40000 192.0.2.1 22"
@@ -66,7 +67,6 @@
 #define CERT_LINE "publickey ssh-ed25519-cert-v01@openssh.com " CERT_B64 "\n"
 #define PAM_LINE  "keyboard-interactive/pam\n"
 
-extern char folder[];
 extern struct conf *conf;
 extern time_t fake_now;
 extern char log_text[65536];
@@ -111,7 +111,6 @@ const char *code_of(const char *user, int steps);
 /* A step on, so that every test has a fresh code. */
 const char *fresh_code(const char *user);
 void put_env(pam_handle_t *pamh, const char *name, const char *value);
-void write_file(const char *name, mode_t mode, const char *text);
 void write_service(const char *name, const char *arguments);
 /* The module among others: lines of a service, OWN standing for it. */
 void write_stack(const char *name, const char *lines);

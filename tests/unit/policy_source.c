@@ -2,61 +2,23 @@
  * Where a policy comes from: includes in sorted order, files that somebody
  * else could write, and the bundle that monitors get.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "core/policy.h"
-
-static char folder[] = "/tmp/sgb-policy-XXXXXX";
-
-static const char *path_of(const char *name)
-{
-	static char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	return path;
-}
-
-static void put(const char *name, const char *text, mode_t mode)
-{
-	FILE *out = fopen(path_of(name), "w");
-
-	assert_non_null(out);
-	fputs(text, out);
-	fclose(out);
-	assert_int_equal(chmod(path_of(name), mode), 0);
-}
+#include "files.h"
 
 static int set_up(void **state)
 {
-	(void)state;
-	strcpy(folder, "/tmp/sgb-policy-XXXXXX");
-	if (!mkdtemp(folder))
+	if (files_make(state))
 		return -1;
 	return mkdir(path_of("d"), 0755);
-}
-
-static int tear_down(void **state)
-{
-	static const char *const names[] = {"policy.conf", "d/10.conf",
-		"d/20.conf", "d/30.conf", "d/.hidden.conf", "d", "", NULL};
-	size_t i;
-
-	(void)state;
-	for (i = 0; names[i]; i++)
-		if (remove(path_of(names[i])) && errno != ENOENT)
-			return -1;
-	return 0;
 }
 
 static enum sgb_err load(struct policy **ret, char why[300])
@@ -96,16 +58,17 @@ static void test_order(void **state)
 	struct policy *policy;
 
 	(void)state;
-	put("policy.conf", "\n  include \"d/*.conf\" # all of them\n", 0644);
-	put("d/20.conf", "permit alice from any to web1 as b\n", 0644);
-	put("d/10.conf", target, 0644);
-	put("d/.hidden.conf", "nonsense\n", 0644);
+	put_file("policy.conf", "\n  include \"d/*.conf\" # all of them\n",
+		0644);
+	put_file("d/20.conf", "permit alice from any to web1 as b\n", 0644);
+	put_file("d/10.conf", target, 0644);
+	put_file("d/.hidden.conf", "nonsense\n", 0644);
 	assert_int_equal(load(&policy, why), SGB_OK);
 	assert_string_equal(ask(policy).rule, "d/20.conf:1");
 	assert_string_equal(ask(policy).login, "b");
 	policy_free(policy);
-	put("d/10.conf", "permit alice from any to web1 as a\n", 0644);
-	put("d/30.conf", target, 0600);
+	put_file("d/10.conf", "permit alice from any to web1 as a\n", 0644);
+	put_file("d/30.conf", target, 0600);
 	assert_int_equal(load(&policy, why), SGB_OK);
 	assert_string_equal(ask(policy).rule, "d/10.conf:1");
 	policy_free(policy);
@@ -120,9 +83,9 @@ static void test_bundle(void **state)
 	size_t len;
 
 	(void)state;
-	put("policy.conf", "include \"d/10.conf\"\n", 0644);
-	put("d/10.conf", "include \"20.conf\"\n", 0644);
-	put("d/20.conf",
+	put_file("policy.conf", "include \"d/10.conf\"\n", 0644);
+	put_file("d/10.conf", "include \"20.conf\"\n", 0644);
+	put_file("d/20.conf",
 		"permit alice from any to web1 as a\n"
 		"security-group SG_Bridge { instance web1 10.0.1.1 }\n",
 		0644);
@@ -161,15 +124,15 @@ static void test_unsafe(void **state)
 {
 	(void)state;
 	refuse("No such file");
-	put("policy.conf", target, 0664);
+	put_file("policy.conf", target, 0664);
 	refuse("write");
-	put("policy.conf", target, 0646);
+	put_file("policy.conf", target, 0646);
 	refuse("write");
-	put("policy.conf", "include \"d/10.conf\"\n", 0644);
+	put_file("policy.conf", "include \"d/10.conf\"\n", 0644);
 	refuse("policy.conf:1: ");
-	put("d/10.conf", target, 0666);
+	put_file("d/10.conf", target, 0666);
 	refuse("policy.conf:1: ");
-	put("d/10.conf", target, 0644);
+	put_file("d/10.conf", target, 0644);
 	assert_int_equal(chmod(path_of("d"), 0777), 0);
 	refuse("policy.conf:1: ");
 	assert_int_equal(chmod(path_of("d"), 0755), 0);
@@ -181,15 +144,15 @@ static void test_unsafe(void **state)
 static void test_circles(void **state)
 {
 	(void)state;
-	put("policy.conf", "include \"policy.conf\"\n", 0644);
+	put_file("policy.conf", "include \"policy.conf\"\n", 0644);
 	refuse("included twice");
-	put("policy.conf", "include \"d/10.conf\"\n", 0644);
-	put("d/10.conf", "include \"20.conf\"\n", 0644);
-	put("d/20.conf", "\ninclude \"10.conf\"\n", 0644);
+	put_file("policy.conf", "include \"d/10.conf\"\n", 0644);
+	put_file("d/10.conf", "include \"20.conf\"\n", 0644);
+	put_file("d/20.conf", "\ninclude \"10.conf\"\n", 0644);
 	refuse("included twice");
-	put("policy.conf", "include \"d/*.conf\"\n", 0644);
-	put("d/10.conf", "include \"20.conf\"\n", 0644);
-	put("d/20.conf", "\n", 0644);
+	put_file("policy.conf", "include \"d/*.conf\"\n", 0644);
+	put_file("d/10.conf", "include \"20.conf\"\n", 0644);
+	put_file("d/20.conf", "\n", 0644);
 	refuse("included twice");
 }
 
@@ -197,14 +160,14 @@ static void test_circles(void **state)
 static void test_place(void **state)
 {
 	(void)state;
-	put("policy.conf", "include \"d/*.conf\"\n", 0644);
-	put("d/10.conf", "\n\n permitt\n", 0644);
+	put_file("policy.conf", "include \"d/*.conf\"\n", 0644);
+	put_file("d/10.conf", "\n\n permitt\n", 0644);
 	refuse("d/10.conf:3:2: unknown statement \"permitt\"");
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, files_remove)
 	const struct CMUnitTest tests[] = {
 		TEST(test_order),
 		TEST(test_bundle),

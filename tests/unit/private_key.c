@@ -6,38 +6,29 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <openssl/evp.h>
 
 #include "../../bastion/private_key.h"
 #include "../../bastion/usercert_sign.h"
+#include "files.h"
 
 static char why[300];
-static char folder[] = "/tmp/sgb-key-XXXXXX";
 
 static void generate(const char *words, struct buf *out)
 {
-	char command[300], path[100], bytes[8192];
-	size_t got;
-	FILE *file;
+	size_t len;
+	char *text;
 
-	snprintf(path, sizeof(path), "%s/key", folder);
-	(void)remove(path);
-	snprintf(command, sizeof(command), "ssh-keygen -q %s -C x -f %s", words,
-		path);
-	assert_int_equal(system(command), 0);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	got = fread(bytes, 1, sizeof(bytes), file);
-	fclose(file);
-	buf_init(out, sizeof(bytes));
-	buf_put(out, bytes, got);
+	sh("rm -f key; ssh-keygen -q %s -C x -f key", words);
+	text = get_file("key", &len);
+	buf_init(out, 8192);
+	buf_put(out, text, len);
 	assert_int_equal(buf_error(out), SGB_OK);
+	free(text);
 }
 
 static void test_kinds(void **state)
@@ -142,21 +133,6 @@ static void test_bent(void **state)
 	}
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	char command[100];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,5 +141,5 @@ int main(void)
 		cmocka_unit_test(test_bent),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, files_make, files_remove);
 }

@@ -4,7 +4,6 @@
  */
 #include "recorder_bench.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -18,9 +18,9 @@
 #include "../../bastion/privkey.h"
 #include "../../bastion/targetkey.h"
 #include "../../bastion/usercert_sign.h"
+#include "files.h"
 
-static char folder[] = "/tmp/sgb-targetkey-XXXXXX";
-static char keys[64], master[64], next[64];
+static char keys[80], master[80], next[80];
 static char why[TARGETKEY_WHY];
 
 static void write_file(const char *path, const void *data, size_t len)
@@ -238,8 +238,7 @@ static int setup(void **state)
 {
 	char line[66];
 
-	(void)state;
-	if (!mkdtemp(folder))
+	if (files_make(state))
 		return -1;
 	snprintf(keys, sizeof(keys), "%s/keys", folder);
 	snprintf(master, sizeof(master), "%s/master", folder);
@@ -252,15 +251,6 @@ static int setup(void **state)
 	return mkdir(keys, 0700);
 }
 
-static int teardown(void **state)
-{
-	char command[100];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,5 +260,5 @@ int main(void)
 		cmocka_unit_test(test_folder),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, files_remove);
 }

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -19,62 +18,28 @@
 #include "../../bastion/cert.h"
 #include "../../bastion/revoked.h"
 #include "../../bastion/usercert_sign.h"
+#include "files.h"
 #include "keys_blob.h"
 
-/* With CAs and keys of every kind. */
-static char folder[] = "/tmp/sgb-usercert.XXXXXX";
-
-static void sh(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void sh(const char *format, ...)
+/* CAs and keys of every kind. */
+static int make_keys(void **state)
 {
-	char command[1024], whole[1200];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(command, sizeof(command), format, args);
-	va_end(args);
-	snprintf(whole, sizeof(whole), "cd %s && { %s; } >log 2>&1", folder,
-		command);
-	if (system(whole))
-		fail_msg("failed: %s", command);
-}
-
-static void make_keys(void)
-{
-	assert_non_null(mkdtemp(folder));
+	if (files_make(state))
+		return -1;
 	sh("for k in ca ca2 user; do ssh-keygen -q -t ed25519 -N '' -C $k "
 	   "-f $k; done; "
 	   "ssh-keygen -q -t rsa -b 2048 -N '' -f ca-rsa; "
 	   "ssh-keygen -q -t rsa -b 2048 -N '' -f user-rsa; "
 	   "for b in 256 384 521; do "
 	   "ssh-keygen -q -t ecdsa -b $b -N '' -f ca-$b; done");
-}
-
-/* The blob in folder/NAME, a public key's file. The caller frees. */
-static uint8_t *load(const char *name, size_t *ret_len)
-{
-	char path[128], line[8192], *text, *end;
-	uint8_t *out = NULL;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "re");
-	assert_non_null(file);
-	assert_non_null(fgets(line, sizeof(line), file));
-	fclose(file);
-	text = strchr(line, ' ') + 1;
-	end = text + strcspn(text, " \n");
-	assert_int_equal(
-		sshkey_base64_decode(text, (size_t)(end - text), &out, ret_len),
-		SGB_OK);
-	return out;
+	return 0;
 }
 
 /* Signs folder/user.pub by CA with these words of ssh-keygen. */
 static uint8_t *sign(const char *ca, const char *words, size_t *ret_len)
 {
 	sh("ssh-keygen -q -s %s -I 'alice laptop' %s user.pub", ca, words);
-	return load("user-cert.pub", ret_len);
+	return blob_of("user-cert.pub", ret_len);
 }
 
 static enum sgb_err parse(
@@ -121,7 +86,7 @@ static void test_cert_good(void **state)
 	free(bytes);
 	/* An RSA key inside. */
 	sh("ssh-keygen -q -s ca -I x -n alice -V +1h user-rsa.pub");
-	bytes = load("user-rsa-cert.pub", &len);
+	bytes = blob_of("user-rsa-cert.pub", &len);
 	assert_int_equal(
 		usercert_parse(bytes, len, &cert, why, sizeof(why)), SGB_OK);
 	free(bytes);
@@ -405,7 +370,7 @@ static void test_cert_authority(void **state)
 static enum sgb_err cert_on_list(const char *path)
 {
 	struct revoked_query query = {0};
-	char why[5000], full[128];
+	char why[5000];
 	struct usercert cert;
 	struct buf plain;
 	uint8_t *bytes;
@@ -421,8 +386,7 @@ static enum sgb_err cert_on_list(const char *path)
 	query.blob_len = plain.len;
 	query.fingerprint = cert.key.fingerprint;
 	query.cert = &cert;
-	snprintf(full, sizeof(full), "%s/%s", folder, path);
-	err = revoked_check(full, &query, why, sizeof(why));
+	err = revoked_check(path_of(path), &query, why, sizeof(why));
 	buf_done(&plain);
 	free(bytes);
 	return err;
@@ -486,15 +450,13 @@ static void test_krl_cut(void **state)
 {
 	struct revoked_query query = {.blob = blob, .blob_len = sizeof(blob)};
 	uint8_t bytes[4096];
-	char path[128];
 	size_t len, i;
 	FILE *file;
 
 	(void)state;
 	sh("{ cat ca2.pub; echo serial: 1; echo id: x; } >spec; rm -f krl; "
 	   "ssh-keygen -q -k -f krl -s ca.pub spec");
-	snprintf(path, sizeof(path), "%s/krl", folder);
-	file = fopen(path, "re");
+	file = fopen(path_of("krl"), "re");
 	assert_non_null(file);
 	len = fread(bytes, 1, sizeof(bytes) - 5, file);
 	fclose(file);
@@ -542,15 +504,6 @@ static void test_signature_kinds(void **state)
 	EVP_PKEY_free(key);
 }
 
-static int clean(void **state)
-{
-	char command[100];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	return system(command);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -567,6 +520,5 @@ int main(void)
 	};
 
 	make_blob();
-	make_keys();
-	return cmocka_run_group_tests(tests, NULL, clean);
+	return cmocka_run_group_tests(tests, make_keys, files_remove);
 }
