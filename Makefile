@@ -294,6 +294,7 @@ UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
 	decide.o) $(UNIT_policy_OBJS)
 UNIT_policy_hours_OBJS := $(UNIT_policy_OBJS)
 UNIT_policy_source_OBJS := tests/unit/files.o
+UNIT_core_OBJS := tests/unit/files.o
 UNIT_policy_oom_LIBS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
 	-Wl,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 UNIT_keys_OBJS := $(KEY_OBJS) tests/unit/files.o tests/unit/keys_blob.o
@@ -359,7 +360,8 @@ UNIT_container_OBJS := $(READER_OBJS) audit/writer.o \
 UNIT_container_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
 UNIT_container_writer_OBJS := $(UNIT_container_OBJS)
 UNIT_container_writer_LIBS := $(UNIT_container_LIBS)
-UNIT_recorder_OBJS := $(READER_OBJS) tests/unit/recorder_bench.o
+UNIT_recorder_OBJS := $(READER_OBJS) tests/unit/recorder_bench.o \
+	tests/unit/files.o
 UNIT_recorder_LIBS := $(ZSTD_LIBS) -ljansson $(P11_LIBS)
 UNIT_recorder_limits_OBJS := $(UNIT_recorder_OBJS)
 UNIT_recorder_limits_LIBS := $(UNIT_recorder_LIBS)

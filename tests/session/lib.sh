@@ -73,6 +73,8 @@ free_port() {
 	echo "$port"
 }
 
+has_size() { [ "$(stat -c %s "$1")" -eq "$2" ]; }
+
 # Until a command succeeds.
 wait_for() {
 	local i

@@ -24,27 +24,7 @@
 #include "core/msg.h"
 #include "core/log.h"
 #include "core/secret.h"
-
-static char folder[] = "/tmp/sgb-core.XXXXXX";
-
-static void path_of(char out[256], const char *name)
-{
-	snprintf(out, 256, "%s/%s", folder, name);
-}
-
-static void write_file(const char *name, const char *text, mode_t mode)
-{
-	char path[256];
-	int fd;
-
-	path_of(path, name);
-	(void)unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(file_write_all(fd, text, strlen(text)), SGB_OK);
-	assert_int_equal(fchmod(fd, mode), 0);
-	close(fd);
-}
+#include "files.h"
 
 static void test_buf_limit_is_sticky(void **state)
 {
@@ -232,13 +212,12 @@ static void test_forbidden_targets(void **state)
 
 static enum sgb_err try_read(const char *name, enum file_trust trust)
 {
-	char path[256], why[512] = "";
+	char why[512] = "";
 	struct buf buf;
 	enum sgb_err err;
 
-	path_of(path, name);
 	buf_init(&buf, 64);
-	err = file_read(path, trust, &buf, why, sizeof(why));
+	err = file_read(path_of(name), trust, &buf, why, sizeof(why));
 	if (err)
 		/* What is wrong may be the folder; it is named either way. */
 		assert_non_null(strstr(why, folder));
@@ -248,30 +227,25 @@ static enum sgb_err try_read(const char *name, enum file_trust trust)
 
 static void test_files(void **state)
 {
-	char path[256], link_path[256];
-
 	(void)state;
-	write_file("good", "text", 0644);
+	put_file("good", "text", 0644);
 	assert_int_equal(try_read("good", FILE_TRUST_ROOT), SGB_OK);
 	assert_int_equal(try_read("good", FILE_TRUST_SECRET), SGB_ERR_UNSAFE);
-	write_file("secret", "text", 0400);
+	put_file("secret", "text", 0400);
 	assert_int_equal(try_read("secret", FILE_TRUST_SECRET), SGB_OK);
-	write_file("world", "text", 0646);
+	put_file("world", "text", 0646);
 	assert_int_equal(try_read("world", FILE_TRUST_ROOT), SGB_ERR_UNSAFE);
-	write_file("group", "text", 0664);
+	put_file("group", "text", 0664);
 	assert_int_equal(try_read("group", FILE_TRUST_ROOT), SGB_ERR_UNSAFE);
-	write_file("large",
+	put_file("large",
 		"0123456789012345678901234567890123456789012345678901234567890"
 		"12345678",
 		0644);
 	assert_int_equal(try_read("large", FILE_TRUST_ROOT), SGB_ERR_LIMIT);
 	assert_int_equal(try_read("none", FILE_TRUST_ROOT), SGB_ERR_NOTFOUND);
-	path_of(path, "good");
-	path_of(link_path, "link");
-	assert_int_equal(symlink(path, link_path), 0);
+	assert_int_equal(symlink(path_of("good"), path_of("link")), 0);
 	assert_int_equal(try_read("link", FILE_TRUST_ROOT), SGB_ERR_UNSAFE);
-	path_of(path, "fifo");
-	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(mkfifo(path_of("fifo"), 0600), 0);
 	assert_int_equal(try_read("fifo", FILE_TRUST_ROOT), SGB_ERR_UNSAFE);
 	assert_int_equal(chmod(folder, 0777), 0);
 	assert_int_equal(try_read("good", FILE_TRUST_ROOT), SGB_ERR_UNSAFE);
@@ -311,11 +285,10 @@ static void test_replace_and_memfd(void **state)
 static struct secret_keys *load_keys(const char *text)
 {
 	struct secret_keys *keys = NULL;
-	char path[256], why[512] = "";
+	char why[512] = "";
 
-	write_file("master", text, 0400);
-	path_of(path, "master");
-	if (secret_keys_load(path, &keys, why, sizeof(why)))
+	put_file("master", text, 0400);
+	if (secret_keys_load(path_of("master"), &keys, why, sizeof(why)))
 		return NULL;
 	return keys;
 }
@@ -535,24 +508,16 @@ static void test_log_escape(void **state)
 	assert_string_equal(small, "ab");
 }
 
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
+/* Nothing else was left there. */
 static int remove_folder(void **state)
 {
 	static const char *const names[] = {"good", "secret", "world", "group",
 		"large", "link", "fifo", "made", "master"};
-	char path[256];
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		path_of(path, names[i]);
-		(void)unlink(path);
-	}
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		(void)unlink(path_of(names[i]));
 	return rmdir(folder);
 }
 
@@ -578,5 +543,5 @@ int main(void)
 		cmocka_unit_test(test_log_escape),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	return cmocka_run_group_tests(tests, files_make, remove_folder);
 }

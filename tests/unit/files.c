@@ -2,6 +2,7 @@
 #include "files.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,4 +92,19 @@ void sh(const char *fmt, ...)
 		command);
 	if (system(whole))
 		fail_msg("failed: %s", command);
+}
+
+const char *built(const char *name)
+{
+	static char path[PATH_MAX + 40];
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int up;
+
+	assert_true(len > 0);
+	self[len] = '\0';
+	for (up = 0; up < 3; up++)
+		*strrchr(self, '/') = '\0';
+	(void)snprintf(path, sizeof(path), "%s/%s", self, name);
+	return path;
 }

@@ -30,5 +30,8 @@ char *get_file(const char *name, size_t *ret_len);
 uint8_t *blob_of(const char *name, size_t *ret_len);
 /* Runs this in the folder, where the file log has what it says. */
 void SGB_PRINTF(1, 2) sh(const char *fmt, ...);
+/* What stands there in the build that the program is of, BUILD/tests/unit/NAME;
+ * good until the next call. */
+const char *built(const char *name);
 
 #endif

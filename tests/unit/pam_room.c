@@ -266,21 +266,13 @@ void write_service(const char *name, const char *arguments)
 {
 	static const char *const phases[] = {
 		"auth", "account", "session", "password"};
-	char module[600], text[4096] = "", path[100];
-	ssize_t len;
+	char text[4096] = "", path[100];
 	size_t i;
 
-	/* The program is BUILD/tests/unit/NAME. */
-	len = readlink("/proc/self/exe", module, 512);
-	assert_true(len > 0);
-	module[len] = '\0';
-	for (i = 0; i < 3; i++)
-		*strrchr(module, '/') = '\0';
-	strcat(module, "/pam_sgbridge.so");
 	for (i = 0; i < 4; i++)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text),
-			"%s requisite %s conf=%s%s\n", phases[i], module,
-			conf_path, arguments);
+			"%s requisite %s conf=%s%s\n", phases[i],
+			built("pam_sgbridge.so"), conf_path, arguments);
 	snprintf(path, sizeof(path), "pam.d/%s", name);
 	put_file(path, text, 0644);
 }
@@ -288,20 +280,13 @@ void write_service(const char *name, const char *arguments)
 /* The module among others: lines of one phase, %s standing for it. */
 void write_stack(const char *name, const char *lines)
 {
-	char text[4096] = "", path[100], own[600];
+	char text[4096] = "", path[100];
 	const char *mark;
-	ssize_t len;
-	size_t i;
 
-	len = readlink("/proc/self/exe", own, 512);
-	assert_true(len > 0);
-	own[len] = '\0';
-	for (i = 0; i < 3; i++)
-		*strrchr(own, '/') = '\0';
 	while ((mark = strstr(lines, "OWN"))) {
 		snprintf(text + strlen(text), sizeof(text) - strlen(text),
-			"%.*s%s/pam_sgbridge.so conf=%s", (int)(mark - lines),
-			lines, own, conf_path);
+			"%.*s%s conf=%s", (int)(mark - lines), lines,
+			built("pam_sgbridge.so"), conf_path);
 		lines = mark + 3;
 	}
 	snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s", lines);

@@ -102,7 +102,7 @@ static void test_monitor_vanishes(void **state)
 	int stream, second;
 
 	start_and_wait(b);
-	assert_int_equal(msg_connect(below(b, "socket"), &second), SGB_OK);
+	assert_int_equal(msg_connect(path_of("socket"), &second), SGB_OK);
 	stream = open_recording(second, id, "{}");
 	send_item(stream, 1, RECORD_OUT, "last words", 10);
 	close(second);
@@ -207,7 +207,7 @@ static void test_two_requests(void **state)
 	msg_done(&msg);
 	close(stream);
 	close(b->monitor);
-	assert_int_equal(msg_connect(below(b, "socket"), &b->monitor), SGB_OK);
+	assert_int_equal(msg_connect(path_of("socket"), &b->monitor), SGB_OK);
 	send_event(b->monitor, "bob", 1);
 	stop_recorder(b);
 }
@@ -236,7 +236,7 @@ static void test_gone_before_closed(void **state)
 	int second, stream;
 
 	start_and_wait(b);
-	assert_int_equal(msg_connect(below(b, "socket"), &second), SGB_OK);
+	assert_int_equal(msg_connect(path_of("socket"), &second), SGB_OK);
 	stream = open_recording(second, id, "{}");
 	hold(b);
 	msg_init(&msg, MSG_REC_CLOSE);
@@ -251,10 +251,10 @@ static void test_gone_before_closed(void **state)
 	close(stream);
 	assert_int_equal(open_count(b), 0);
 	stop_recorder(b);
-	assert_int_equal(count_text(b, "events", "recording-stop"), 1);
-	assert_int_equal(count_text(b, "events", "recording-fail"), 0);
+	assert_int_equal(count_text("events", "recording-stop"), 1);
+	assert_int_equal(count_text("events", "recording-fail"), 0);
 	assert_int_equal(
-		count_text(b, "rec/ordings/index", "\"op\":\"close\""), 1);
+		count_text("rec/ordings/index", "\"op\":\"close\""), 1);
 }
 
 /* A monitor that goes without its answer causes an event of its own; nobody
@@ -269,7 +269,7 @@ static void test_gone_before_confirmed(void **state)
 	int second, stream, turn;
 
 	start_and_wait(b);
-	assert_int_equal(msg_connect(below(b, "socket"), &second), SGB_OK);
+	assert_int_equal(msg_connect(path_of("socket"), &second), SGB_OK);
 	stream = open_recording(second, id, "{}");
 	buf_init(&json, 2 * EVENT_MAX_BYTES);
 	assert_int_equal(event_json(&event, &json), SGB_OK);
@@ -281,11 +281,11 @@ static void test_gone_before_confirmed(void **state)
 	let_go(b);
 	assert_int_equal(await_ack(stream, 1), 0);
 	for (turn = 0; turn < 200; turn++) {
-		if (count_text(b, "events", "recording-stop"))
+		if (count_text("events", "recording-stop"))
 			break;
 		(void)poll(NULL, 0, 10); /* a file tells nobody */
 	}
-	assert_int_equal(count_text(b, "events", "recording-stop"), 1);
+	assert_int_equal(count_text("events", "recording-stop"), 1);
 	msg_done(&msg);
 	buf_done(&json);
 	close(stream);
@@ -331,7 +331,7 @@ static void test_many_at_once(void **state)
 	start_and_wait(b);
 	for (i = 0; i < COUNT; i++) {
 		assert_int_equal(
-			msg_connect(below(b, "socket"), &socks[i]), SGB_OK);
+			msg_connect(path_of("socket"), &socks[i]), SGB_OK);
 		msg_init(&msg, MSG_REC_STATUS);
 		call(socks[i], &msg, MSG_REC_STATUS_OK);
 		msg_done(&msg);
@@ -345,7 +345,7 @@ static void test_many_at_once(void **state)
 		call(socks[i], &msg, MSG_REC_EVENT_OK);
 		msg_done(&msg);
 	}
-	assert_number_in_range(count_text(b, "events", "\"sig\":"), 2, 10);
+	assert_number_in_range(count_text("events", "\"sig\":"), 2, 10);
 	hold(b);
 	for (i = 0; i < COUNT; i++)
 		ask_open(socks[i]);
@@ -356,9 +356,9 @@ static void test_many_at_once(void **state)
 		msg_done(&msg);
 	}
 	assert_int_equal(
-		count_text(b, "rec/ordings/index", "\"op\":\"open\""), COUNT);
+		count_text("rec/ordings/index", "\"op\":\"open\""), COUNT);
 	assert_number_in_range(
-		count_text(b, "rec/ordings/index", "\"sig\":"), 1, COUNT - 1);
+		count_text("rec/ordings/index", "\"sig\":"), 1, COUNT - 1);
 	assert_int_equal(open_count(b), COUNT);
 	/* All are ended, and the chain holds. */
 	stop_recorder(b);
@@ -389,8 +389,8 @@ static void test_slow_disk(void **state)
 	stream = open_recording(b->monitor, id, "{}");
 	close_recording(b->monitor, RECORDER_CLOSE_EXIT, "");
 	close(stream);
-	put_file(b, "slow", "1700", 0644);
-	assert_int_equal(msg_connect(below(b, "socket"), &second), SGB_OK);
+	put_file("slow", "1700", 0644);
+	assert_int_equal(msg_connect(path_of("socket"), &second), SGB_OK);
 	ask_open(second);
 	fd.fd = second;
 	msg_init(&msg, MSG_NONE);
@@ -399,13 +399,13 @@ static void test_slow_disk(void **state)
 	assert_int_equal(msg_recv(second, &msg), SGB_OK);
 	for (; msg.type == MSG_REC_BUSY; signs++) {
 		assert_int_equal(
-			count_text(b, "rec/ordings/index", "\"open\""), 1);
+			count_text("rec/ordings/index", "\"open\""), 1);
 		assert_int_equal(poll(&fd, 1, 10000), 1);
 		assert_int_equal(msg_recv(second, &msg), SGB_OK);
 	}
 	assert_string_equal(msg_name(msg.type), "REC_OPENED");
 	assert_number_in_range(signs, 1, 5);
-	assert_int_equal(count_text(b, "rec/ordings/index", "\"open\""), 2);
+	assert_int_equal(count_text("rec/ordings/index", "\"open\""), 2);
 	stream = msg_take_fd(&msg, 0);
 	msg_done(&msg);
 	/* The end takes as long; what is said meanwhile does not. */
@@ -414,7 +414,7 @@ static void test_slow_disk(void **state)
 	buf_put_cstring(&msg.body, "");
 	assert_int_equal(msg_send(second, &msg), SGB_OK);
 	send_event(b->monitor, "bob", 1);
-	assert_int_equal(count_text(b, "rec/ordings/index", "\"close\""), 1);
+	assert_int_equal(count_text("rec/ordings/index", "\"close\""), 1);
 	assert_int_equal(
 		recv(second, &signs, sizeof(signs), MSG_PEEK | MSG_DONTWAIT),
 		-1);
@@ -423,11 +423,11 @@ static void test_slow_disk(void **state)
 		assert_int_equal(msg_recv(second, &msg), SGB_OK);
 	} while (msg.type == MSG_REC_BUSY);
 	assert_string_equal(msg_name(msg.type), "REC_CLOSED");
-	assert_int_equal(count_text(b, "rec/ordings/index", "\"close\""), 2);
+	assert_int_equal(count_text("rec/ordings/index", "\"close\""), 2);
 	msg_done(&msg);
 	close(stream);
 	close(second);
-	assert_int_equal(unlink(below(b, "slow")), 0);
+	assert_int_equal(unlink(path_of("slow")), 0);
 	stop_recorder(b);
 }
 

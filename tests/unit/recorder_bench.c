@@ -3,14 +3,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,29 +17,6 @@
 #include "../../audit/evidence.h"
 #include "core/event.h"
 #include "core/file.h"
-
-const char *below(const struct bench *b, const char *name)
-{
-	static char path[4][PATH_MAX];
-	static int turn;
-
-	turn = (turn + 1) % 4;
-	(void)snprintf(path[turn], PATH_MAX, "%s/%s", b->dir, name);
-	return path[turn];
-}
-
-void put_file(
-	const struct bench *b, const char *name, const char *text, mode_t mode)
-{
-	const char *path = below(b, name);
-	int fd;
-
-	(void)unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, mode);
-	assert_true(fd >= 0);
-	assert_int_equal(file_write_all(fd, text, strlen(text)), SGB_OK);
-	close(fd);
-}
 
 static void put_keys(struct bench *b)
 {
@@ -55,15 +31,15 @@ static void put_keys(struct bench *b)
 	suite_base64(suite_key_public(b->reader), 32, text);
 	(void)snprintf(
 		line, sizeof(line), "# auditors\nx25519 %s erin\n", text);
-	put_file(b, "recipients", line, 0644);
+	put_file("recipients", line, 0644);
 	buf_init(&pem, 4096);
 	assert_int_equal(suite_key_to_pem(b->writer, &pem), SGB_OK);
 	buf_put_u8(&pem, 0);
-	put_file(b, "key", (const char *)pem.data, 0400);
+	put_file("key", (const char *)pem.data, 0400);
 	buf_done(&pem);
 }
 
-void put_conf(const struct bench *b, const char *more)
+void put_conf(const char *more)
 {
 	char text[2000];
 
@@ -72,30 +48,15 @@ void put_conf(const struct bench *b, const char *more)
 		"recordings %s/rec/ordings\nevents %s/events\n"
 		"recipients %s/recipients\nsigning-key %s/key\n"
 		"writer-name bastion-1\ndisk-reserve 1M\naudit off\n%s",
-		b->dir, b->dir, b->dir, b->dir, b->dir, more);
-	put_file(b, "conf", text, 0644);
-}
-
-static const char *built(const char *name)
-{
-	static char path[PATH_MAX + 40];
-	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	int up;
-
-	assert_true(len > 0);
-	self[len] = '\0';
-	for (up = 0; up < 3; up++)
-		*strrchr(self, '/') = '\0';
-	(void)snprintf(path, sizeof(path), "%s/%s", self, name);
-	return path;
+		folder, folder, folder, folder, folder, more);
+	put_file("conf", text, 0644);
 }
 
 static void slow_down(const struct bench *b)
 {
 	if (!b->slow)
 		return;
-	(void)setenv("SLOW_FSYNC", below(b, "slow"), 1);
+	(void)setenv("SLOW_FSYNC", path_of("slow"), 1);
 	(void)setenv("LD_PRELOAD", built("tests/fault/slow_sync.so"), 1);
 	/* A sanitizer wants to be the first library. */
 	(void)setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
@@ -107,7 +68,7 @@ void start(struct bench *b)
 	assert_true(b->pid >= 0);
 	if (!b->pid) {
 		int fd = open(
-			below(b, "log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+			path_of("log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
 
 		struct rlimit limit = {b->limit, b->limit};
 
@@ -117,7 +78,7 @@ void start(struct bench *b)
 		(void)setenv("NOTIFY_SOCKET", b->notify, 1);
 		slow_down(b);
 		(void)execl(built("sgbridge-recorder"), "sgbridge-recorder",
-			"-e", "-c", below(b, "conf"), (char *)NULL);
+			"-e", "-c", path_of("conf"), (char *)NULL);
 		_exit(127);
 	}
 }
@@ -131,7 +92,7 @@ void start_and_wait(struct bench *b)
 	assert_int_equal(poll(&fd, 1, 10000), 1);
 	assert_true(recv(b->notify_fd, text, sizeof(text) - 1, 0) > 0);
 	assert_string_equal(text, "READY=1");
-	assert_int_equal(msg_connect(below(b, "socket"), &b->monitor), SGB_OK);
+	assert_int_equal(msg_connect(path_of("socket"), &b->monitor), SGB_OK);
 }
 
 int wait_exit(struct bench *b)
@@ -162,29 +123,19 @@ int make_bench(void **state)
 
 	*state = b;
 	b->monitor = -1;
-	strcpy(b->dir, "/tmp/sgb-recorder-XXXXXX");
-	if (!b || !mkdtemp(b->dir))
+	if (!b || files_make(NULL))
 		return -1;
-	(void)snprintf(b->notify, sizeof(b->notify), "%s/notify", b->dir);
+	(void)snprintf(b->notify, sizeof(b->notify), "%s/notify", folder);
 	strcpy(un.sun_path, b->notify);
 	b->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (bind(b->notify_fd, (struct sockaddr *)&un, sizeof(un)))
 		return -1;
 	/* The recorder has its own user when it says so. */
 	(void)chmod(b->notify, 0666);
-	(void)chmod(b->dir, 0711);
+	(void)chmod(folder, 0711);
 	put_keys(b);
-	put_conf(b, "");
+	put_conf("");
 	return 0;
-}
-
-static int remove_one(
-	const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
 }
 
 int remove_bench(void **state)
@@ -200,9 +151,8 @@ int remove_bench(void **state)
 	close(b->notify_fd);
 	identity_free(b->identity);
 	suite_key_free(b->writer);
-	(void)nftw(b->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	free(b);
-	return 0;
+	return files_remove(state);
 }
 
 void call(int sock, struct msg *msg, enum msg_type expect)
@@ -291,7 +241,7 @@ void close_recording(int sock, uint32_t reason, const char *text)
 	msg_done(&msg);
 }
 
-static int open_file(const struct bench *b, const char *id)
+static int open_file(const char *id)
 {
 	char path[SGR_PATH_MAX], name[128];
 	uint8_t bytes[SGR_ID_LEN];
@@ -300,7 +250,7 @@ static int open_file(const struct bench *b, const char *id)
 	assert_int_equal(sgr_id_parse(id, bytes), SGB_OK);
 	sgr_path(bytes, path);
 	(void)snprintf(name, sizeof(name), "rec/ordings/%s", path);
-	fd = open(below(b, name), O_RDONLY | O_CLOEXEC);
+	fd = open(path_of(name), O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	return fd;
 }
@@ -312,7 +262,7 @@ enum sgr_verdict collect(const struct bench *b, const char *id,
 	struct evidence *evidence;
 	struct sgr_item item;
 	enum sgr_verdict verdict;
-	int fd = open_file(b, id);
+	int fd = open_file(id);
 
 	buf_reset(out);
 	assert_int_equal(evidence_open(fd, keys, 1, &evidence), SGB_OK);
@@ -343,7 +293,7 @@ void send_event(int sock, const char *user, uint64_t expect_after)
 	buf_done(&json);
 }
 
-uint64_t check_chain(const struct bench *b, const char *folder,
+uint64_t check_chain(const struct bench *b, const char *where,
 	enum journal_form form, char *last, size_t last_len)
 {
 	uint8_t hash[SUITE_HASH_LEN] = {0};
@@ -351,7 +301,7 @@ uint64_t check_chain(const struct bench *b, const char *folder,
 	uint64_t seq = 0;
 	int count, i;
 
-	count = scandir(below(b, folder), &entries, NULL, alphasort);
+	count = scandir(path_of(where), &entries, NULL, alphasort);
 	assert_true(count > 0);
 	for (i = 0; i < count; i++) {
 		char name[400], *line = NULL;
@@ -359,10 +309,10 @@ uint64_t check_chain(const struct bench *b, const char *folder,
 		ssize_t got;
 		FILE *file;
 
-		(void)snprintf(name, sizeof(name), "%s/%s", folder,
-			entries[i]->d_name);
+		(void)snprintf(
+			name, sizeof(name), "%s/%s", where, entries[i]->d_name);
 		if (journal_is_file(entries[i]->d_name)) {
-			file = fopen(below(b, name), "r");
+			file = fopen(path_of(name), "r");
 			assert_non_null(file);
 			while ((got = getline(&line, &cap, file)) > 0) {
 				struct journal_line parsed;
@@ -406,11 +356,11 @@ uint64_t open_count(struct bench *b)
 	return count;
 }
 
-size_t count_text(const struct bench *b, const char *folder, const char *text)
+size_t count_text(const char *where, const char *text)
 {
 	struct dirent **entries;
 	size_t found = 0;
-	int count = scandir(below(b, folder), &entries, NULL, alphasort);
+	int count = scandir(path_of(where), &entries, NULL, alphasort);
 	int i;
 
 	assert_true(count >= 0);
@@ -419,9 +369,9 @@ size_t count_text(const struct bench *b, const char *folder, const char *text)
 		size_t cap = 0;
 		FILE *file;
 
-		(void)snprintf(name, sizeof(name), "%s/%s", folder,
-			entries[i]->d_name);
-		file = fopen(below(b, name), "r");
+		(void)snprintf(
+			name, sizeof(name), "%s/%s", where, entries[i]->d_name);
+		file = fopen(path_of(name), "r");
 		while (file && entries[i]->d_name[0] != '.' &&
 			getline(&line, &cap, file) > 0)
 			for (at = line; (at = strstr(at, text)); at++)

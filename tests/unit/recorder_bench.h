@@ -6,14 +6,7 @@
 #ifndef SGB_TEST_RECORDER_BENCH_H
 #define SGB_TEST_RECORDER_BENCH_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-
-#include <cmocka.h>
 
 #include "core/msg.h"
 #include "core/record.h"
@@ -21,9 +14,9 @@
 #include "../../audit/identity.h"
 #include "../../audit/journal.h"
 #include "../../audit/scan.h"
+#include "files.h"
 
 struct bench {
-	char dir[64];
 	char notify[128];
 	int notify_fd;
 	pid_t pid;
@@ -37,13 +30,8 @@ struct bench {
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, make_bench, remove_bench)
 
-/* A path in the bench's folder, good until the fourth call after this. */
-const char *below(const struct bench *b, const char *name);
-/* Replaces what is there. */
-void put_file(
-	const struct bench *b, const char *name, const char *text, mode_t mode);
 /* The usual settings and these lines. */
-void put_conf(const struct bench *b, const char *more);
+void put_conf(const char *more);
 /* Its stderr goes to the file log. */
 void start(struct bench *b);
 /* Ready, and b->monitor connected. */
@@ -73,11 +61,11 @@ enum sgr_verdict collect(const struct bench *b, const char *id,
 /* Somebody logged on; its number is above expect_after. */
 void send_event(int sock, const char *user, uint64_t expect_after);
 /* Lines of all journals of a folder, the chain checked. */
-uint64_t check_chain(const struct bench *b, const char *folder,
+uint64_t check_chain(const struct bench *b, const char *where,
 	enum journal_form form, char *last, size_t last_len);
 /* How many recordings are open, as the recorder says. */
 uint64_t open_count(struct bench *b);
 /* How often text is in the files of a folder. */
-size_t count_text(const struct bench *b, const char *folder, const char *text);
+size_t count_text(const char *where, const char *text);
 
 #endif

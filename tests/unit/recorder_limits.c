@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -178,7 +179,7 @@ static size_t fill(const struct bench *b, int socks[FEW])
 		struct msg msg;
 
 		assert_int_equal(
-			msg_connect(below(b, "socket"), &socks[count]), SGB_OK);
+			msg_connect(path_of("socket"), &socks[count]), SGB_OK);
 		msg_init(&msg, MSG_REC_STATUS);
 		call(socks[count++], &msg, MSG_REC_STATUS_OK);
 		msg_done(&msg);
@@ -186,10 +187,10 @@ static size_t fill(const struct bench *b, int socks[FEW])
 	return count;
 }
 
-static size_t count_log(const struct bench *b, const char *text)
+static size_t count_log(const char *text)
 {
 	char log[8000] = "", *at = log;
-	int fd = open(below(b, "log"), O_RDONLY);
+	int fd = open(path_of("log"), O_RDONLY);
 	size_t found = 0;
 
 	assert_true(read(fd, log, sizeof(log) - 1) > 0);
@@ -210,10 +211,10 @@ static void test_no_descriptor_for_a_connection(void **state)
 	start_with_few(b);
 	count = fill(b, socks);
 	assert_true(count > 1);
-	assert_int_equal(msg_connect(below(b, "socket"), &waits), SGB_OK);
+	assert_int_equal(msg_connect(path_of("socket"), &waits), SGB_OK);
 	assert_int_equal(open_count(b), 0);
 	assert_idle(b);
-	assert_int_equal(count_log(b, "connections have to wait"), 1);
+	assert_int_equal(count_log("connections have to wait"), 1);
 	close(socks[--count]);
 	msg_init(&msg, MSG_REC_STATUS);
 	call(waits, &msg, MSG_REC_STATUS_OK);
@@ -267,8 +268,8 @@ static void test_no_descriptor_for_a_recording(void **state)
 	while (count)
 		close(socks[--count]);
 	assert_number_in_range(started, 1, tried - 1);
-	opened = count_text(b, "rec/ordings/index", "\"op\":\"open\"");
-	closed = count_text(b, "rec/ordings/index", "\"op\":\"close\"");
+	opened = count_text("rec/ordings/index", "\"op\":\"open\"");
+	closed = count_text("rec/ordings/index", "\"op\":\"close\"");
 	assert_int_equal(opened, closed);
 	assert_number_in_range(opened, started, started + 1);
 	stop_recorder(b);
@@ -280,10 +281,10 @@ static void refused(struct bench *b, int status, const char *text)
 	char log[4000] = "";
 	int fd;
 
-	(void)unlink(below(b, "log"));
+	(void)unlink(path_of("log"));
 	start(b);
 	assert_int_equal(wait_exit(b), status);
-	fd = open(below(b, "log"), O_RDONLY);
+	fd = open(path_of("log"), O_RDONLY);
 	assert_true(fd >= 0);
 	assert_true(read(fd, log, sizeof(log) - 1) > 0);
 	close(fd);
@@ -297,23 +298,23 @@ static void test_refuses_to_start(void **state)
 	struct bench *b = *state;
 	struct stat st;
 
-	put_conf(b, "no-such-setting 1\n");
+	put_conf("no-such-setting 1\n");
 	refused(b, EX_CONFIG, "conf:10");
-	put_conf(b, "");
-	put_file(b, "recipients", "# nobody\n", 0644);
+	put_conf("");
+	put_file("recipients", "# nobody\n", 0644);
 	refused(b, EX_CONFIG, "recipients:1: no recipient");
-	put_file(b, "recipients", "# one\nx25519 abc erin\n", 0644);
+	put_file("recipients", "# one\nx25519 abc erin\n", 0644);
 	refused(b, EX_CONFIG, "recipients:2: expected");
-	assert_int_equal(unlink(below(b, "recipients")), 0);
+	assert_int_equal(unlink(path_of("recipients")), 0);
 	refused(b, EX_NOINPUT, "recipients: ");
-	assert_int_equal(chmod(below(b, "key"), 0644), 0);
+	assert_int_equal(chmod(path_of("key"), 0644), 0);
 	refused(b, EX_NOINPUT, "signing-key: ");
-	put_file(b, "key", "no key\n", 0400);
+	put_file("key", "no key\n", 0400);
 	refused(b, EX_DATAERR, "key:1: not an Ed25519");
-	assert_int_equal(unlink(below(b, "key")), 0);
+	assert_int_equal(unlink(path_of("key")), 0);
 	refused(b, EX_NOINPUT, "writer-keygen");
-	assert_int_not_equal(stat(below(b, "rec"), &st), 0);
-	assert_int_not_equal(stat(below(b, "socket"), &st), 0);
+	assert_int_not_equal(stat(path_of("rec"), &st), 0);
+	assert_int_not_equal(stat(path_of("socket"), &st), 0);
 }
 
 static void test_socket_is_busy(void **state)
@@ -330,10 +331,10 @@ static void test_folder_of_another(void **state)
 {
 	struct bench *b = *state;
 
-	assert_int_equal(mkdir(below(b, "events"), 0700), 0);
-	assert_int_equal(chmod(below(b, "events"), 0777), 0);
+	assert_int_equal(mkdir(path_of("events"), 0700), 0);
+	assert_int_equal(chmod(path_of("events"), 0777), 0);
 	if (!geteuid())
-		assert_int_equal(chown(below(b, "events"), 65533, 65533), 0);
+		assert_int_equal(chown(path_of("events"), 65533, 65533), 0);
 	refused(b, EX_NOPERM, "mode is 0777");
 }
 
