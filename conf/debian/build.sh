@@ -18,8 +18,8 @@ export SOURCE_DATE_EPOCH
 arch=$(dpkg --print-architecture)
 rm -rf "$out"
 mkdir -p "$out/stage" "$out/source/debian"
-make --no-print-directory BUILD="$build" DESTDIR="$PWD/$out/stage" install \
-	>"$out/install.log"
+make --no-print-directory BUILD="$build" VERSION="$version" \
+	DESTDIR="$PWD/$out/stage" install >"$out/install.log"
 cp "$here/control" "$here/changelog" "$out/source/debian/"
 
 # take PACKAGE: moves the files of its list out of the stage; the package
