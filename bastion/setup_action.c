@@ -192,19 +192,37 @@ static bool reload_sshd(struct setup *s, bool *ret_runs)
 	return true;
 }
 
+/* It failed, or systemd tries again and again. One that is started for each
+ * connection is neither. */
+static bool sshd_is_down(void)
+{
+	const char *argv[] = {"/bin/systemctl", "show", "-P", "ActiveState",
+		sshd_unit(), NULL};
+	struct buf out;
+	bool down;
+
+	buf_init(&out, SETUP_FILE_MAX);
+	down = child_run(argv, NULL, &out) == 0;
+	buf_put_u8(&out, 0);
+	down = down && !buf_error(&out) &&
+	       (!strcmp((char *)out.data, "failed\n") ||
+		       !strcmp((char *)out.data, "activating\n"));
+	buf_done(&out);
+	return down;
+}
+
 /* An sshd that was told to read broken settings has ended itself: once they
- * are put back it has to be started, or nobody gets in. One that systemd
- * starts for each connection is none of that kind: its unit has not failed. */
+ * are put back it has to be started, or nobody gets in. systemd, which saw it
+ * fail too often, is told to forget that. */
 static bool revive_sshd(struct setup *s)
 {
 	static const char script[] = "/etc/init.d/ssh";
 
 	if (!child_systemd(s))
 		return !access(script, X_OK) && QUIET(script, "start");
-	if (child_run((const char *const[]){"/bin/systemctl", "is-failed",
-			      "--quiet", sshd_unit(), NULL},
-		    NULL, NULL))
+	if (!sshd_is_down())
 		return false;
+	(void)QUIET("/bin/systemctl", "reset-failed", sshd_unit());
 	return QUIET("/bin/systemctl", "restart", sshd_unit());
 }
 
@@ -227,6 +245,13 @@ static void undo_sshd(struct setup *s)
 
 	if (*s->root)
 		return;
+	/* An sshd that ended took /run/sshd with it, which `sshd -t` wants:
+	 * its unit makes that folder first, and then has the settings judged.
+	 */
+	if (child_systemd(s) && revive_sshd(s)) {
+		printf("  back  sshd runs again\n");
+		return;
+	}
 	/* Were they broken before we came, sshd would end itself on them. */
 	if (!QUIET("/usr/sbin/sshd", "-t")) {
 		printf("  note  sshd was not told to read its settings, which "
