@@ -131,6 +131,10 @@ host_sshd() {
 		  LogLevel ERROR
 		  ConnectTimeout 20
 	END
+	open_old
+}
+
+open_old() {
 	ssh -F "$W/ssh_config" -o BatchMode=yes -M -S "$W/old" -N -f \
 		alice@203.0.113.1 </dev/null >"$W/master" 2>&1
 }

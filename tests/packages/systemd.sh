@@ -1,93 +1,94 @@
 #!/bin/bash
-# The units under a real systemd: one that is process 1 of a Debian root of its
-# own, made by the packages and set up. They start, are told to be ready and
-# alive, take sockets, and are upgraded to a version that was built as the next
-# one, while a session goes on.
+# Setup and the units under a real systemd: one that is process 1 of a Debian
+# root of its own, made by the packages. Setup heals as it promises: without the
+# word, with sshd broken by hand, and by a boot. The units start, are told to be
+# ready and alive, take sockets, and are upgraded to a version that was built as
+# the next one, while a session goes on.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/packages/host.sh
 . tests/packages/host.sh
 host_begin "$@"
 
-# --- a systemd: its own processes, control groups and mounts; the network is
-# the test's, in which alice is
-CGROUPS=$W/cgroups
-group=$CGROUPS/sgb-units-$(basename "$W")
-boot() {
-	mkdir "$CGROUPS" && mount -t cgroup2 none "$CGROUPS" &&
-		mkdir "$group" || return 1
-	rm "$R/usr/sbin/policy-rc.d"
-	# Not what is tried here, and the network has one sshd.
-	in_root systemctl mask ssh.service auditd.service >/dev/null 2>&1
-	cat >"$W/init" <<-END
-		set -e
-		echo \$\$ >"$group/cgroup.procs"
-		exec unshare --cgroup sh -ec '
-			mount -t proc proc "$R/proc"
-			mount -t sysfs -o ro sysfs "$R/sys"
-			mount -t cgroup2 none "$R/sys/fs/cgroup"
-			cd "$R"
-			mkdir -p run/before
-			pivot_root . run/before
-			umount -l /run/before
-			exec env -i container=test PATH=/usr/sbin:/usr/bin \
-				/lib/systemd/systemd --system' </dev/null
-	END
-	unshare --mount --pid --fork --kill-child --uts --ipc \
-		--propagation private bash "$W/init" >"$W/boot" 2>&1 &
-	keeper=$!
-	wait_for test -S "$R/run/systemd/private" || return 1
-	SYSTEMD=$(cat "/proc/$keeper/task/$keeper/children")
-	SYSTEMD=${SYSTEMD%% *}
-	wait_for booted
-}
-in_host() {
-	nsenter -t "$SYSTEMD" -m -p -u -i -C env -i LC_ALL=C HOME=/root \
-		PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-		DEBIAN_FRONTEND=noninteractive timeout 60 "$@" </dev/null
-}
-booted() {
-	case $(in_host systemctl is-system-running) in
-	running | degraded) ;;
-	*) return 1 ;;
-	esac
-}
-down() {
-	[ -z "${SYSTEMD:-}" ] || kill -KILL "$SYSTEMD" 2>/dev/null
-	[ -z "${keeper:-}" ] || wait "$keeper" 2>/dev/null
-	find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
-	umount "$CGROUPS" 2>/dev/null
-	[ -z "${web1_pid:-}" ] || kill "$web1_pid" 2>/dev/null
-	host_down
-}
-trap down EXIT
-told() {
-	in_host systemctl show -P "$2" "$1"
-}
-active() {
-	local unit
-	for unit; do
-		[ "$(told "$unit" ActiveState)" = active ] || {
-			echo "# $unit:"
-			in_host journalctl --no-pager -n 5 -u "$unit" |
-				sed 's/^/# /'
-			return 1
-		}
-	done
-}
+# shellcheck source=tests/packages/boot.sh
+. tests/packages/boot.sh
+trap boot_down EXIT
 
 answers >"$R/root/answers"
-ok "setup" eval 'setup_answers && new_login -30 sudo sgbridge setup --confirm'
 start_instance
-if ! boot; then
+if ! boot_prepare || ! boot; then
 	sed 's/^/# /' "$W/boot"
 	echo "no systemd can be process 1 here"
-	[ "$FAILED" -eq 0 ] && exit 77
-	exit 1
+	exit 77
 fi
 
-# --- as they are shipped
+# --- setup, on a host that runs as every host does
+etc() {
+	(cd "$R" && find etc -path etc/ld.so.cache -prune -o -type l \
+		-printf '%p %l\n' -o -type f -printf '%p %m %u %g ' \
+		-exec sha256sum {} \; | sort)
+}
+unchanged() { etc | diff "$W/before" -; }
+# The guard's time has to pass first.
+healed() {
+	local tries
+	for tries in 1 2 3 4; do
+		wait_for old_login alice true 2>/dev/null && unchanged && return
+	done
+	echo "# not after $tries rounds"
+	in_host journalctl --no-pager -n 60 -u sgbridge-setup-guard -u ssh |
+		sed 's/^/# /'
+	return 1
+}
+# set_up WITHIN: over a connection that is open before.
+set_up() {
+	WITHIN=$1 answers >"$R/root/answers"
+	echo 'firewall yes' >>"$R/root/answers"
+	wait_for open_old && setup_answers && return
+	sed 's/^/# /' "$W/out"
+	return 1
+}
+firewall() { in_host nft list table inet sgbridge_host >/dev/null 2>&1; }
+# sshd may still be about to read its settings again.
+in_force() {
+	wait_for eval '! old_login alice true' && firewall &&
+		active "${units[@]}" sgbridge-findings.timer
+}
 units=(sgbridge-recorder.service sgbridge-starter.service sgbridged.service)
+ok "what is installed and not configured does not run" eval \
+	'! pgrep -x sgbridged >/dev/null && wait_for old_login alice true'
+etc >"$W/before"
+ok "setup, by units" set_up 8s
+ok "it is in force, the firewall too" in_force
+ok "the guard is a unit, too" active sgbridge-setup-guard.service
+ok "nobody confirms: it heals" healed
+ok "with its firewall and its daemon" eval '! firewall &&
+	[ "$(told sgbridged ActiveState)" = inactive ]'
+# So often that systemd has had enough, and its folder is gone with it.
+sshd_fails() {
+	mkdir -p "$R/run/systemd/system/ssh.service.d"
+	printf '[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=2\n' \
+		>"$R/run/systemd/system/ssh.service.d/soon.conf"
+	in_host systemctl daemon-reload
+	echo 'Frobnicate yes' \
+		>>"$R/etc/ssh/sshd_config.d/00-sgbridge.conf"
+	! in_host systemctl restart ssh 2>/dev/null && wait_for eval '
+		[ "$(told ssh ActiveState)" = failed ]' &&
+		[ ! -e "$R/run/sshd" ] && ! in_host systemctl start ssh 2>/dev/null
+}
+ok "setup, and then sshd is broken by hand, and started again" eval \
+	'set_up 20s && sshd_fails'
+ok "it heals, and sshd runs again" healed
+ok "setup, and the power fails before the word" eval 'set_up 10m && in_force &&
+	power_off && boot'
+ok "it heals by the boot" healed
+ok "with all of it" eval '! firewall && wait_for eval "
+	[ \"\$(told sgbridge-setup-guard ActiveState)\" = inactive ]"'
+ok "setup, and the word, from a new login" eval 'set_up 10m &&
+	new_login -30 sudo sgbridge setup --confirm'
+ok "the power fails once more" eval 'power_off && boot'
+
+# --- as they are shipped
 ok "the units say that they are ready" wait_for active "${units[@]}"
 # hold NAME LATER: a session that repeats what it is told.
 hold() {
@@ -241,5 +242,15 @@ ok "stop leaves them, too" eval \
 	alive first stopped'
 ok "they end with the recorder" eval \
 	'! ended && in_host systemctl stop sgbridge-recorder && wait_for ended'
-ok "what was recorded verifies" in_root sgbridge-audit verify
+# Recorders of setups that healed wrote to the trail, too.
+writers() {
+	local key
+	for key in "$R"/var/lib/sgbridge/setup/*/saved/*-recorder_key \
+		"$R/etc/sgbridge/recorder_key"; do
+		echo "ed25519 $(openssl pkey -in "$key" -pubout -outform DER |
+			tail -c 32 | base64)"
+	done
+}
+ok "what was recorded verifies" eval 'writers >"$R/root/writers" &&
+	in_root sgbridge-audit verify --writer /root/writers'
 host_end
