@@ -138,7 +138,7 @@ ok "reload" eval 'in_host systemctl reload sgbridged && alive first reloaded'
 
 # --- the next version: built from a copy that says so in its changelog
 next_version() {
-	local copy=$W/next file
+	local copy=$W/next
 	mkdir "$copy" && cp -a Makefile LICENSE README.md SECURITY.md \
 		CHANGELOG.md audit bastion conf docs pam_module tests \
 		"$copy/" || return 1
