@@ -195,14 +195,14 @@ FORWARD_OBJS := $(addprefix audit/,sgbridge-forward.o forward_conf.o \
 AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	identity_command.o journal.o evidence.o decode.o \
 	disclosure.o sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
-	select.o utf8.o check_journal.o heads.o cmd_keys.o cmd_ls.o cmd_verify.o verify.o verify_jobs.o \
+	select.o utf8.o check_journal.o heads.o cmd_keys.o cmd_ls.o cmd_show.o cmd_verify.o verify.o verify_jobs.o \
 	cmd_export.o export_asciicast.o export_items.o \
 	export_raw.o emulator.o emulator_child.o emulator_follow.o emulator_rows.o \
 	emulator_sandbox.o view.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
 	cmd_search.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
 	index_db.o index_add.o index_search.o needle.o text_block.o text_reader.o \
-	cmd_disclose.o export_html.o export_player.o \
+	cmd_disclose.o unread.o export_html.o export_player.o \
 	writer.o import.o import_asciicast.o cmd_import.o \
 	index_list.o index_filter.o cmd_watch.o cmd_expire.o cmd_stats.o \
 	baseline.o findings.o findings_usual.o findings_runs.o findings_fact.o \

@@ -71,12 +71,27 @@ static void print_file(const struct audit *audit, const struct sgr_item *item)
 	(void)printf("\n");
 }
 
+/* Read to its end; what stands behind a change was not shown. */
+static int end_status(const struct evidence *evidence, size_t count)
+{
+	const struct sgr_scan *scan = evidence_scan(evidence);
+
+	if (scan->verdict != SGR_ALTERED)
+		return count ? 0 : AUDIT_EXIT_NONE;
+	(void)fflush(stdout);
+	(void)fprintf(stderr, "sgbridge-audit: altered: ");
+	print_cstring(stderr, scan->fault);
+	(void)fprintf(stderr, "; what follows is not shown\n");
+	return sgr_verdict_exit(scan->verdict);
+}
+
 int cmd_files(struct audit *audit, int argc, char **argv)
 {
 	struct evidence *evidence;
 	struct sgr_item item;
 	struct chosen chosen;
 	size_t count = 0;
+	int status;
 
 	if (argc != 1)
 		audit_fatal(EX_USAGE, "files takes one recording");
@@ -87,9 +102,10 @@ int cmd_files(struct audit *audit, int argc, char **argv)
 			print_file(audit, &item);
 			count++;
 		}
+	status = end_status(evidence, count);
 	evidence_free(evidence);
 	select_done(&chosen);
-	return count ? 0 : AUDIT_EXIT_NONE;
+	return status;
 }
 
 int cmd_commands(struct audit *audit, int argc, char **argv)
@@ -100,6 +116,8 @@ int cmd_commands(struct audit *audit, int argc, char **argv)
 	struct evidence *evidence;
 	struct emulator *emulator;
 	struct chosen chosen;
+	struct sgr_item item;
+	int status;
 
 	if (argc != 1)
 		audit_fatal(EX_USAGE, "commands takes one recording");
@@ -111,11 +129,14 @@ int cmd_commands(struct audit *audit, int argc, char **argv)
 			strerror(errno));
 	audit_places(audit);
 	evidence = select_evidence(audit, argv[0], &chosen);
-	evidence_free(evidence);
 	if (commands_run(commands, audit, chosen.fd, emulator))
 		transcript_lost(argv[0]);
 	emulator_free(emulator);
 	commands_free(commands);
+	while (!evidence_next(evidence, &item))
+		;
+	status = end_status(evidence, listing.count);
+	evidence_free(evidence);
 	select_done(&chosen);
-	return listing.count ? 0 : AUDIT_EXIT_NONE;
+	return status;
 }

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -14,32 +15,49 @@
 #include "evidence.h"
 #include "select.h"
 
-static void list_segments(struct evidence *evidence)
+struct segment {
+	uint32_t number; /* 0: none */
+	uint64_t from, to, bytes;
+};
+
+static void print_segment(const struct segment *one, bool json)
 {
 	char begin[PRINT_SPAN_MAX], end[PRINT_SPAN_MAX];
-	uint64_t from = 0, to = 0, bytes = 0;
-	uint32_t segment = 0;
+
+	if (json)
+		(void)printf("{\"segment\":%" PRIu32 ",\"from_us\":%" PRIu64
+			     ",\"to_us\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n",
+			one->number, one->from, one->to, one->bytes);
+	else
+		(void)printf("%7" PRIu32 "  %6s  %6s  %8" PRIu64 "\n",
+			one->number, print_span(one->from, begin),
+			print_span(one->to, end), one->bytes);
+}
+
+/* Segment 0 is META: who, from where, to what. */
+static void list_segments(struct evidence *evidence, bool json)
+{
+	struct segment one = {0};
 	struct sgr_item item;
 	bool more;
 
-	(void)printf("segment   begin     end     bytes\n");
-	(void)printf("%7u  who, from where, to what\n", 0);
+	if (!json)
+		(void)printf("segment   begin     end     bytes\n"
+			     "      0  who, from where, to what\n");
 	do {
 		more = !evidence_next(evidence, &item);
-		if (segment &&
-			(!more || evidence_segment(evidence) != segment)) {
-			(void)printf("%7u  %6s  %6s  %8llu\n", segment,
-				print_span(from, begin), print_span(to, end),
-				(unsigned long long)bytes);
-			segment = 0;
+		if (one.number &&
+			(!more || evidence_segment(evidence) != one.number)) {
+			print_segment(&one, json);
+			one.number = 0;
 		}
-		if (more && !segment) {
-			segment = evidence_segment(evidence);
-			from = item.time_us;
-			bytes = 0;
+		if (more && !one.number) {
+			one.number = evidence_segment(evidence);
+			one.from = item.time_us;
+			one.bytes = 0;
 		}
-		to = item.time_us;
-		bytes += item.len;
+		one.to = item.time_us;
+		one.bytes += item.len;
 	} while (more);
 }
 
@@ -84,6 +102,12 @@ static void disclose(struct audit *audit, const struct sgr_scan *scan)
 			audit->segments);
 	if (last > scan->segment)
 		audit_fatal(EX_USAGE, "the last segment is %u", scan->segment);
+	/* The place of what is before the change can still be proved. */
+	if (scan->verdict == SGR_ALTERED && last == scan->segment)
+		audit_fatal(sgr_verdict_exit(scan->verdict),
+			"altered: %s; only segments before %u can be handed "
+			"over",
+			scan->fault, scan->segment);
 	if (sgr_header_open(&scan->header, audit->identities, audit->key_count,
 		    &ratchet))
 		audit_fatal(EX_NOPERM, "the header does not open");
@@ -99,21 +123,29 @@ static void disclose(struct audit *audit, const struct sgr_scan *scan)
 int cmd_disclose(struct audit *audit, int argc, char **argv)
 {
 	struct evidence *evidence;
+	const struct sgr_scan *scan;
 	struct chosen chosen;
 	struct sgr_item item;
+	int status;
 
 	if (argc != 1)
 		audit_fatal(EX_USAGE, "disclose takes one recording");
 	audit_places(audit);
 	evidence = select_evidence(audit, argv[0], &chosen);
+	scan = evidence_scan(evidence);
 	if (!audit->segments) {
-		list_segments(evidence);
+		list_segments(evidence, audit->json);
 	} else {
 		while (!evidence_next(evidence, &item))
 			;
-		disclose(audit, evidence_scan(evidence));
+		disclose(audit, scan);
 	}
+	status = scan->verdict == SGR_ALTERED ? sgr_verdict_exit(scan->verdict)
+					      : 0;
+	if (status)
+		(void)fprintf(
+			stderr, "sgbridge-audit: altered: %s\n", scan->fault);
 	evidence_free(evidence);
 	select_done(&chosen);
-	return 0;
+	return status;
 }

@@ -147,10 +147,30 @@ static uint64_t kept_seconds(const struct audit *audit, const char *class)
 	return 0;
 }
 
+static void print_one(const struct expiry *expiry,
+	const struct store_entry *entry, const char *class, const char *what)
+{
+	char size[PRINT_SIZE_MAX], when[PRINT_TIME_MAX];
+
+	if (expiry->audit->json) {
+		(void)printf("{\"rec\":\"%s\",\"start\":\"%s\","
+			     "\"size\":%llu,\"what\":\"%s\",\"class\":",
+			entry->id, print_time(entry->start_ns, when),
+			(unsigned long long)entry->size, what);
+		print_json(stdout, class);
+		(void)printf("}\n");
+		return;
+	}
+	(void)printf("%s  %s  %8s  ", entry->id,
+		print_time(entry->start_ns, when),
+		print_size(entry->size, size));
+	print_cstring(stdout, class);
+	(void)printf("  %s\n", what);
+}
+
 static void expire_one(struct expiry *expiry, const struct store_entry *entry)
 {
-	char class[SGR_NAME_MAX], size[PRINT_SIZE_MAX], when[PRINT_TIME_MAX];
-	char path[SGR_PATH_MAX];
+	char class[SGR_NAME_MAX], path[SGR_PATH_MAX];
 	uint8_t id[SGR_ID_LEN];
 	uint64_t keep;
 
@@ -158,18 +178,16 @@ static void expire_one(struct expiry *expiry, const struct store_entry *entry)
 	keep = kept_seconds(expiry->audit, class);
 	if (!entry->expired && (!keep || entry->end_s + keep >= expiry->now_s))
 		return;
-	(void)printf("%s  %s  %8s  ", entry->id,
-		print_time(entry->start_ns, when),
-		print_size(entry->size, size));
-	print_cstring(stdout, class);
+	print_one(expiry, entry, class,
+		entry->held	  ? "kept: on hold"
+		: expiry->journal ? "deleted"
+				  : "due");
 	if (entry->held) {
 		expiry->held++;
-		(void)printf("  kept: on hold\n");
 		return;
 	}
 	expiry->due++;
 	expiry->bytes += entry->size;
-	(void)printf("  %s\n", expiry->journal ? "deleted" : "due");
 	if (!expiry->journal || sgr_id_parse(entry->id, id))
 		return;
 	/* A crash after the line leaves the file to the next run. */
@@ -207,8 +225,9 @@ static int hold(struct expiry *expiry, const char *op, const char *name)
 			name);
 	open_journal(expiry);
 	add_line(expiry, op, entry, "");
-	(void)printf("%s  %s\n", entry->id,
-		!strcmp(op, "hold") ? "on hold" : "released");
+	(void)printf(expiry->audit->json ? "{\"rec\":\"%s\",\"what\":\"%s\"}\n"
+					 : "%s  %s\n",
+		entry->id, !strcmp(op, "hold") ? "on hold" : "released");
 	done(expiry);
 	return 0;
 }
@@ -236,9 +255,11 @@ int cmd_expire(struct audit *audit, int argc, char **argv)
 	for (i = 0; i < expiry.store->count; i++)
 		if (has_ended(&expiry.store->entries[i]))
 			expire_one(&expiry, &expiry.store->entries[i]);
-	(void)printf("%zu %s, %s; %zu on hold%s\n", expiry.due,
-		audit->yes ? "deleted" : "due", print_size(expiry.bytes, size),
-		expiry.held, audit->yes ? "" : "; --yes deletes them");
+	if (!audit->json)
+		(void)printf("%zu %s, %s; %zu on hold%s\n", expiry.due,
+			audit->yes ? "deleted" : "due",
+			print_size(expiry.bytes, size), expiry.held,
+			audit->yes ? "" : "; --yes deletes them");
 	done(&expiry);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "index_db.h"
 #include "select.h"
 #include "texts.h"
+#include "unread.h"
 
 struct indexing {
 	struct audit *audit;
@@ -23,6 +24,7 @@ struct indexing {
 	struct emulator_pool screens, shells;
 	enum sgb_err err; /* of adding */
 	size_t added, failed, given_up;
+	struct unread unread;
 };
 
 static void on_text(void *data, const struct found_text *found)
@@ -55,7 +57,9 @@ static enum sgb_err add_evidence(struct indexing *indexing,
 
 	raw = raw || !screen || !shell;
 	err = audit_evidence(indexing->audit, fd, &evidence);
-	if (!err)
+	if (err)
+		unread_evidence(&indexing->unread, entry->id, err, evidence);
+	else
 		err = index_begin(
 			indexing->db, entry, evidence_meta(evidence), raw);
 	if (err) {
@@ -65,6 +69,9 @@ static enum sgb_err add_evidence(struct indexing *indexing,
 	indexing->err = SGB_OK;
 	err = texts_run(indexing->texts, indexing->audit, fd, evidence,
 		raw ? NULL : screen);
+	/* Half of it would pass for all of it, and never be looked at again. */
+	if (!err && unread_rest(&indexing->unread, entry->id, evidence))
+		err = SGB_ERR_FORMAT;
 	if (!err && !raw)
 		err = commands_run(
 			indexing->commands, indexing->audit, fd, shell);
@@ -84,8 +91,11 @@ static void add_entry(struct indexing *indexing, const struct store *store,
 	int fd = store_open_file(store, entry);
 	enum sgb_err err;
 
-	if (fd < 0)
+	if (fd < 0) {
+		unread_file(&indexing->unread, entry->id);
+		indexing->failed++;
 		return;
+	}
 	err = add_evidence(indexing, entry, fd, false);
 	if (err == SGB_ERR_CLOSED || err == SGB_ERR_TIMEOUT) {
 		indexing->given_up++;
@@ -191,7 +201,7 @@ static void add_store(struct indexing *indexing, const struct store *store)
 
 int cmd_index(struct audit *audit, int argc, char **argv)
 {
-	struct indexing indexing = {.audit = audit};
+	struct indexing indexing = {.audit = audit, .unread = {.audit = audit}};
 	struct store *store;
 
 	(void)argv;
@@ -207,11 +217,18 @@ int cmd_index(struct audit *audit, int argc, char **argv)
 	if (index_is_damaged(indexing.db)) {
 		index_close(indexing.db);
 		indexing.added = indexing.given_up = indexing.failed = 0;
+		indexing.unread = (struct unread){.audit = audit};
 		open_anew(&indexing, "the index is damaged and is made anew");
 		add_store(&indexing, store);
 	}
-	(void)printf("%zu recordings added, %zu of them as bytes, %zu "
-		     "failed\n",
+	/* The count of the progress stands in that line. */
+	if (isatty(STDERR_FILENO))
+		(void)fprintf(stderr, "\r\033[K");
+	(void)printf(
+		audit->json
+			? "{\"added\":%zu,\"as_bytes\":%zu,\"failed\":%zu}\n"
+			: "%zu recordings added, %zu of them as bytes, %zu "
+			  "failed\n",
 		indexing.added, indexing.given_up, indexing.failed);
 	index_close(indexing.db);
 	store_free(store);
@@ -219,5 +236,6 @@ int cmd_index(struct audit *audit, int argc, char **argv)
 	emulator_pool_done(&indexing.shells);
 	texts_free(indexing.texts);
 	commands_free(indexing.commands);
-	return indexing.failed ? EX_DATAERR : 0;
+	return unread_status(
+		&indexing.unread, indexing.failed ? EX_DATAERR : 0);
 }

@@ -17,6 +17,10 @@
 #include "index_db.h"
 #include "select.h"
 #include "texts.h"
+#include "unread.h"
+
+/* Bytes of a text that are printed. */
+#define PIECE_LEN 500
 
 struct search {
 	struct audit *audit;
@@ -27,17 +31,40 @@ struct search {
 	struct texts *texts;
 	struct emulator_pool emulators;
 	size_t given_up;
+	struct unread unread;
 };
 
-static bool matches(const struct search *search, const char *text)
+/* Where it is in text, or NULL. */
+static const char *find(const struct search *search, const char *text)
 {
-	if (search->audit->regex)
-		return !regexec(&search->regex, text, 0, NULL, 0);
-	return strcasestr(text, search->pattern) != NULL;
+	regmatch_t match;
+
+	if (!search->audit->regex)
+		return strcasestr(text, search->pattern);
+	if (regexec(&search->regex, text, 1, &match, 0))
+		return NULL;
+	return text + match.rm_so;
+}
+
+/* Of a long text the part around what was found. */
+static void print_piece(const char *text, const char *at)
+{
+	size_t len = strlen(text), from = (size_t)(at - text);
+
+	from = from > PIECE_LEN / 2 ? from - PIECE_LEN / 4 : 0;
+	/* Not into the middle of a character. */
+	while (from && ((unsigned char)text[from] & 0xc0) == 0x80)
+		from--;
+	if (from)
+		(void)printf("... ");
+	print_text(stdout, text + from,
+		len - from > PIECE_LEN ? PIECE_LEN : len - from);
+	if (len - from > PIECE_LEN)
+		(void)printf(" ... (%zu bytes more)", len - from - PIECE_LEN);
 }
 
 static void print_hit(const struct audit *audit, const char *id,
-	const struct found_text *found)
+	const struct found_text *found, const char *at)
 {
 	char span[PRINT_SPAN_MAX];
 
@@ -54,7 +81,7 @@ static void print_hit(const struct audit *audit, const char *id,
 	(void)printf("%s  %8s  ", id, print_span(found->time_us, span));
 	print_cstring(stdout, found->where);
 	(void)printf("  ");
-	print_text(stdout, found->text, strnlen(found->text, 500));
+	print_piece(found->text, at);
 	(void)printf("\n");
 }
 
@@ -66,19 +93,21 @@ static bool is_enough(const struct search *search)
 static void on_text(void *data, const struct found_text *found)
 {
 	struct search *search = data;
+	const char *at = find(search, found->text);
 
-	if (!matches(search, found->text) || is_enough(search))
+	if (!at || is_enough(search))
 		return;
 	search->hits++;
-	print_hit(search->audit, search->id, found);
+	print_hit(search->audit, search->id, found, at);
 }
 
 static void on_row(void *data, const char *id, const struct found_text *found)
 {
 	struct search *search = data;
+	const char *at = find(search, found->text);
 
 	search->hits++;
-	print_hit(search->audit, id, found);
+	print_hit(search->audit, id, found, at ? at : found->text);
 }
 
 /* The screen of one recording was too much: its bytes are searched, and the
@@ -86,6 +115,7 @@ static void on_row(void *data, const char *id, const struct found_text *found)
 static void give_up(struct search *search, int fd)
 {
 	struct evidence *evidence = NULL;
+	enum sgb_err err;
 
 	search->given_up++;
 	if (search->audit->json)
@@ -96,10 +126,14 @@ static void give_up(struct search *search, int fd)
 		"sgbridge-audit: %s: the emulator was given up over its "
 		"screen; from here on its bytes are searched\n",
 		search->id);
-	if (!audit_evidence(search->audit, fd, &evidence) &&
-		texts_run(search->texts, search->audit, fd, evidence, NULL))
-		(void)fprintf(stderr, "sgbridge-audit: %s: not searched\n",
-			search->id);
+	err = audit_evidence(search->audit, fd, &evidence);
+	if (!err)
+		err = texts_run(
+			search->texts, search->audit, fd, evidence, NULL);
+	if (err)
+		unread_evidence(&search->unread, search->id, err, evidence);
+	else
+		(void)unread_rest(&search->unread, search->id, evidence);
 	evidence_free(evidence);
 }
 
@@ -110,17 +144,26 @@ static void search_entry(struct search *search, const struct store *store,
 	struct emulator *emulator = emulator_pool_get(&search->emulators);
 	struct evidence *evidence = NULL;
 	int fd = store_open_file(store, entry);
+	enum sgb_err err;
 
-	if (fd < 0)
-		return;
 	search->id = entry->id;
-	if (!audit_evidence(audit, fd, &evidence) &&
-		filter_meta(audit, evidence_meta(evidence))) {
+	if (fd < 0) {
+		/* One that is missing is verify's to tell. */
+		if (entry->present)
+			unread_file(&search->unread, entry->id);
+		return;
+	}
+	err = audit_evidence(audit, fd, &evidence);
+	if (err)
+		unread_evidence(&search->unread, entry->id, err, evidence);
+	else if (filter_meta(audit, evidence_meta(evidence))) {
 		if (!audit->raw && !emulator)
 			give_up(search, fd);
 		else if (texts_run(
 				 search->texts, audit, fd, evidence, emulator))
 			give_up(search, fd);
+		else
+			(void)unread_rest(&search->unread, entry->id, evidence);
 	}
 	evidence_free(evidence);
 	close(fd);
@@ -140,8 +183,8 @@ static void prepare(struct search *search)
 	if (strpbrk(search->pattern, "\\"))
 		audit_fatal(EX_USAGE, "--regex takes no backslash; write [.] "
 				      "for a dot");
-	code = regcomp(&search->regex, search->pattern,
-		REG_EXTENDED | REG_ICASE | REG_NOSUB);
+	code = regcomp(
+		&search->regex, search->pattern, REG_EXTENDED | REG_ICASE);
 	if (code) {
 		(void)regerror(code, &search->regex, why, sizeof(why));
 		audit_fatal(EX_USAGE, "--regex: %s", why);
@@ -184,7 +227,8 @@ static void search_index(struct search *search)
 
 int cmd_search(struct audit *audit, int argc, char **argv)
 {
-	struct search search = {.audit = audit, .pattern = argv[0]};
+	struct search search = {
+		.audit = audit, .pattern = argv[0], .unread = {.audit = audit}};
 	struct emulator_handler handler;
 
 	if (argc != 1)
@@ -209,5 +253,5 @@ int cmd_search(struct audit *audit, int argc, char **argv)
 	texts_free(search.texts);
 	if (audit->regex)
 		regfree(&search.regex);
-	return search.hits ? 0 : AUDIT_EXIT_NONE;
+	return unread_status(&search.unread, search.hits ? 0 : AUDIT_EXIT_NONE);
 }

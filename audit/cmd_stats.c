@@ -13,6 +13,7 @@
 #include "container.h"
 #include "evidence.h"
 #include "select.h"
+#include "unread.h"
 
 #define GROUPS_MAX 100000
 
@@ -24,6 +25,7 @@ struct group {
 struct stats {
 	struct group *groups;
 	size_t count, cap;
+	struct unread unread;
 };
 
 /* Sorted: recordings of one name come in any order. */
@@ -79,14 +81,29 @@ static uint64_t evidence_bytes(int fd, uint64_t size)
 	return reader_le64(&rd);
 }
 
-static uint64_t count_commands(struct evidence *evidence)
+static uint64_t count_commands(struct stats *stats,
+	const struct store_entry *entry, struct evidence *evidence)
 {
 	uint64_t count = 0;
 	struct sgr_item item;
 
 	while (!evidence_next(evidence, &item))
 		count += item.kind == RECORD_EXEC;
+	(void)unread_rest(&stats->unread, entry->id, evidence);
 	return count;
+}
+
+static const char *read_meta(struct stats *stats,
+	const struct store_entry *entry, int fd, struct evidence **ret)
+{
+	enum sgb_err err = audit_evidence(stats->unread.audit, fd, ret);
+
+	if (!err)
+		return evidence_meta(*ret);
+	unread_evidence(&stats->unread, entry->id, err, *ret);
+	evidence_free(*ret);
+	*ret = NULL;
+	return "{}";
 }
 
 static void add_entry(struct audit *audit, struct stats *stats,
@@ -99,9 +116,10 @@ static void add_entry(struct audit *audit, struct stats *stats,
 	const char *meta = "{}";
 	struct group *group;
 
-	if (fd >= 0 && audit->key_count &&
-		!audit_evidence(audit, fd, &evidence))
-		meta = evidence_meta(evidence);
+	if (fd < 0)
+		unread_file(&stats->unread, entry->id);
+	if (fd >= 0 && audit->key_count)
+		meta = read_meta(stats, entry, fd, &evidence);
 	if (filter_meta(audit, meta)) {
 		if (!strcmp(by, "day"))
 			name = strndup(print_time(entry->start_ns, day), 10);
@@ -116,7 +134,8 @@ static void add_entry(struct audit *audit, struct stats *stats,
 		if (fd >= 0)
 			group->evidence += evidence_bytes(fd, entry->size);
 		if (audit->count_commands && evidence)
-			group->commands += count_commands(evidence);
+			group->commands += count_commands(
+				stats, entry, evidence);
 	}
 	free(name);
 	evidence_free(evidence);
@@ -175,7 +194,7 @@ static const char *checked_by(struct audit *audit)
 int cmd_stats(struct audit *audit, int argc, char **argv)
 {
 	const char *by = checked_by(audit);
-	struct stats stats = {0};
+	struct stats stats = {.unread = {.audit = audit}};
 	struct filter filter;
 	struct store *store;
 	size_t i;
@@ -203,5 +222,5 @@ int cmd_stats(struct audit *audit, int argc, char **argv)
 	}
 	free(stats.groups);
 	store_free(store);
-	return stats.count ? 0 : AUDIT_EXIT_NONE;
+	return unread_status(&stats.unread, stats.count ? 0 : AUDIT_EXIT_NONE);
 }

@@ -169,7 +169,7 @@ def statuses():
     code, out, _ = run("ls", "--index=" + index, "--json", "--status", "open", "--user", "al*")
     ok("and by who", code == 1 and not out, out)
     code, out, _ = run("ls", "--index=" + index, "--json", "--status", "nonsense")
-    ok("no such status", code == 1 and not out, out)
+    ok("no such status", code == 64 and not out, out)
     state(0)
 
 

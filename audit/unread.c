@@ -1,0 +1,122 @@
+/* What could not be read is told on standard error, and in its place among the
+ * results for programs. */
+#include "unread.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "suite.h"
+
+/* By name; of a thousand that a wrong key does not open the sum is enough. */
+#define NAMED_MAX 20
+
+static void tell(const struct unread *unread, const char *id, const char *fmt,
+	...) SGB_PRINTF(3, 4);
+
+static void tell(
+	const struct unread *unread, const char *id, const char *fmt, ...)
+{
+	char why[600];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+	if (unread->audit->json) {
+		(void)printf("{\"rec\":\"%s\",\"unread\":", id);
+		print_json(stdout, why);
+		(void)printf("}\n");
+	}
+	if (unread->closed + unread->damaged > NAMED_MAX)
+		return;
+	(void)fflush(stdout);
+	(void)fprintf(stderr, "sgbridge-audit: %s: ", id);
+	print_cstring(stderr, why);
+	(void)fprintf(stderr, "\n");
+}
+
+void unread_file(struct unread *unread, const char *id)
+{
+	int error = errno;
+
+	unread->damaged++;
+	tell(unread, id, "not looked at: %s%s", strerror(error),
+		error == EACCES ? "; read it as a member of its group, or as "
+				  "root"
+				: "");
+}
+
+/* Whose key it is for, as "show" prints it. */
+static void put_recipients(char text[300], const struct sgr_header *header)
+{
+	size_t i, len = 0;
+
+	text[0] = '\0';
+	for (i = 0; i < header->stanza_count && len < 250; i++) {
+		char hex[16];
+
+		suite_hex(header->stanzas[i].key_id, 4, hex);
+		len += (size_t)snprintf(
+			text + len, 300 - len, "%s%s", i ? ", " : "", hex);
+	}
+}
+
+void unread_evidence(struct unread *unread, const char *id, enum sgb_err err,
+	const struct evidence *evidence)
+{
+	const struct sgr_scan *scan = evidence ? evidence_scan(evidence) : NULL;
+	char recipients[300];
+
+	if (err == SGB_ERR_NOTFOUND && scan) {
+		unread->closed++;
+		put_recipients(recipients, &scan->header);
+		tell(unread, id,
+			"not looked at: none of your keys opens it; its "
+			"recipients are %s%s",
+			recipients,
+			scan->header.flags & SGR_FLAG_QUORUM
+				? ", of whom one of each of two groups is "
+				  "needed (-i twice)"
+				: "");
+		return;
+	}
+	/* Its session has only begun. */
+	if (scan && err == SGB_ERR_CLOSED && scan->verdict == SGR_OPEN)
+		return;
+	unread->damaged++;
+	tell(unread, id, "not looked at: %s",
+		scan && *scan->fault ? scan->fault : sgb_err_text(err));
+}
+
+bool unread_rest(
+	struct unread *unread, const char *id, const struct evidence *evidence)
+{
+	const struct sgr_scan *scan = evidence_scan(evidence);
+
+	if (scan->verdict != SGR_ALTERED)
+		return false;
+	unread->damaged++;
+	tell(unread, id, "looked at only as far as it is good: altered: %s",
+		scan->fault);
+	return true;
+}
+
+int unread_status(const struct unread *unread, int status)
+{
+	size_t count = unread->closed + unread->damaged;
+
+	if (!count)
+		return status;
+	(void)fflush(stdout);
+	if (count > NAMED_MAX)
+		(void)fprintf(stderr, "sgbridge-audit: and %zu more\n",
+			count - NAMED_MAX);
+	(void)fprintf(stderr,
+		"sgbridge-audit: the answer is not complete: of %zu "
+		"recordings\n",
+		count);
+	return unread->damaged ? EX_DATAERR : EX_NOPERM;
+}

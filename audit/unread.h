@@ -1,0 +1,33 @@
+/*
+ * Recordings that a command over many could not look at, or not to their end.
+ * Each is named, since silence would read as "it is not in there".
+ */
+#ifndef SGB_UNREAD_H
+#define SGB_UNREAD_H
+
+#include <stddef.h>
+
+#include "core/err.h"
+
+#include "audit.h"
+#include "evidence.h"
+
+struct unread {
+	const struct audit *audit;
+	size_t closed;	/* not for our keys */
+	size_t damaged; /* altered, or not to be opened at all */
+};
+
+/* It cannot be opened; errno says why. */
+void unread_file(struct unread *unread, const char *id);
+/* audit_evidence failed with err and left evidence, which may be NULL. */
+void unread_evidence(struct unread *unread, const char *id, enum sgb_err err,
+	const struct evidence *evidence);
+/* It was read as far as it goes. True if that is not all of it. */
+bool unread_rest(
+	struct unread *unread, const char *id, const struct evidence *evidence);
+/* Says how many there were. Returns status, or what they make of it: EX_DATAERR
+ * or, where only keys did not fit, EX_NOPERM. */
+int unread_status(const struct unread *unread, int status);
+
+#endif
