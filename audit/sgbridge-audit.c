@@ -3,6 +3,7 @@
  * are, which should not be the bastion. Trusts nothing in a recording: bytes
  * that the target host chose are interpreted only in a sandboxed child.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include "core/places.h"
 #include "audit.h"
+#include "store.h"
 
 enum option_id {
 	OPT_CONF = 'c',
@@ -109,13 +111,20 @@ static const struct option options[] = {
 	"      --mfa yes|no            with or without second factor\n" \
 	"      --status open|closed|recovered|failed\n"
 
+/* Names of options, with a space behind each. */
+#define TAKES_WHO     "user target login source "
+#define TAKES_WHEN    "since until "
+#define TAKES_ALL     "conf dir identity help events journal why disclosed "
+#define TAKES_FILTERS TAKES_WHO TAKES_WHEN "mfa status "
+
 static const struct command {
 	const char *name;
 	audit_command run;
+	const char *takes; /* beside TAKES_ALL */
 	const char *usage;
 	const char *help;
 } commands[] = {
-	{"ls", cmd_ls, "[filters] [--json]",
+	{"ls", cmd_ls, TAKES_FILTERS "json limit index ", "[filters] [--json]",
 		"List recordings. Without a key: times, sizes, states. With "
 		"-i: "
 		"who, from where, to what.\n"
@@ -124,10 +133,11 @@ static const struct command {
 		"read\n" FILTERS
 		"example: sgbridge-audit ls -i key.pem --user alice --since 7d "
 		"--mfa no\n"},
-	{"show", cmd_show, "RECORDING",
+	{"show", cmd_show, "json ", "RECORDING",
 		"Everything about one recording but its content.\n"
 		"example: sgbridge-audit show -i key.pem 0199c2\n"},
-	{"verify", cmd_verify, "[RECORDING|FILE|events|views]...",
+	{"verify", cmd_verify, "json writer heads jobs ",
+		"[RECORDING|FILE|events|views]...",
 		"Check recordings, index and event trail; all of them without "
 		"arguments.\n"
 		"Without a key: altered, cut, reordered, missing. With -i also "
@@ -139,7 +149,8 @@ static const struct command {
 		"exit: 0 intact, 3 open or interrupted, 4 altered, 5 missing, "
 		"6 unverifiable\n"
 		"example: sgbridge-audit verify --writer writers\n"},
-	{"play", cmd_play, "[--speed N] [--idle-limit SECONDS] RECORDING",
+	{"play", cmd_play, "speed idle-limit no-timing ",
+		"[--speed N] [--idle-limit SECONDS] RECORDING",
 		"Play a recording in the terminal, or print its text "
 		"elsewhere.\n"
 		"      --speed N               2 is twice as fast\n"
@@ -150,18 +161,20 @@ static const struct command {
 		"      / ? search, n N again, ) ( next and last command\n"
 		"example: sgbridge-audit play -i key.pem --idle-limit 2 "
 		"0199c2\n"},
-	{"text", cmd_text, "RECORDING",
+	{"text", cmd_text, "output ", "RECORDING",
 		"Print what was on the screen, line by line.\n"
 		"example: sgbridge-audit text -i key.pem 0199c2 | less\n"},
-	{"commands", cmd_commands, "RECORDING",
+	{"commands", cmd_commands, "json ", "RECORDING",
 		"List the commands: time, source, exit status, text.\n"
 		"source: exec (exact), osc133 (the shell marked it), screen "
 		"(stood after the prompt)\n"
 		"example: sgbridge-audit commands -i key.pem --json 0199c2\n"},
-	{"files", cmd_files, "RECORDING",
+	{"files", cmd_files, "json ", "RECORDING",
 		"List files transferred, changes to files, and forwards.\n"
 		"example: sgbridge-audit files -i key.pem 0199c2\n"},
-	{"search", cmd_search, "[filters] [--regex] [--raw] TEXT",
+	{"search", cmd_search,
+		TAKES_FILTERS "json regex raw index scan limit jobs ",
+		"[filters] [--regex] [--raw] TEXT",
 		"Find what was on the screen, in commands, names and META.\n"
 		"      --regex                 extended expression, no "
 		"backslash\n"
@@ -171,16 +184,20 @@ static const struct command {
 		"made\n"
 		"      --scan                  all of it, not only where it "
 		"points to\n"
+		"      --jobs N                with --index, so many at once "
+		"(one a core)\n"
 		"      --limit N               the first N, then no "
 		"further\n" FILTERS
 		"example: sgbridge-audit search -i key.pem --since 30d --user "
 		"'a*' 'drop table'\n"},
-	{"index", cmd_index, "[filters] [--rebuild] [--index=FILE]",
+	{"index", cmd_index, TAKES_FILTERS "json rebuild index ",
+		"[filters] [--rebuild] [--index=FILE]",
 		"Put new recordings into the index for \"search --index\".\n"
 		"It holds their texts in clear: keep it where the keys are.\n"
 		"      --rebuild               throw the old one away first\n"
 		"example: sgbridge-audit index -i key.pem\n"},
-	{"findings", cmd_findings, "[filters] [--index[=FILE]] [--append]",
+	{"findings", cmd_findings, TAKES_WHO TAKES_WHEN "json index append ",
+		"[filters] [--index[=FILE]] [--append]",
 		"Exceptional logons out of the trail, with the facts.\n"
 		"new-network, unusual-hour, first-key, no-factor, "
 		"many-targets,\n"
@@ -195,34 +212,36 @@ static const struct command {
 		"exit: 0 some, 1 none, 65 lines of the trail are damaged\n"
 		"example: sgbridge-audit findings --events events --since 7d "
 		"--user 'a*'\n"},
-	{"who", cmd_who, "ID [LOG]...",
+	{"who", cmd_who, "json ", "ID [LOG]...",
 		"One login by its id: events, recordings, and lines of logs.\n"
 		"ID is a connection's or a recording's, or a reference number; "
 		"a LOG is syslog\n"
 		"or kernel audit as text. No key is needed.\n"
 		"example: sgbridge-audit who --events events 7F3K2 auth.log\n"},
-	{"collect", cmd_collect, "[FILE]...",
+	{"collect", cmd_collect, "", "[FILE]...",
 		"Logons through this host's own sshd, sudo and su, into the "
 		"trail.\n"
 		"On the bastion, as root: from the kernel's audit log, or "
 		"FILE, "
 		"or -. Each once.\n"
 		"example: ausearch --raw | sgbridge-audit collect -\n"},
-	{"who-viewed", cmd_who_viewed, "[RECORDING]",
+	{"who-viewed", cmd_who_viewed, "json ", "[RECORDING]",
 		"List who looked at recordings, from the trail and a "
 		"journal.\n"
 		"example: sgbridge-audit who-viewed --events events 0199c2\n"},
-	{"recover", cmd_recover, "-i SIGNING-KEY FILE",
+	{"recover", cmd_recover, "", "-i SIGNING-KEY FILE",
 		"End a recording that a crash left open, and state what was "
 		"lost.\n"
 		"The recorder does this for its own when it starts.\n"},
-	{"disclose", cmd_disclose, "[--segments N-M] [-o FILE] RECORDING",
+	{"disclose", cmd_disclose, "json segments output ",
+		"[--segments N-M] [-o FILE] RECORDING",
 		"Hand over the keys of some segments and of nothing else.\n"
 		"Without --segments: list them. The other side uses\n"
 		"      --disclosed FILE        instead of -i\n"
 		"example: sgbridge-audit disclose -i key.pem --segments 3-5 -o "
 		"part 0199c2\n"},
-	{"export", cmd_export, "--format asciicast RECORDING",
+	{"export", cmd_export, "format output player ",
+		"--format asciicast RECORDING",
 		"Convert a recording.\n"
 		"  -f, --format FORMAT      asciicast (version 2), "
 		"asciicast3, html (a page), ttyrec,\n"
@@ -235,20 +254,22 @@ static const struct command {
 		"is\n"
 		"example: sgbridge-audit export -i key.pem -o demo.cast "
 		"0199c2\n"},
-	{"watch", cmd_watch, "RECORDING | -",
+	{"watch", cmd_watch, "no-timing ", "RECORDING | -",
 		"Follow a recording that is still written, or \"-\" through a "
 		"pipe.\n"
 		"Where the key is, not on the bastion: over a mounted folder, "
 		"or\n"
 		"example: ssh bastion tail -c +1 -f REC.sgr | sgbridge-audit "
 		"watch -i key.pem -\n"},
-	{"stats", cmd_stats, "[--by user|target|login|source|day] [filters]",
+	{"stats", cmd_stats, TAKES_FILTERS "json by commands ",
+		"[--by user|target|login|source|day] [filters]",
 		"Sessions, time, bytes and compression, summed.\n"
 		"      --commands              count commands asked for, too: "
 		"reads everything\n" FILTERS
 		"example: sgbridge-audit stats -i key.pem --by target --since "
 		"30d\n"},
-	{"expire", cmd_expire, "--keep CLASS=AGE... [--yes]",
+	{"expire", cmd_expire, "json keep hold release key yes ",
+		"--keep CLASS=AGE... [--yes]",
 		"Delete recordings by rule; without --yes only say which.\n"
 		"What goes is written down, signed, so that verify can explain "
 		"it.\n"
@@ -258,7 +279,8 @@ static const struct command {
 		"      --key FILE, --why TEXT  who signs, and the reason\n"
 		"example: sgbridge-audit expire --keep standard=90d --keep "
 		"long=2555d\n"},
-	{"import", cmd_import, "--key SIGNING-KEY [-o FILE] FILE",
+	{"import", cmd_import, "key output user target ",
+		"--key SIGNING-KEY [-o FILE] FILE",
 		"Take a ttyrec or asciicast (version 2, 3) into a container of "
 		"its own.\n"
 		"It is signed by you and says so: nobody here witnessed it.\n"
@@ -267,14 +289,15 @@ static const struct command {
 		"      --user, --target TEXT   written down as your word\n"
 		"example: sgbridge-audit import --key my_key -i key.pem "
 		"old.cast\n"},
-	{"keygen", cmd_keygen, "[-f x25519|p256] [-o FILE] | -i IDENTITY",
+	{"keygen", cmd_keygen, "format output ",
+		"[-f x25519|p256] [-o FILE] | -i IDENTITY",
 		"Make a recipient's key pair; prints the line for the "
 		"recipients file.\n"
 		"With -i: the line of a key that exists (a file, "
 		"pkcs11:..., a public key in PEM).\n"
 		"example: sgbridge-audit keygen -i "
 		"'pkcs11:token=erin;object=reader?module-path=FILE'\n"},
-	{"writer-keygen", cmd_writer_keygen, "[-o FILE]",
+	{"writer-keygen", cmd_writer_keygen, "output ", "[-o FILE]",
 		"Make the recorder's signing key; prints the line for the "
 		"auditors' pins.\n"},
 };
@@ -297,7 +320,7 @@ static void usage(FILE *out)
 		"  -i, --identity FILE   a recipient's private key; several "
 		"for "
 		"a quorum\n"
-		"  -j, --json            for programs\n"
+		"  -j, --json            for programs, where a command has it\n"
 		"      --events DIR      event trail\n"
 		"      --journal DIR     where your own viewing is written "
 		"down\n"
@@ -311,6 +334,49 @@ static void command_usage(const struct command *command)
 	(void)printf("usage: sgbridge-audit %s %s\n\n%s", command->name,
 		command->usage, command->help);
 	exit(0);
+}
+
+/* An option that did nothing would pass for one that did. */
+static void check_taken(const struct command *command, const char *name)
+{
+	char word[32];
+
+	(void)snprintf(word, sizeof(word), " %s ", name);
+	/* Each list begins with a name, and so without a space. */
+	if (!strncmp(TAKES_ALL, word + 1, strlen(word + 1)) ||
+		strstr(TAKES_ALL, word) ||
+		!strncmp(command->takes, word + 1, strlen(word + 1)) ||
+		strstr(command->takes, word))
+		return;
+	audit_fatal(EX_USAGE,
+		"%s does not take --%s; \"sgbridge-audit %s --help\" lists "
+		"what it takes",
+		command->name, name, command->name);
+}
+
+static size_t whole_option(const char *name, const char *text)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || !number || number > 1000000)
+		audit_fatal(EX_USAGE,
+			"--%s \"%s\": expected a whole number from 1", name,
+			text);
+	return number;
+}
+
+static const char *status_option(const char *text)
+{
+	enum store_state state;
+
+	for (state = STORE_UNKNOWN; state <= STORE_PURGED; state++)
+		if (!strcmp(text, store_state_text(state)))
+			return text;
+	audit_fatal(EX_USAGE,
+		"--status \"%s\": expected open, closed, recovered, failed, "
+		"purged or unknown",
+		text);
 }
 
 static double number_option(const char *name, const char *text)
@@ -345,7 +411,6 @@ static void take_text(struct audit *audit, int id, const char *text)
 		{OPT_SINCE, &audit->since},
 		{OPT_UNTIL, &audit->until},
 		{OPT_MFA, &audit->mfa},
-		{OPT_STATUS, &audit->status},
 		{OPT_WHY, &audit->why},
 		{OPT_KEY, &audit->key_path},
 		{OPT_BY, &audit->by},
@@ -383,13 +448,10 @@ static void take_option(
 		audit->keep[audit->keep_count++] = optarg;
 		break;
 	case OPT_JOBS:
-		audit->jobs = (unsigned int)number_option("jobs", optarg);
+		audit->jobs = (unsigned int)whole_option("jobs", optarg);
 		break;
-	case OPT_LIMIT:
-		audit->limit = (size_t)number_option("limit", optarg);
-		if (!audit->limit)
-			audit_fatal(EX_USAGE, "--limit: expected 1 or more");
-		break;
+	case OPT_LIMIT: audit->limit = whole_option("limit", optarg); break;
+	case OPT_STATUS: audit->status = status_option(optarg); break;
 	case OPT_SPEED: audit->speed = number_option("speed", optarg); break;
 	case OPT_IDLE:
 		audit->idle_limit = number_option("idle-limit", optarg);
@@ -399,7 +461,10 @@ static void take_option(
 			audit_fatal(EX_USAGE, "too many identities");
 		audit->identity_paths[audit->identity_count++] = optarg;
 		break;
-	case '?': exit(EX_USAGE);
+	case '?':
+		audit_fatal(EX_USAGE,
+			"\"sgbridge-audit %s --help\" lists what it takes",
+			command->name);
 	default: take_text(audit, id, optarg);
 	}
 }
@@ -419,6 +484,7 @@ int main(int argc, char **argv)
 	static struct audit audit = {.speed = 1};
 	const struct command *command;
 	int id, status;
+	size_t i;
 
 	if (argc < 2) {
 		usage(stderr);
@@ -436,10 +502,15 @@ int main(int argc, char **argv)
 			"them",
 			argv[1]);
 	audit.command = command->name;
-	argv[1] = argv[0];
+	/* getopt's own words begin with this. */
+	argv[1] = program_invocation_short_name;
 	while ((id = getopt_long(argc - 1, argv + 1, "c:d:i:jo:hf:", options,
-			NULL)) != -1)
+			NULL)) != -1) {
+		for (i = 0; options[i].name; i++)
+			if (options[i].val == id)
+				check_taken(command, options[i].name);
 		take_option(&audit, command, id);
+	}
 	status = command->run(&audit, argc - 1 - optind, argv + 1 + optind);
 	if (fflush(stdout) || ferror(stdout))
 		audit_fatal(EX_IOERR, "output cannot be written");
