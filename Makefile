@@ -546,6 +546,8 @@ SHARED = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
 	conf/nftables.conf conf/pam.d/* conf/sshd_config.d/*))
 COMPLETIONS := sgbridge sgbridge-otp sgbridge-audit sgbridge-forward
 ZSHDIR ?= $(PREFIX)/share/zsh/vendor-completions
+# With the folders that they name each other by.
+DOCUMENTS = README.md SECURITY.md CHANGELOG.md $(wildcard docs/*.md docs/*.dot)
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 DOCDIR ?= $(PREFIX)/share/doc/sgbridge
@@ -581,6 +583,8 @@ install: all
 		$(DESTDIR)$(DOCDIR)/examples/$$file || exit 1; done
 	set -e; umask 022; for file in $(SHARED); do \
 		install -d $(DESTDIR)$(SHAREDIR)/$$(dirname $$file); \
+	for file in $(DOCUMENTS); do install -D -m 0644 $$file \
+		$(DESTDIR)$(DOCDIR)/$$file || exit 1; done
 		$(PLACES) conf/$$file >$(DESTDIR)$(SHAREDIR)/$$file; done
 	for file in $(wildcard $(BUILD)/player/asciinema-player.*); do \
 		install -D -m 0644 $$file $(DESTDIR)$(SHAREDIR)/player/$${file##*/} \
@@ -610,6 +614,7 @@ uninstall:
 		$(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(EXAMPLES)) \
 		$(addprefix $(DESTDIR)$(COMPLETIONDIR)/,$(COMPLETIONS)) \
 		$(addprefix $(DESTDIR)$(FISHDIR)/,$(addsuffix .fish,$(COMPLETIONS))) \
+		$(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS)) \
 		$(DESTDIR)$(ZSHDIR)/_sgbridge \
 		$(DESTDIR)/usr/lib/sysusers.d/sgbridge.conf \
 		$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
@@ -617,7 +622,8 @@ uninstall:
 		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 	rmdir $(DESTDIR)$(SHAREDIR)/* $(DESTDIR)$(SHAREDIR) \
 		$(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)/examples/* \
-		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR) 2>/dev/null || true
+		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/docs \
+		$(DESTDIR)$(DOCDIR) 2>/dev/null || true
 
 define player_if_it_comes
 @[ -e $(BUILD)/player/asciinema-player.min.js ] || \

@@ -59,6 +59,11 @@ ok "manual pages name no file under /usr that is not installed" "$(
 		docs/man/*.[1-8] | sort -u | grep -E 'sgbridge' |
 		grep -vx /usr/share/sgbridge/player |
 		while read -r path; do missing "$path"; done)"
+ok "nor one of the sources, and every guide is installed" "$(
+	grep -nE '^\.(It )?Pa (docs|conf|tests)/' docs/man/*.[1-8]
+	for file in $(git ls-files README.md SECURITY.md 'docs/*.md'); do
+		missing "/usr/share/doc/sgbridge/$file"
+	done)"
 ok "every shipped example is installed" "$(for file in \
 	$(git ls-files conf/pam.d conf/sshd_config.d 'conf/*.conf' \
 		'conf/*.rules' | grep -v -E '^conf/(sysusers|tmpfiles)'); do
@@ -73,7 +78,7 @@ ok "no path of the build is in a program" "$(grep -rlF "$PWD" "$root")"
 copy=$work/copy
 copied() {
 	mkdir -p "$copy/build"
-	cp -a Makefile audit bastion conf docs pam_module README.md SECURITY.md \
+	cp -a Makefile audit bastion conf docs pam_module ./*.md \
 		tests "$copy/"
 	cp -a "$build"/{audit,bastion,pam_module,include,flags,libsgb.a} \
 		"$build"/sgbridge* "$build"/pam_sgbridge.so "$copy/build/"

@@ -87,6 +87,10 @@ ok "no PAM service file is changed" eval \
 ok "manual pages are where man looks" in_root sh -c '
 	ls /usr/share/man/man8/sgbridged.8.gz \
 		/usr/share/man/man8/pam_sgbridge.8.gz'
+ok "guides are there, under the names that they and the manual use" \
+	in_root sh -ec 'cd /usr/share/doc/sgbridge
+	for file in README.md SECURITY.md $(grep -oE "docs/[A-Z]+\.md" \
+		README.md); do [ -s "$file" ] || { echo "no $file"; exit 1; }; done'
 
 # --- what an administrator has made, and what must outlive everything
 configured() {
