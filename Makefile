@@ -625,22 +625,15 @@ uninstall:
 		$(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/docs \
 		$(DESTDIR)$(DOCDIR) 2>/dev/null || true
 
-define player_if_it_comes
-@[ -e $(BUILD)/player/asciinema-player.min.js ] || \
-	conf/player/fetch.sh $(BUILD)/player || \
-	echo '$@: pages of "export -f html" are without a player'
-endef
-
-# Three Debian packages in $(BUILD)/deb, the same bytes each time.
+# Three Debian packages in $(BUILD)/deb, the same bytes each time, whatever a
+# network says: the player is in them if "make player" was run before.
 .PHONY: deb player
 deb: all
-	$(player_if_it_comes)
 	@conf/debian/build.sh $(BUILD) $(VERSION)
 
 # The same as RPMs, in $(BUILD)/rpm.
 .PHONY: rpm sbom pictures
 rpm: all
-	$(player_if_it_comes)
 	@conf/rpm/build.sh $(BUILD) $(VERSION)
 
 # What the programs are made of, CycloneDX.

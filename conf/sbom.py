@@ -97,6 +97,26 @@ def program(path, version):
     }
 
 
+def player(build):
+    """What `make player` fetched and the packages then have."""
+    path = os.path.join(build, "player", "asciinema-player.min.js")
+    if not os.path.isfile(path):
+        return []
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "player", "fetch.sh"),
+              encoding="utf-8") as file:
+        version = re.search(r"^version=(\S+)", file.read(), re.M).group(1)
+    return [{
+        "type": "library",
+        "bom-ref": "player:asciinema-player",
+        "name": "asciinema-player",
+        "version": version,
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+        "hashes": [{"alg": "SHA-256", "content": sha256(path)}],
+        "purl": f"pkg:npm/asciinema-player@{version}",
+    }]
+
+
 def programs(build):
     found = []
     for name in sorted(os.listdir(build)):
@@ -118,13 +138,19 @@ def document(build, version):
     for soname, path in sorted(paths.items()):
         components.append(library(path, soname, owners[path]))
         depends[f"lib:{soname}"] = needed(path)
+    pages = player(build)
+    for component in pages:
+        components.append(component)
+        depends[component["bom-ref"]] = []
+        depends["sgbridge:sgbridge-audit"].append(component["bom-ref"])
     root = f"pkg:generic/sgbridge@{version}"
     ours = [c["bom-ref"] for c in components
             if c["bom-ref"].startswith("sgbridge:")]
     # The loader itself is in no list of ldd with an arrow.
     graph = [{"ref": root, "dependsOn": ours}] + [
-        {"ref": ref, "dependsOn": sorted(f"lib:{name}" for name in names
-                                         if name in paths)}
+        {"ref": ref, "dependsOn": sorted(
+            [f"lib:{name}" for name in names if name in paths]
+            + [name for name in names if name.startswith("player:")])}
         for ref, names in depends.items()]
     body = {
         "bomFormat": "CycloneDX",

@@ -31,7 +31,10 @@ take() {
 		# shellcheck disable=SC2231
 		for path in "$out"/stage$pattern; do
 			if [ ! -e "$path" ]; then
-				echo "$package: no ${path#"$out/stage"}" >&2
+				path=${path#"$out/stage"}
+				[ "$path" != /usr/share/sgbridge/player ] ||
+					path="player (make player)"
+				echo "$package: no $path" >&2
 				continue
 			fi
 			path=${path#"$out/stage"}

@@ -61,7 +61,7 @@ programs() {
 		readelf -dW "$path" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/lib:\1/p' |
 			grep -v ld-linux | sort >"$work/needed"
 		each ".dependencies[] | select(.ref == \"sgbridge:$name\") |
-			.dependsOn[]" | sort | diff "$work/needed" - || return 1
+			.dependsOn[]" | grep ^lib: | sort | diff "$work/needed" - || return 1
 	done
 }
 ok "each program is there, with what it links" programs
@@ -73,4 +73,21 @@ versions() {
 		-f '${Package}\t${Version}\n' | sort -u | diff "$work/told" -
 }
 ok "each library has the version that is installed" versions
+# The player of exported pages is not linked, but shipped where it was fetched.
+with_player() {
+	local copy=$work/build
+	mkdir -p "$copy/player" && cp "$build/sgbridge-audit" "$copy/" || return
+	conf/sbom.py "$copy" "$version" >"$work/without" &&
+		! grep -q asciinema "$work/without" || return
+	echo 'play()' >"$copy/player/asciinema-player.min.js"
+	SOURCE_DATE_EPOCH=1790000000 conf/sbom.py "$copy" "$version" \
+		>"$work/with" && python3 "$work/form.py" "$work/with" &&
+		jq -e --arg hash "$(echo 'play()' | sha256sum | cut -d' ' -f1)" \
+			'any(.components[]; .name == "asciinema-player" and
+			.hashes[0].content == $hash) and
+			any(.dependencies[]; .ref == "sgbridge:sgbridge-audit" and
+			(.dependsOn | index("player:asciinema-player")))' \
+			"$work/with"
+}
+ok "the player is there if it is shipped" with_player
 ok_summary
