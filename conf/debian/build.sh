@@ -57,6 +57,9 @@ finish() {
 			install -m 0755 "$here/$package.$name" \
 				"$root/DEBIAN/$name"
 	done
+	[ ! -e "$here/$package.lintian-overrides" ] ||
+		install -D -m 0644 "$here/$package.lintian-overrides" \
+			"$root/usr/share/lintian/overrides/$package"
 	control "$package" >"$root/DEBIAN/control"
 	(cd "$root" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' |
 		sort -z | xargs -0 md5sum >DEBIAN/md5sums)

@@ -20,6 +20,9 @@ root=$work/root
 trap 'umount "$root/proc" 2>/dev/null; rm -rf "$work"' EXIT
 # shellcheck source=tests/check/ok.sh
 . tests/check/ok.sh
+arch=$(dpkg --print-architecture)
+version=$(sed -n 's/^VERSION := //p' Makefile)
+next=$version+next
 in_root() {
 	chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 		HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"
@@ -35,9 +38,8 @@ same() {
 }
 ok "the packages are the same bytes each time" same
 if command -v lintian >/dev/null; then
-	ok "lintian has nothing to say but on the folder of secrets" eval \
-		'! lintian --allow-root "$build"/deb/*.deb |
-		grep -v "non-standard-dir-perm 0700 .*sgbridge/otp"'
+	ok "lintian has nothing to say" eval 'lintian --allow-root \
+		--fail-on error,warning "$build"/deb/*.deb && ! [ -s "$work/out" ]'
 fi
 
 # Where this machine takes its packages from, asked of apt.
@@ -63,8 +65,9 @@ apt-config dump | grep -E '^Acquire::(http|https)::Proxy' \
 
 ok "apt-get knows packages" in_root apt-get update -q
 ok "install, with what they depend on" in_root apt-get install -qy \
-	--no-install-recommends /debs/sgbridge_0.1_amd64.deb \
-	/debs/libpam-sgbridge_0.1_amd64.deb /debs/sgbridge-audit_0.1_amd64.deb
+	--no-install-recommends "/debs/sgbridge_${version}_$arch.deb" \
+	"/debs/libpam-sgbridge_${version}_$arch.deb" \
+	"/debs/sgbridge-audit_${version}_$arch.deb"
 ok "nothing is left half configured" eval \
 	'[ -z "$(in_root dpkg --audit)" ]'
 ok "every program finds its libraries" in_root sh -c '
@@ -84,13 +87,13 @@ ok "no key and no settings are invented" eval \
 	'[ -z "$(find "$root/etc/sgbridge" -type f)" ]'
 ok "no PAM service file is changed" eval \
 	'! grep -rl pam_sgbridge "$root/etc/pam.d"'
-ok "manual pages are where man looks" in_root sh -c '
-	ls /usr/share/man/man8/sgbridged.8.gz \
-		/usr/share/man/man8/pam_sgbridge.8.gz'
 ok "guides are there, under the names that they and the manual use" \
 	in_root sh -ec 'cd /usr/share/doc/sgbridge
 	for file in README.md SECURITY.md $(grep -oE "docs/[A-Z]+\.md" \
 		README.md); do [ -s "$file" ] || { echo "no $file"; exit 1; }; done'
+ok "manual pages are where man looks" in_root sh -c '
+	ls /usr/share/man/man8/sgbridged.8.gz \
+		/usr/share/man/man8/pam_sgbridge.8.gz'
 
 # --- what an administrator has made, and what must outlive everything
 configured() {
@@ -119,19 +122,19 @@ next_version() {
 	for file in "$build"/deb/*.deb; do
 		rm -rf "$dir"
 		dpkg-deb -R "$file" "$dir"
-		sed -i 's/^Version: .*/Version: 0.2/;s/(= 0.1)/(= 0.2)/' \
+		sed -i "s/^Version: .*/Version: $next/;s/(= $version)/(= $next)/" \
 			"$dir/DEBIAN/control"
 		dpkg-deb --root-owner-group -Znone -b "$dir" \
 			"$root/debs/" >/dev/null || return 1
 	done
 }
 ok "the next version" next_version
-ok "upgrade" in_root sh -c 'dpkg -i /debs/*_0.2_*.deb'
+ok "upgrade" in_root sh -c "dpkg -i /debs/*_${next}_*.deb"
 ok "upgrade keeps everything" kept
 ok "a second upgrade changes nothing" in_root sh -c \
-	'dpkg -i /debs/*_0.2_*.deb'
+	"dpkg -i /debs/*_${next}_*.deb"
 ok "going back to the old version works" in_root sh -c \
-	'dpkg -i /debs/*_0.1_*.deb'
+	"dpkg -i /debs/*_${version}_*.deb"
 ok "units are still enabled" in_root systemctl is-enabled \
 	sgbridged.service sgbridge-recorder.service
 
@@ -163,7 +166,7 @@ ok "and says so, with the command that deletes" eval \
 	'grep -q "rm -r /var/lib/sgbridge" "$work/purge" &&
 	grep -q "rm -r /etc/sgbridge" "$work/purge"'
 ok "their owner still has a name" in_root id _sgb-recorder
-ok "install after purge" in_root sh -c 'dpkg -i /debs/*_0.1_*.deb'
+ok "install after purge" in_root sh -c "dpkg -i /debs/*_${version}_*.deb"
 ok "finds everything as it was" kept
 clean() {
 	rm -r "$root/etc/sgbridge" "$root/var/lib/sgbridge" &&
