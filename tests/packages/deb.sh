@@ -168,11 +168,16 @@ ok "and says so, with the command that deletes" eval \
 ok "their owner still has a name" in_root id _sgb-recorder
 ok "install after purge" in_root sh -c "dpkg -i /debs/*_${version}_*.deb"
 ok "finds everything as it was" kept
+# Whatever somebody enabled; a link's name tells, its contents are nothing.
 clean() {
-	rm -r "$root/etc/sgbridge" "$root/var/lib/sgbridge" &&
-		in_root dpkg -P sgbridge libpam-sgbridge sgbridge-audit &&
-		! grep -rlE 'sgbridged?' "$root/etc/systemd" \
-			"$root/var/lib/systemd" 2>/dev/null
+	in_root systemctl enable sgbridged.socket sgbridge-nftables \
+		sgbridge-forward && [ -n "$(links)" ] &&
+		rm -r "$root/etc/sgbridge" "$root/var/lib/sgbridge" &&
+		in_root dpkg -P sgbridge libpam-sgbridge sgbridge-audit
 }
-ok "purge of an empty installation leaves nothing of systemd's" clean
+links() {
+	find "$root/etc/systemd" "$root/var/lib/systemd" -name '*sgbridge*'
+}
+ok "purge of an empty installation" clean
+ok "leaves nothing of systemd's" eval 'links; [ -z "$(links)" ]'
 ok_summary
