@@ -5,9 +5,10 @@
 
 # What the tests want in there beside the packages' own dependencies.
 ROOT_INCLUDE=systemd,openssh-server,openssh-client,sudo,oathtool,nftables
-ROOT_INCLUDE=$ROOT_INCLUDE,libpam-pwquality,faketime,procps,iproute2,auditd
+ROOT_INCLUDE=$ROOT_INCLUDE,faketime,procps,iproute2,auditd
 
-# Where this machine takes its packages from, asked of apt.
+# Where this machine takes its packages from, asked of apt; SGB_ROOT_SUITE is
+# another release than its own.
 root_source() {
 	apt-get indextargets \
 		--format '$(REPO_URI) $(CODENAME) $(CREATED_BY) $(COMPONENT)' |
@@ -46,7 +47,8 @@ root_make() {
 	# The libraries, so that each test installs from its own files alone.
 	root_run "$root" apt-get install -qy --no-install-recommends \
 		libssh-4 libjansson4 liboath0 libqrencode4 libtsm4 \
-		libsqlite3-0 libaudit1 libseccomp2 ${gcm:+"$gcm"} \
+		libsqlite3-0 libaudit1 libseccomp2 libpam-pwquality \
+		${gcm:+"$gcm"} \
 		>>"$log" 2>&1
 	tar -cf "$archive.new" -C "$root" . && mv "$archive.new" "$archive"
 }
