@@ -404,9 +404,11 @@ deps:
 test-deps:
 	@tests/deps.sh $(BUILD_DEPS) $(TEST_DEPS)
 
-.PHONY: print-deps print-build-deps test-distros
+.PHONY: print-deps print-build-deps print-programs test-distros
 print-deps:
 	@echo $(BUILD_DEPS) $(TEST_DEPS)
+print-programs:
+	@echo $(PROGRAMS) $(MODULES)
 print-build-deps:
 	@echo $(BUILD_DEPS)
 

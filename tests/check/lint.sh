@@ -25,6 +25,14 @@ fi
 # shellcheck disable=SC2046
 ok "shellcheck" "$(shellcheck -x -S warning -e SC2319 $(git ls-files '*.sh') .ci/run 2>&1)"
 ok "mandoc -Tlint" "$(mandoc -Tlint -W warning docs/man/*.[1-8] 2>&1)"
+ok "each manual page has examples, in blocks" "$(for page in docs/man/*.[1-8]; do
+	sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/p' "$page" |
+		grep -qE '^\.(Bd|Dl)' || echo "$page"
+done)"
+ok "each program and module has a manual page" "$(for name in \
+	$(make -s print-programs); do
+	ls docs/man/"${name%.so}".[1-8] >/dev/null 2>&1 || echo "$name"
+done)"
 ok "no file over 600 lines" "$(git ls-files '*.c' '*.h' | xargs wc -l |
 	awk '$1 > 600 && $2 != "total" && $2 !~ /^tests\//')"
 ok "no unfinished marks" "$(git grep -nE '\b(TODO|FIXME|XXX)\b' -- '*.c' '*.h' \
