@@ -50,6 +50,24 @@ static bool account_good(struct setup *s)
 	return !root && (exists || !answer_yes(&s->answers.guard_sshd));
 }
 
+/* What setup writes for sshd and sudo includes Debian's files. */
+static bool pam_good(struct setup *s)
+{
+	const char *common = setup_path(s, "/etc/pam.d/common-account");
+
+	if (!answer_yes(&s->answers.guard_sshd) &&
+		!answer_yes(&s->answers.guard_sudo))
+		return true;
+	if (access(common, F_OK) == 0)
+		return true;
+	setup_fail("%s: PAM of this host is not laid out as Debian's, whose "
+		   "services setup writes for sshd and sudo; answer "
+		   "`guard-sshd no` and `guard-sudo no`, and guard them by "
+		   "hand: pam_sgbridge(8)",
+		common);
+	return false;
+}
+
 /* Somebody who has no key for sshd would be refused before the code. */
 static bool key_good(struct setup *s)
 {
@@ -124,7 +142,8 @@ static bool lists_good(struct setup *s)
 
 bool answers_good(struct setup *s)
 {
-	return addresses_good(s) && lists_good(s) && account_good(s);
+	return addresses_good(s) && lists_good(s) && account_good(s) &&
+	       pam_good(s);
 }
 
 bool plan_admits(struct setup *s)

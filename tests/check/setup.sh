@@ -24,6 +24,7 @@ make_root() {
 	printf 'Port 22\nPasswordAuthentication yes\n' >"$R/etc/ssh/sshd_config"
 	printf 'auth required pam_unix.so\n' >"$R/etc/pam.d/sshd"
 	printf 'auth required pam_unix.so\n' >"$R/etc/pam.d/sudo"
+	printf 'account required pam_unix.so\n' >"$R/etc/pam.d/common-account"
 	printf '#!/usr/sbin/nft -f\nflush ruleset\n' >"$R/etc/nftables.conf"
 	chmod 0640 "$R/etc/ssh/sshd_config"
 	chown 0:4 "$R/etc/ssh/sshd_config"
@@ -66,6 +67,16 @@ ok "it shows diffs, and no key" eval \
 	'grep -q "^+Include /etc/ssh/sshd_config.d" "$work/dry" &&
 	grep -q "^-auth required pam_unix.so" "$work/dry" &&
 	! grep -q "PRIVATE KEY" "$work/dry"'
+foreign() {
+	local status
+	mv "$R/etc/pam.d/common-account" "$work/" || return
+	setup 2>"$work/err"
+	status=$?
+	mv "$work/common-account" "$R/etc/pam.d/"
+	[ "$status" -ne 0 ] && same &&
+		grep -q "PAM of this host is not laid out as Debian's" "$work/err"
+}
+ok "where PAM is not Debian's it says so and changes nothing" foreign
 ok "setup" setup
 ok "files are there, each with its mode" eval '
 	[ "$(stat -c %a "$R/etc/sgbridge/user_ca")" = 600 ] &&
