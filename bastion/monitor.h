@@ -124,11 +124,12 @@ struct monitor {
 	enum session_mode mode;
 	enum monitor_phase phase;
 	int session;
-	int session_pidfd;   /* or -1 */
-	int session_watch;   /* to its cradle, or -1 */
-	bool session_killed; /* by us: no crash of its own */
-	int cradle;	     /* where sessions are forked, or -1 */
-	int starter;	     /* who starts cradles; -1: behind the path */
+	int session_pidfd;	/* or -1 */
+	int session_watch;	/* to its cradle, or -1 */
+	bool session_killed;	/* by us: no crash of its own */
+	int cradle;		/* where sessions are forked, or -1 */
+	uint64_t cradle_places; /* for connections, in the nursery */
+	int starter;		/* who starts cradles; -1: behind the path */
 	const char *starter_path;
 	char *client_banner;
 	struct monitor_children children;

@@ -71,15 +71,28 @@ static enum sgb_err new_cradle(
 	return err;
 }
 
+/* Each connection takes a place, and where many come at once the cradle has
+ * not taken its last one when the next asks: whoever came too late would wait
+ * for a start of his own. */
 void monitor_cradle_keep(struct monitor *m)
 {
-	if (m->conf->sessions_per_start < 2 || cradle_open(m))
+	uint64_t count = m->conf->sessions_per_start;
+
+	if (count < 2)
 		return;
+	if (count > MSG_CRADLE_MAX)
+		count = MSG_CRADLE_MAX;
+	if (m->cradle_places && cradle_open(m)) {
+		m->cradle_places--;
+		return;
+	}
 	if (m->cradle >= 0)
 		close(m->cradle);
 	m->cradle = -1;
-	if (new_cradle(m, m->conf->sessions_per_start, &m->cradle))
+	if (new_cradle(m, count, &m->cradle))
 		log_put(LOG_DEBUG, "sgbridge-starter does not answer");
+	else
+		m->cradle_places = count - 1;
 }
 
 static enum sgb_err ask(struct monitor *m, int cradle, int link, int watch)

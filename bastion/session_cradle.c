@@ -33,7 +33,7 @@ struct ward {
 };
 
 struct cradle {
-	struct ward wards[CRADLE_MAX];
+	struct ward wards[MSG_CRADLE_MAX];
 	unsigned int born, limit, alive;
 	bool open;
 };
@@ -167,7 +167,7 @@ static void look_after(
 /* Returns true in a child. */
 static bool serve_once(struct cradle *c)
 {
-	struct pollfd fds[1 + 2 * CRADLE_MAX];
+	struct pollfd fds[1 + 2 * MSG_CRADLE_MAX];
 	unsigned int i;
 
 	fds[0] = (struct pollfd){c->open ? CRADLE_FD : -1, POLLIN, 0};
@@ -191,7 +191,7 @@ bool session_cradle(unsigned int limit)
 {
 	static struct cradle c = {.open = true};
 
-	c.limit = limit < CRADLE_MAX ? limit : CRADLE_MAX;
+	c.limit = limit < MSG_CRADLE_MAX ? limit : MSG_CRADLE_MAX;
 	/* The monitor that started this one has no wish to know. */
 	(void)signal(SIGCHLD, SIG_DFL);
 	while (c.open || c.alive)

@@ -6,9 +6,6 @@
 
 #include <stdbool.h>
 
-/* However many the settings ask for. */
-#define CRADLE_MAX 64
-
 /* Serves CRD_START messages on descriptor 3 until it has forked limit
  * sessions, one of them died by a signal, or nobody asks any more, and then
  * until all have ended. Returns true in a child, with its monitor's socket at

@@ -27,6 +27,8 @@ enum msg_type {
  * with each change of a MON_ message that daemon_connections.c does not mark
  * as old; those never change. */
 #define MSG_MON_VERSION 1
+/* STA_CRADLE: however many are asked for. */
+#define MSG_CRADLE_MAX 64
 
 enum session_mode {
 	SESSION_MODE_NONE = 0,

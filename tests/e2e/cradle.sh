@@ -147,6 +147,33 @@ done
 ok "no session stays" wait_for count sessions 0
 ok "and no cradle but the one that waits" wait_for count cradles 1
 
+# --- more at once than it has places, while it has not forked the last one
+waiting=$(cradles)
+kill -STOP "$waiting"
+for n in 10 11 12 13 14; do
+	lab_ssh robot 203.0.113.7 robot+ops@web1@bastion 'echo up; exec cat' \
+		<"$LAB/hold" >"$LAB/out.$n" 2>"$LAB/err.$n" &
+done
+monitors() {
+	processes monitor
+}
+ok "many connect" wait_for count monitors 6
+kill -CONT "$waiting"
+for n in 10 11 12 13 14; do
+	ok "and get in" wait_for grep -q up "$LAB/out.$n"
+done
+alone() {
+	local pid
+	for pid in $(cradles); do
+		tr '\0' ' ' <"/proc/$pid/cmdline" | grep -e '-c 1 '
+	done
+}
+ok "none by a start of his own" count alone 0
+for pid in $(ip netns pids "$lab_tag-client"); do
+	kill "$pid" 2>/dev/null
+done
+ok "and all leave" wait_for count sessions 0
+
 # --- one by one
 sed -i 's/^sessions-per-start .*/sessions-per-start 1/' "$conf"
 "$BUILD/sgbridge" reload -c "$conf" >"$LAB/out" 2>&1
