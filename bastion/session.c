@@ -16,8 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/forkmem.h"
 #include "core/log.h"
 #include "core/priv.h"
+#include "core/sanitizer.h"
 #include "session_borrow.h"
 #include "session_channel.h"
 #include "session_cradle.h"
@@ -497,7 +499,20 @@ static enum sgb_err prepare_program(void)
 	enum sgb_err err = priv_harden();
 
 	keep_memory();
-	return err ? err : session_warm_up();
+	if (!err)
+		err = session_warm_up();
+	if (!err)
+		err = sandbox_prepare();
+	return err;
+}
+
+/* What is left is the kernel's to give back. OpenSSL would take its tables
+ * apart, and so first make copies of what a cradle's sessions share. */
+__attribute__((noreturn)) static void leave(void)
+{
+	if (SGB_SANITIZER)
+		exit(EX_OK);
+	_exit(EX_OK);
 }
 
 static enum sgb_err prepare_process(struct session *s)
@@ -561,6 +576,7 @@ int main(int argc, char **argv)
 	if (!err)
 		err = prepare_program();
 	if (!err && cradle) {
+		forkmem_settle();
 		if (!session_cradle(cradle))
 			return EX_OK;
 		err = session_forked();
@@ -576,11 +592,11 @@ int main(int argc, char **argv)
 			strerror(errno));
 	if (s.start.mode == SESSION_MODE_HOP) {
 		session_hop(&s);
-		return EX_OK;
+		leave();
 	}
 	err = server_open(&s);
 	if (err)
 		log_fatal(EX_SOFTWARE, "ssh: %s", sgb_err_text(err));
 	serve(&s);
-	return EX_OK;
+	leave();
 }

@@ -251,7 +251,8 @@ enum sgb_err session_warm_up(void) SGB_MUST_CHECK;
 /* After a fork from the cradle: random numbers of its own. */
 enum sgb_err session_forked(void) SGB_MUST_CHECK;
 
-/* session_sandbox.c */
+/* session_sandbox.c: the filter is made before the first session is forked. */
+enum sgb_err sandbox_prepare(void) SGB_MUST_CHECK;
 enum sgb_err sandbox_enter(const struct session_start *start,
 	const struct session_place *place) SGB_MUST_CHECK;
 

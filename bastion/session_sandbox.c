@@ -7,13 +7,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "core/priv.h"
 #include "core/sanitizer.h"
@@ -128,12 +132,43 @@ static int allow_arguments(scmp_filter_ctx filter)
 	return rc;
 }
 
-static enum sgb_err filter_calls(void)
+/* The rules as the program that the kernel runs: made once, since libseccomp
+ * takes as long for them as a login does for its signature. */
+static struct sock_fprog program;
+
+/* Of some kilobytes, so that it fits a pipe. */
+static enum sgb_err keep_program(scmp_filter_ctx filter)
+{
+	const size_t max = BPF_MAXINSNS * sizeof(struct sock_filter);
+	struct sock_filter *code = malloc(max);
+	ssize_t len = -1;
+	int ends[2];
+
+	if (!code)
+		return SGB_ERR_NOMEM;
+	if (!pipe2(ends, O_CLOEXEC)) {
+		if (!seccomp_export_bpf(filter, ends[1]))
+			len = read(ends[0], code, max);
+		close(ends[0]);
+		close(ends[1]);
+	}
+	/* One that fills the room may be longer. */
+	if (len <= 0 || (size_t)len >= max || (size_t)len % sizeof(*code)) {
+		free(code);
+		return SGB_ERR_SYSTEM;
+	}
+	program.len = (unsigned short)((size_t)len / sizeof(*code));
+	program.filter = code;
+	return SGB_OK;
+}
+
+enum sgb_err sandbox_prepare(void)
 {
 	/* A sanitizer's run-time needs many calls and is no production build;
 	 * with it, what is not listed fails instead of killing. */
 	scmp_filter_ctx filter = seccomp_init(
 		SGB_SANITIZER ? SCMP_ACT_ERRNO(EACCES) : SCMP_ACT_KILL_PROCESS);
+	enum sgb_err err = SGB_ERR_SYSTEM;
 	int rc = -ENOMEM;
 
 	if (filter)
@@ -148,9 +183,18 @@ static enum sgb_err filter_calls(void)
 				SCMP_SYS(sched_yield), 0);
 	}
 	if (!rc)
-		rc = seccomp_load(filter);
+		err = keep_program(filter);
 	seccomp_release(filter);
-	return rc ? SGB_ERR_SYSTEM : SGB_OK;
+	return err;
+}
+
+/* Without a program nothing would be filtered: the kernel refuses that. */
+static enum sgb_err filter_calls(void)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0))
+		return SGB_ERR_SYSTEM;
+	return SGB_OK;
 }
 
 enum sgb_err sandbox_enter(

@@ -1,0 +1,83 @@
+/*
+ * What a process that forks many does before, so that each of them costs
+ * little. Trusts the allocator's own figures; must change nothing that any
+ * code could see but by addresses and time.
+ */
+#include "core/forkmem.h"
+
+#include <link.h>
+#include <malloc.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/sanitizer.h"
+
+#define HOLE_LARGEST  (64 * 1024)
+#define HOLE_SMALLEST 24
+#define HOLE_STEP     16
+#define HOLES_MAX     100000
+
+/* Takes a piece of a hole for good; false if there is none of this size, so
+ * that it would come from the end of the heap. */
+static bool take(size_t size)
+{
+	size_t rest = mallinfo2().keepcost;
+	void *piece = malloc(size);
+
+	if (!piece)
+		return false;
+	if (mallinfo2().keepcost == rest)
+		return true;
+	free(piece);
+	return false;
+}
+
+/*
+ * What was freed here lies between what stays. A child that allocates it
+ * would have the kernel copy the page around it, once for each child and page:
+ * so it stays taken, and children begin with empty pages behind it.
+ */
+static void fill_holes(void)
+{
+	unsigned int taken = 0;
+	size_t size = HOLE_LARGEST;
+
+	while (size >= HOLE_SMALLEST && taken < HOLES_MAX) {
+		if (take(size))
+			taken++;
+		else
+			size -= size > 4096 ? 1024 : HOLE_STEP;
+	}
+}
+
+/* Code and constants that were used to begin with, and will not be again. What
+ * will is in the page cache, and children do not inherit it anyway. */
+static int forget(struct dl_phdr_info *info, size_t len, void *arg)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from, to;
+	int i;
+
+	(void)len;
+	(void)arg;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+
+		if (part->p_type != PT_LOAD || part->p_flags & PF_W)
+			continue;
+		from = (info->dlpi_addr + part->p_vaddr) & ~(page - 1);
+		to = info->dlpi_addr + part->p_vaddr + part->p_memsz;
+		(void)madvise((void *)from, to - from, MADV_DONTNEED);
+	}
+	return 0;
+}
+
+void forkmem_settle(void)
+{
+	if (SGB_SANITIZER)
+		return;
+	fill_holes();
+	(void)dl_iterate_phdr(forget, NULL);
+}
