@@ -379,6 +379,10 @@ void monitor_put_member(struct buf *out, const char *name, const char *value);
 enum sgb_err monitor_pam_login(struct monitor *m, enum policy_mfa mfa,
 	uint64_t mfa_seconds, char *text, size_t text_len) SGB_MUST_CHECK;
 void monitor_pam_done(struct monitor *m);
+/* In the nursery: has libpam load the modules of the service, which monitors
+ * so share. They stay as they were then until the next reload; the service's
+ * file is read anew at each login. */
+void monitor_pam_preload(const struct monitor *m);
 
 /* monitor_target.c */
 enum sgb_err monitor_target(struct monitor *m, struct msg *msg);

@@ -25,8 +25,10 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include "core/forkmem.h"
 #include "core/log.h"
 #include "core/priv.h"
+#include "core/sanitizer.h"
 
 #define NURSERY_FD 3
 #define STARTER_FD 4 /* without -s */
@@ -212,8 +214,14 @@ int main(int argc, char **argv)
 	if (err)
 		log_fatal(EX_SOFTWARE, "settings or policy: %s",
 			sgb_err_text(err));
+	monitor_pam_preload(&m);
+	forkmem_settle();
 	/* Here in the nursery, and in each monitor that it forked. */
 	status = nurse(&m);
 	monitor_done(&m);
+	/* OpenSSL would take its tables apart, and so first make copies of what
+	 * monitors share; what is secret is wiped already. */
+	if (!SGB_SANITIZER)
+		_exit(status);
 	return status;
 }

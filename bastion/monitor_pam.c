@@ -161,7 +161,7 @@ static int converse(int count, const struct pam_message **msgs,
 	struct talk *talk = appdata;
 	int result;
 
-	if (count < 1 || count > PROMPTS_MAX || talk->broken)
+	if (!talk || count < 1 || count > PROMPTS_MAX || talk->broken)
 		return PAM_CONV_ERR;
 	responses = calloc((size_t)count, sizeof(*responses));
 	if (!responses)
@@ -295,6 +295,18 @@ static struct pam_handle *start(struct monitor *m)
 		m->conf->pam_service, m->conf->pam_directory);
 	free(handle);
 	return NULL;
+}
+
+/* Never ended, or libpam would unload them. What is wrong with the service is
+ * said, and counts, where somebody logs on. */
+void monitor_pam_preload(const struct monitor *m)
+{
+	static const struct pam_conv nobody = {.conv = converse};
+	static pam_handle_t *kept;
+
+	if (pam_start_confdir(m->conf->pam_service, NULL, &nobody,
+		    m->conf->pam_directory, &kept) != PAM_SUCCESS)
+		kept = NULL;
 }
 
 void monitor_pam_done(struct monitor *m)
