@@ -207,7 +207,9 @@ static void run(struct recorder *recorder)
 	uint64_t ticked_us = recorder_mono_us();
 
 	while (!recorder->stopping) {
-		int wait_ms = recorder_busy(recorder) ? 1000 : 60000;
+		/* The next tick is when memory is given back, too. */
+		bool rests = recorder->rested && !recorder->worked;
+		int wait_ms = recorder_busy(recorder) || !rests ? 1000 : 60000;
 		int count = epoll_wait(
 			recorder->epoll_fd, events, ROUND, wait_ms);
 		int i;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <zstd.h>
 
@@ -14,6 +15,7 @@
 #define LARGE_FROM (32 * 1024)
 #define LARGE_MAX  32 /* some 30 MiB in all */
 #define PIECE	   (32 * 1024)
+#define MAP_FROM   (128 * 1024)
 #define SPARE_FROM (512 * 1024)
 
 /*
@@ -49,6 +51,24 @@ struct block {
  * memory from the kernel takes longer than filling it. */
 static _Atomic(struct block *) spare;
 
+/* A small one is mapped: a terminal at rest has touched the half of it, and
+ * malloc would hand out what others had touched. */
+static bool is_mapped(size_t len)
+{
+	return len >= MAP_FROM && len < SPARE_FROM;
+}
+
+static struct block *get_block(size_t len)
+{
+	struct block *block;
+
+	if (!is_mapped(len))
+		return malloc(sizeof(*block) + len);
+	block = mmap(NULL, sizeof(*block) + len, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return block == MAP_FAILED ? NULL : block;
+}
+
 static void *wiping_alloc(void *opaque, size_t len)
 {
 	struct block *block = NULL;
@@ -61,7 +81,7 @@ static void *wiping_alloc(void *opaque, size_t len)
 		block = NULL;
 	}
 	if (!block)
-		block = malloc(sizeof(*block) + len);
+		block = get_block(len);
 	if (!block)
 		return NULL;
 	block->len = len;
@@ -79,6 +99,10 @@ static void wiping_free(void *opaque, void *bytes)
 				 offsetof(struct block, bytes));
 	/* As sure as OPENSSL_cleanse, and faster on so much. */
 	explicit_bzero(block->bytes, block->len);
+	if (is_mapped(block->len)) {
+		(void)munmap(block, sizeof(*block) + block->len);
+		return;
+	}
 	if (block->len >= SPARE_FROM)
 		block = atomic_exchange(&spare, block);
 	free(block);
