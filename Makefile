@@ -287,7 +287,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer emulator topology forward forward_trail
+UNIT := core forkmem agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer emulator topology forward forward_trail
 UNIT_policy_OBJS := tests/unit/policy_room.o
 UNIT_policy_via_OBJS := $(UNIT_policy_OBJS)
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \

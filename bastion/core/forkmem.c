@@ -15,10 +15,11 @@
 
 #include "core/sanitizer.h"
 
+/* Smaller than what malloc maps for itself. */
 #define HOLE_LARGEST  (64 * 1024)
 #define HOLE_SMALLEST 24
 #define HOLE_STEP     16
-#define HOLES_MAX     100000
+#define HOLES_BYTES   (1024 * 1024)
 
 /* Takes a piece of a hole for good; false if there is none of this size, so
  * that it would come from the end of the heap. */
@@ -42,12 +43,11 @@ static bool take(size_t size)
  */
 static void fill_holes(void)
 {
-	unsigned int taken = 0;
-	size_t size = HOLE_LARGEST;
+	size_t size = HOLE_LARGEST, taken = 0;
 
-	while (size >= HOLE_SMALLEST && taken < HOLES_MAX) {
+	while (size >= HOLE_SMALLEST && taken < HOLES_BYTES) {
 		if (take(size))
-			taken++;
+			taken += size;
 		else
 			size -= size > 4096 ? 1024 : HOLE_STEP;
 	}
