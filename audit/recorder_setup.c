@@ -163,8 +163,8 @@ static int open_folder(const struct recorder *recorder, const char *path)
 			(unsigned int)recorder->uid);
 	if ((st.st_mode & 0777 & ~0750U) || (st.st_mode & 0700) != 0700)
 		log_fatal(EX_NOPERM,
-			"%s: mode is %04o; make it 0700, or 0750 for a group "
-			"that may copy recordings",
+			"%s: mode is %04o; make it 0700, or 0750 where a "
+			"group may read the trail",
 			path, (unsigned int)(st.st_mode & 07777));
 	return fd;
 }
