@@ -17,6 +17,20 @@ struct listing {
 	size_t count;
 };
 
+/* How far a source can be believed: asked for in the protocol; said by whoever
+ * wrote to the terminal; read off the screen. */
+static const char *confidence(const char *source)
+{
+	static const char *const words[][2] = {
+		{"exec", "exact"}, {"osc133", "claimed"}, {"screen", "likely"}};
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(source, words[i][0]))
+			return words[i][1];
+	return "unknown";
+}
+
 static void print_command(void *data, const struct found_command *command)
 {
 	struct listing *listing = data;
@@ -25,16 +39,18 @@ static void print_command(void *data, const struct found_command *command)
 	listing->count++;
 	if (listing->audit->json) {
 		(void)printf("{\"us\":%" PRIu64 ",\"channel\":%" PRIu64
-			     ",\"source\":\"%s\",\"command\":",
-			command->time_us, command->channel, command->source);
+			     ",\"source\":\"%s\",\"confidence\":\"%s\","
+			     "\"command\":",
+			command->time_us, command->channel, command->source,
+			confidence(command->source));
 		print_json(stdout, command->text);
 		if (command->has_status)
 			(void)printf(",\"exit\":%u", command->status);
 		(void)printf("}\n");
 		return;
 	}
-	(void)printf("%8s  %-6s  ", print_span(command->time_us, span),
-		command->source);
+	(void)printf("%8s  %-6s  %-7s  ", print_span(command->time_us, span),
+		command->source, confidence(command->source));
 	if (command->has_status)
 		(void)printf("%3u  ", command->status);
 	else

@@ -16,7 +16,7 @@ passed=0 failed=0
 while read -r shell entered right wrong; do
 	vector=tests/vectors/shells/$shell
 	"$build/sgbridge-audit" commands -i "$work/identity.pem" \
-		"$vector.sgr" | cut -c 24- >"$work/got"
+		"$vector.sgr" | cut -c 33- >"$work/got"
 	sort "$vector.commands" >"$work/want.sorted"
 	sort "$work/got" >"$work/got.sorted"
 	r=$(comm -12 "$work/want.sorted" "$work/got.sorted" | wc -l)
@@ -43,6 +43,22 @@ psql 14 14 0
 zsh 14 13 0
 fish 12 12 0
 FIGURES
+
+# How far each can be believed is said, and to programs, too.
+for pair in bash:screen:likely bash133:osc133:claimed; do
+	IFS=: read -r shell source word <<-END
+		$pair
+	END
+	"$build/sgbridge-audit" commands -i "$work/identity.pem" --json \
+		"tests/vectors/shells/$shell.sgr" >"$work/got"
+	if grep -q "\"source\":\"$source\",\"confidence\":\"$word\"" \
+		"$work/got" && ! grep -v '"confidence":"[a-z]*"' "$work/got"; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "not ok: confidence of $source"
+	fi
+done
 
 # search goes on behind a recording whose emulator died. Here all of them do,
 # by a limit of memory that they may not raise: each recording is searched in
