@@ -200,7 +200,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	export_raw.o emulator.o emulator_child.o emulator_follow.o emulator_rows.o \
 	emulator_sandbox.o view.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
-	cmd_search.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
+	cmd_search.o hits.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
 	index_db.o index_add.o index_search.o needle.o text_block.o text_reader.o \
 	cmd_disclose.o unread.o export_html.o export_player.o \
 	writer.o import.o import_asciicast.o cmd_import.o \

@@ -126,7 +126,20 @@ void audit_journal_place(const struct audit *audit, char *path);
 /* The person who logged in, also behind sudo. */
 #define AUDIT_WHO_MAX 64
 const char *audit_who(char text[AUDIT_WHO_MAX]);
+/* Does not return unless it is written down. rec_id may be "". */
 void audit_viewed(struct audit *audit, const char *rec_id, const char *what);
+/* The same of several recordings at once, by one sync. */
+#define AUDIT_VIEWS_MAX 64
+struct audit_views {
+	struct audit *audit;
+	const char *what;
+	size_t count;
+	char ids[AUDIT_VIEWS_MAX][40];
+};
+/* False if there is no room: write first. One that is there is not doubled. */
+bool audit_views_add(struct audit_views *views, const char *rec_id);
+/* Nothing is left in views. */
+void audit_views_write(struct audit_views *views);
 
 /* audit_print.c: everything from a recording goes through these. */
 void print_text(FILE *out, const char *text, size_t len);

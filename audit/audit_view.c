@@ -86,10 +86,9 @@ static void put_member(struct buf *out, const char *name, const char *text)
 }
 
 static enum sgb_err add_line(struct journal *journal, const struct audit *audit,
-	const char *rec_id, const char *what)
+	const char *rec_id, const char *what, time_t now)
 {
 	char stamp[40] = "", name[AUDIT_WHO_MAX];
-	time_t now = time(NULL);
 	struct buf line;
 	enum sgb_err err;
 	uint64_t seq;
@@ -108,10 +107,21 @@ static enum sgb_err add_line(struct journal *journal, const struct audit *audit,
 	if (!err)
 		err = journal_add(
 			journal, (const char *)line.data, line.len, &seq);
-	if (!err)
-		err = journal_commit(journal, (uint64_t)now * 1000000000);
 	buf_done(&line);
 	return err;
+}
+
+static enum sgb_err add_lines(
+	struct journal *journal, const struct audit_views *views)
+{
+	time_t now = time(NULL);
+	enum sgb_err err = SGB_OK;
+	size_t i;
+
+	for (i = 0; i < views->count && !err; i++)
+		err = add_line(
+			journal, views->audit, views->ids[i], views->what, now);
+	return err ? err : journal_commit(journal, (uint64_t)now * 1000000000);
 }
 
 /* On the bastion: the recorder's trail, which this user cannot rewrite. */
@@ -144,15 +154,27 @@ static void tell_recorder(
 	close(answer.fd);
 }
 
-void audit_viewed(struct audit *audit, const char *rec_id, const char *what)
+bool audit_views_add(struct audit_views *views, const char *rec_id)
+{
+	if (views->count && !strcmp(views->ids[views->count - 1], rec_id))
+		return true;
+	if (views->count == AUDIT_VIEWS_MAX)
+		return false;
+	(void)snprintf(views->ids[views->count++], sizeof(views->ids[0]),
+		"%.39s", rec_id);
+	return true;
+}
+
+void audit_views_write(struct audit_views *views)
 {
 	struct journal_params params = {.monthly = true};
 	struct journal_torn torn;
 	struct journal *journal;
 	char path[PATH_MAX];
 	enum sgb_err err;
+	size_t i;
 
-	audit_journal_place(audit, path);
+	audit_journal_place(views->audit, path);
 	params.dir_fd = open_place(path);
 	if (params.dir_fd < 0 || flock(params.dir_fd, LOCK_EX))
 		audit_fatal(EX_CANTCREAT,
@@ -161,7 +183,7 @@ void audit_viewed(struct audit *audit, const char *rec_id, const char *what)
 			path, strerror(errno));
 	err = journal_open(&params, &journal, &torn);
 	if (!err) {
-		err = add_line(journal, audit, rec_id, what);
+		err = add_lines(journal, views);
 		journal_free(journal);
 	}
 	close(params.dir_fd);
@@ -172,5 +194,15 @@ void audit_viewed(struct audit *audit, const char *rec_id, const char *what)
 			path,
 			err == SGB_ERR_SYSTEM ? strerror(errno)
 					      : sgb_err_text(err));
-	tell_recorder(audit, rec_id, what);
+	for (i = 0; i < views->count; i++)
+		tell_recorder(views->audit, views->ids[i], views->what);
+	views->count = 0;
+}
+
+void audit_viewed(struct audit *audit, const char *rec_id, const char *what)
+{
+	struct audit_views views = {.audit = audit, .what = what};
+
+	(void)audit_views_add(&views, rec_id);
+	audit_views_write(&views);
 }

@@ -25,6 +25,7 @@ struct indexing {
 	enum sgb_err err; /* of adding */
 	size_t added, failed, given_up;
 	struct unread unread;
+	struct audit_views views;
 };
 
 static void on_text(void *data, const struct found_text *found)
@@ -95,6 +96,10 @@ static void add_entry(struct indexing *indexing, const struct store *store,
 		unread_file(&indexing->unread, entry->id);
 		indexing->failed++;
 		return;
+	}
+	if (!audit_views_add(&indexing->views, entry->id)) {
+		audit_views_write(&indexing->views);
+		(void)audit_views_add(&indexing->views, entry->id);
 	}
 	err = add_evidence(indexing, entry, fd, false);
 	if (err == SGB_ERR_CLOSED || err == SGB_ERR_TIMEOUT) {
@@ -191,6 +196,8 @@ static void add_store(struct indexing *indexing, const struct store *store)
 			(void)fprintf(
 				stderr, "\r%zu of %zu", i + 1, store->count);
 	}
+	if (indexing->views.count)
+		audit_views_write(&indexing->views);
 	if (!index_is_damaged(indexing->db) && index_flush(indexing->db)) {
 		indexing->failed++;
 		(void)fprintf(stderr, "sgbridge-audit: the last recordings are "
@@ -201,7 +208,9 @@ static void add_store(struct indexing *indexing, const struct store *store)
 
 int cmd_index(struct audit *audit, int argc, char **argv)
 {
-	struct indexing indexing = {.audit = audit, .unread = {.audit = audit}};
+	struct indexing indexing = {.audit = audit,
+		.unread = {.audit = audit},
+		.views = {.audit = audit, .what = "index"}};
 	struct store *store;
 
 	(void)argv;

@@ -14,20 +14,18 @@
 #include "audit.h"
 #include "emulator.h"
 #include "evidence.h"
+#include "hits.h"
 #include "index_db.h"
 #include "select.h"
 #include "texts.h"
 #include "unread.h"
-
-/* Bytes of a text that are printed. */
-#define PIECE_LEN 500
 
 struct search {
 	struct audit *audit;
 	const char *pattern;
 	regex_t regex;
 	const char *id;
-	size_t hits;
+	struct hits hits;
 	struct texts *texts;
 	struct emulator_pool emulators;
 	size_t given_up;
@@ -46,48 +44,10 @@ static const char *find(const struct search *search, const char *text)
 	return text + match.rm_so;
 }
 
-/* Of a long text the part around what was found. */
-static void print_piece(const char *text, const char *at)
-{
-	size_t len = strlen(text), from = (size_t)(at - text);
-
-	from = from > PIECE_LEN / 2 ? from - PIECE_LEN / 4 : 0;
-	/* Not into the middle of a character. */
-	while (from && ((unsigned char)text[from] & 0xc0) == 0x80)
-		from--;
-	if (from)
-		(void)printf("... ");
-	print_text(stdout, text + from,
-		len - from > PIECE_LEN ? PIECE_LEN : len - from);
-	if (len - from > PIECE_LEN)
-		(void)printf(" ... (%zu bytes more)", len - from - PIECE_LEN);
-}
-
-static void print_hit(const struct audit *audit, const char *id,
-	const struct found_text *found, const char *at)
-{
-	char span[PRINT_SPAN_MAX];
-
-	if (audit->json) {
-		(void)printf("{\"rec\":\"%s\",\"us\":%" PRIu64
-			     ",\"channel\":%" PRIu64 ",\"where\":",
-			id, found->time_us, found->channel);
-		print_json(stdout, found->where);
-		(void)printf(",\"text\":");
-		print_json(stdout, found->text);
-		(void)printf("}\n");
-		return;
-	}
-	(void)printf("%s  %8s  ", id, print_span(found->time_us, span));
-	print_cstring(stdout, found->where);
-	(void)printf("  ");
-	print_piece(found->text, at);
-	(void)printf("\n");
-}
-
 static bool is_enough(const struct search *search)
 {
-	return search->audit->limit && search->hits >= search->audit->limit;
+	return search->audit->limit &&
+	       search->hits.count >= search->audit->limit;
 }
 
 static void on_text(void *data, const struct found_text *found)
@@ -95,10 +55,10 @@ static void on_text(void *data, const struct found_text *found)
 	struct search *search = data;
 	const char *at = find(search, found->text);
 
+	hits_tick(&search->hits);
 	if (!at || is_enough(search))
 		return;
-	search->hits++;
-	print_hit(search->audit, search->id, found, at);
+	hits_put(&search->hits, search->id, found, at);
 }
 
 static void on_row(void *data, const char *id, const struct found_text *found)
@@ -106,8 +66,8 @@ static void on_row(void *data, const char *id, const struct found_text *found)
 	struct search *search = data;
 	const char *at = find(search, found->text);
 
-	search->hits++;
-	print_hit(search->audit, id, found, at ? at : found->text);
+	hits_tick(&search->hits);
+	hits_put(&search->hits, id, found, at ? at : found->text);
 }
 
 /* The screen of one recording was too much: its bytes are searched, and the
@@ -200,9 +160,11 @@ static void search_store(struct search *search)
 
 	filter_init(audit, &filter);
 	store = select_store(audit);
-	for (i = 0; i < store->count && !is_enough(search); i++)
+	for (i = 0; i < store->count && !is_enough(search); i++) {
 		if (filter_entry(audit, &filter, &store->entries[i]))
 			search_entry(search, store, &store->entries[i]);
+		hits_tick(&search->hits);
+	}
 	store_free(store);
 }
 
@@ -244,14 +206,16 @@ int cmd_search(struct audit *audit, int argc, char **argv)
 			strerror(errno));
 	audit_places(audit);
 	audit_identities(audit, !audit->index);
-	audit_viewed(audit, "", "search");
+	hits_begin(&search.hits, audit, search.pattern);
 	if (audit->index)
 		search_index(&search);
 	else
 		search_store(&search);
+	hits_end(&search.hits);
 	emulator_pool_done(&search.emulators);
 	texts_free(search.texts);
 	if (audit->regex)
 		regfree(&search.regex);
-	return unread_status(&search.unread, search.hits ? 0 : AUDIT_EXIT_NONE);
+	return unread_status(
+		&search.unread, search.hits.count ? 0 : AUDIT_EXIT_NONE);
 }

@@ -121,19 +121,18 @@ static size_t show_folder(const char *path, const char *id)
 int cmd_who_viewed(struct audit *audit, int argc, char **argv)
 {
 	const char *id = argc ? argv[0] : NULL;
+	char journal[PATH_MAX];
 	size_t shown = 0;
 
 	if (argc > 1)
 		audit_fatal(EX_USAGE, "who-viewed takes one recording at most");
 	as_json = audit->json;
 	audit_places(audit);
-	if (!audit->events && !audit->journal)
-		audit_fatal(EX_USAGE,
-			"who-viewed needs the trail (--events, -c) or a "
-			"journal (--journal)");
+	audit_journal_place(audit, journal);
 	if (audit->events)
 		shown += show_folder(audit->events, id);
-	if (audit->journal)
-		shown += show_folder(audit->journal, id);
+	/* Who has looked at nothing yet has none. */
+	if (audit->journal || !access(journal, F_OK))
+		shown += show_folder(journal, id);
 	return shown ? 0 : AUDIT_EXIT_NONE;
 }

@@ -165,9 +165,11 @@ static const struct command {
 		"Print what was on the screen, line by line.\n"
 		"example: sgbridge-audit text -i key.pem 0199c2 | less\n"},
 	{"commands", cmd_commands, "json ", "RECORDING",
-		"List the commands: time, source, exit status, text.\n"
-		"source: exec (exact), osc133 (the shell marked it), screen "
-		"(stood after the prompt)\n"
+		"List the commands: time, source, confidence, exit status, "
+		"text.\n"
+		"exec is exact; osc133 is claimed (the shell marked it, any "
+		"program can);\n"
+		"screen is likely (it stood after the prompt)\n"
 		"example: sgbridge-audit commands -i key.pem --json 0199c2\n"},
 	{"files", cmd_files, "json ", "RECORDING",
 		"List files transferred, changes to files, and forwards.\n"

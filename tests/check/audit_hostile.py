@@ -94,8 +94,8 @@ def commands(files):
     clean("a name", "verify", work + "/" + NASTY.replace("\0", "") + ".sgr", codes=(66,))
     clean("a command", NASTY.replace("\0", ""), codes=(64,))
     _, out, _ = run("who-viewed", "--journal", work + "/state/sgbridge/views")
-    for what in ("ls", "stats", "show", "text", "commands", "files", "watch", "play", "search",
-                 "index", "export", "import"):
+    for what in ("ls", "stats", "show", "text", "commands", "files", "watch", "play",
+                 "search: needle", "index", "export", "import"):
         ok("looking with %s is written down" % what, b"  %s  " % what.encode() in out, out[-500:])
 
 

@@ -126,10 +126,39 @@ def for_programs(ids):
     ok("show --json", code == 0 and rows[0]["rec"] == ids[0] and rows[0]["meta"]["user"] == "alice" and
        [row["kind"] for row in rows[1:-1]] == ["exec", "exit"] and rows[-1]["verdict"] == "intact" and
        rows[-1]["reason"] == "the session ended", out)
+    code, out, _ = run("commands", *STORE, *KEY, "--json", ids[0])
+    ok("commands --json", code == 0 and lines(out)[0]["confidence"] == "exact", out)
     code, out, _ = run("disclose", *STORE, *KEY, "--json", ids[0])
     ok("disclose --json", code == 0 and lines(out)[0]["segment"] == 1, out)
     code, out, _ = run("expire", *STORE, "--json", "--keep", "default=1s", "--keep", "c=1s")
     ok("expire --json", code == 0 and all(row["what"] == "due" for row in lines(out)), out)
+
+
+def who_looked(ids):
+    """What was printed of a recording by a search counts as a look at it."""
+    views = {"XDG_STATE_HOME": work + "/fresh"}
+    code, out, _ = run("who-viewed", env=views)
+    ok("nobody yet", code == 1 and not out, (code, out))
+    for index in ((), ("--index=" + work + "/c.db",)):
+        if index:
+            run("index", *STORE, *KEY, *index)
+        run("search", *STORE, *KEY, *index, "--why", "case 7", "needle", env=views)
+        run("search", *STORE, *KEY, *index, "not there", env=views)
+        code, out, _ = run("who-viewed", "--json", env=views)
+        found = [(row["what"], row["rec"], row["why"]) for row in lines(out)]
+        ok("searches %s" % (index,), code == 0 and found == [
+            ("search: needle", "", "case 7"), ("search: needle", ids[1], "case 7"),
+            ("search: not there", "", "")], found)
+        shutil.rmtree(work + "/fresh")
+    run("index", *STORE, *KEY, "--index=" + work + "/d.db", env=views)
+    code, out, _ = run("who-viewed", ids[2], env=views)
+    ok("the index has its text", code == 0 and "  index  " in out, out)
+    code, _, err = run("verify", *STORE, "views", env=views)
+    ok("the journal is whole", code == 0, err)
+    with open(work + "/file", "w", encoding="ascii"):
+        pass
+    code, out, err = run("search", *STORE, *KEY, "needle", env={"XDG_STATE_HOME": work + "/file"})
+    ok("no journal, no look", code == 73 and not out, (code, out, err))
 
 
 def main():
@@ -145,7 +174,8 @@ def main():
         kept.append(alive)
     recorder.send_signal(signal.SIGTERM)
     ok("recorder stops", recorder.wait(20) == 0)
-    for check in (wrong_key, no_permission, altered, long_texts, options, for_programs):
+    for check in (wrong_key, no_permission, altered, long_texts, options, for_programs,
+                  who_looked):
         check(ids)
     return summary()
 
