@@ -583,10 +583,10 @@ install: all
 		>$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
 	for file in $(EXAMPLES); do install -D -m 0644 conf/$$file \
 		$(DESTDIR)$(DOCDIR)/examples/$$file || exit 1; done
-	set -e; umask 022; for file in $(SHARED); do \
-		install -d $(DESTDIR)$(SHAREDIR)/$$(dirname $$file); \
 	for file in $(DOCUMENTS); do install -D -m 0644 $$file \
 		$(DESTDIR)$(DOCDIR)/$$file || exit 1; done
+	set -e; umask 022; for file in $(SHARED); do \
+		install -d $(DESTDIR)$(SHAREDIR)/$$(dirname $$file); \
 		$(PLACES) conf/$$file >$(DESTDIR)$(SHAREDIR)/$$file; done
 	for file in $(wildcard $(BUILD)/player/asciinema-player.*); do \
 		install -D -m 0644 $$file $(DESTDIR)$(SHAREDIR)/player/$${file##*/} \
