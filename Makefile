@@ -135,7 +135,7 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/cert.o bastion/private_key.o bastion/privkey.o bastion/cert_write.o $(KEY_OBJS) $(HOSTKEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _agent_form.o _auth.o _back.o _borrow.o _channel.o _flow.o _hop.o \
 	_cradle.o _gcm.o _gcm_offer.o _hold.o _hostcert.o _verify.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
-	_server.o _sftp.o _sftp_filter.o _sftp_report.o _sign.o _start.o _stream.o _target.o _view.o)
+	_scp.o _scp_line.o _server.o _sftp.o _sftp_filter.o _sftp_report.o _sign.o _start.o _stream.o _target.o _view.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o bastion/sgbridge_lock.o bastion/sgbridge_watch.o \
 	bastion/sgbridge_explain.o bastion/sgbridge_check.o \
@@ -287,7 +287,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core forkmem agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer emulator topology forward forward_trail
+UNIT := core forkmem agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_scp session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer emulator topology forward forward_trail
 UNIT_policy_OBJS := tests/unit/policy_room.o
 UNIT_policy_via_OBJS := $(UNIT_policy_OBJS)
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
@@ -316,6 +316,8 @@ UNIT_proxy_header_OBJS := bastion/proxy_header.o
 UNIT_session_flow_OBJS := bastion/session_flow.o bastion/session_record.o
 UNIT_session_gcm_OBJS := bastion/session_gcm.o bastion/session_gcm_offer.o
 UNIT_session_gcm_LIBS := $(IPSEC_MB)
+UNIT_session_scp_OBJS := bastion/session_scp.o bastion/session_scp_line.o \
+	bastion/session_sftp_report.o bastion/session_sftp.o
 UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o tests/unit/sftp_script.o
 UNIT_session_sftp_filter_OBJS := $(UNIT_session_sftp_OBJS)
@@ -488,10 +490,12 @@ tidy:
 
 # A fuzzer is tests/fuzz/NAME.c, libFuzzer, linked with libsgb.a and what is
 # named here; its corpus is made by its own first run or a sibling script.
-FUZZ := conf agent privkey hostkey proxy_header authkeys usercert session_sftp sshkey authinfo otp container import journal policy topology findings forward session_ssh \
+FUZZ := conf agent privkey hostkey proxy_header authkeys usercert session_scp session_sftp sshkey authinfo otp container import journal policy topology findings forward session_ssh \
 	text_block
 FUZZ_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 FUZZ_topology_LIBS := -ljansson
+FUZZ_session_scp_OBJS := bastion/session_scp.o bastion/session_scp_line.o \
+	bastion/session_sftp_report.o bastion/session_sftp.o
 FUZZ_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o
 FUZZ_agent_OBJS := bastion/session_agent_form.o bastion/usercert_sign.o

@@ -500,6 +500,7 @@ void channel_drop(struct channel *ch)
 	EVP_MD_CTX_free(ch->hash_in.ctx);
 	EVP_MD_CTX_free(ch->hash_out.ctx);
 	EVP_MD_CTX_free(ch->hash_err.ctx);
+	scp_watch_free(ch->scp);
 	sftp_watch_free(ch->sftp);
 	sftp_filter_free(ch->filter);
 	free(ch->signal_name);

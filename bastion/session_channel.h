@@ -9,6 +9,7 @@
 
 #include "core/policy.h"
 #include "session.h"
+#include "session_scp.h"
 #include "session_sftp.h"
 #include "session_sftp_filter.h"
 
@@ -135,6 +136,7 @@ struct channel {
 	enum policy_transfer transfer; /* under PAYLOAD_FILES */
 	struct kept kept; /* output and errors, of RECORD_EXEC_MAX */
 	struct kept head_in, head_out; /* of RECORD_HEAD_MAX */
+	struct scp_watch *scp;	       /* NULL once it is none */
 	struct sftp_watch *sftp;
 	struct sftp_filter *filter; /* where not all is granted */
 	bool unwatched;		    /* sftp lost the thread: nothing passes */
@@ -216,8 +218,10 @@ void channel_hash_init(struct channel *ch);
 void channel_totals(struct channel *ch);
 /* A request that the SFTP filter held back; arg is the channel. */
 void channel_sftp_refused(void *arg, const char *text);
-/* A file or a change that the SFTP watch saw; arg is the channel. */
+/* A file or a change that a watch saw; arg is the channel. */
 void channel_file(void *arg, const struct sftp_event *event);
+/* The channel ends: what its watches have not told yet. */
+void channel_files_end(struct channel *ch);
 
 /* session_stream.c: direct-tcpip */
 bool stream_open(struct channel *ch);

@@ -2,7 +2,7 @@
  * Bytes of a channel, both ways: taken from one leg, given to the recorder,
  * and sent to the other leg once written. Nothing a peer does makes this hold
  * more than FLOW_MAX a direction, and nothing here looks into the bytes
- * (session_sftp.c does, from the side).
+ * (session_sftp.c and session_scp.c do, from the side).
  */
 #include "session_channel.h"
 
@@ -32,7 +32,7 @@ static bool may_take(const struct channel *ch, const struct flow *flow)
 	if (ch->sftp && flow == &ch->in && sftp_watch_busy(ch->sftp))
 		return false;
 	/* Each file that is seen to move is told to the monitor. */
-	if (ch->sftp && s->to_monitor_count > REPORTS_HIGH)
+	if ((ch->sftp || ch->scp) && s->to_monitor_count > REPORTS_HIGH)
 		return false;
 	return flow_wants(flow) && s->record.backlog < RECORD_BACKLOG_HIGH;
 }
@@ -499,8 +499,7 @@ void channel_end(struct channel *ch)
 
 	if (ch->step != CHANNEL_OPEN)
 		return;
-	if (ch->sftp)
-		sftp_watch_end(ch->sftp);
+	channel_files_end(ch);
 	channel_totals(ch);
 	if (channel_relayed(ch)) {
 		record_put(&s->record, ch->id, RECORD_CLOSE, NULL, 0);

@@ -310,6 +310,12 @@ static bool is_sftp(const struct request *rq)
 	       !strcmp(rq->text, "sftp");
 }
 
+static bool is_scp(const struct channel *ch)
+{
+	return ch->transfer == POLICY_TRANSFER_SCP_SINK ||
+	       ch->transfer == POLICY_TRANSFER_SCP_SOURCE;
+}
+
 static void started(struct channel *ch, const struct request *rq)
 {
 	bool exec = rq->subtype == SSH_CHANNEL_REQUEST_EXEC;
@@ -324,6 +330,13 @@ static void started(struct channel *ch, const struct request *rq)
 	}
 	ch->transfer = exec ? policy_transfer(rq->text) : POLICY_TRANSFER_NONE;
 	ch->payload = ch->transfer ? PAYLOAD_FILES : PAYLOAD_LIMITED;
+	if (is_scp(ch)) {
+		ch->scp = scp_watch_new(
+			ch->transfer == POLICY_TRANSFER_SCP_SINK, rq->text,
+			channel_file, ch);
+		if (!ch->scp)
+			ch->session->over = true;
+	}
 	if (is_sftp(rq)) {
 		ch->payload = PAYLOAD_TOTALS;
 		ch->sftp = sftp_watch_new(channel_file, ch);

@@ -432,11 +432,14 @@ test_remote_forward() {
 . tests/session/peers.sh
 # shellcheck source=tests/session/channels.sh
 . tests/session/channels.sh
+# shellcheck source=tests/session/scp.sh
+. tests/session/scp.sh
 
 login=$(id -un)
 setup
 [ $# -gt 0 ] || set -- exec shell input bulk half_close signal sftp \
 	sftp_watch sftp_rights disguise many_files prefetch \
+	scp scp_errors scp_disguise rsync \
 	vanish multi jump local auth hostkey gate recorder forward direct \
 	agent agent_leaves remote_forward x11 unsupported rekey_deadline \
 	ciphers stalled huge hostile deaf target putty dropbear dropbear_target tools
