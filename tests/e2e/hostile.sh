@@ -218,6 +218,7 @@ robot() {
 	lab_ssh robot 203.0.113.7 "$@"
 }
 open_session() {
+	: >"$LAB/out"
 	robot robot+ops@web1@bastion 'echo there; exec sleep 60' \
 		>"$LAB/out" 2>"$LAB/err" </dev/null &
 	holder=$!
@@ -244,8 +245,12 @@ lab_start "$LAB/bastion2.log" ip netns exec "$lab_tag-bastion" \
 	"$real/sgbridged" -e -c "$conf"
 LAB_BASTION=$LAB_LAST
 wait_for test -S "$LAB/control"
-ok "the next daemon knows it" wait_for eval \
-	'sessions | grep -q "\"user\": *\"robot\""'
+known() {
+	wait_for eval 'sessions | grep -q "\"user\": *\"robot\""' && return
+	tail -n 5 "$LAB/err" "$LAB"/bastion*.log | sed 's/^/# /'
+	return 1
+}
+ok "the next daemon knows it" known
 # A monitor from before an upgrade: says so by saying less, and speaks of
 # approvals as it was then; the daemon cannot answer that, and keeps it.
 cat >"$LAB/old.py" <<-'END'
