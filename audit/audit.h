@@ -120,6 +120,9 @@ void audit_done(struct audit *audit);
 void audit_fatal(int status, const char *fmt, ...) SGB_PRINTF(2, 3)
 	__attribute__((noreturn));
 
+/* strerror, and what to do about it. */
+const char *audit_errno(int error);
+
 /* audit_view.c: looking is an event. Exits if it can't be written down. */
 /* Where viewing is written down: room for PATH_MAX. */
 void audit_journal_place(const struct audit *audit, char *path);

@@ -53,6 +53,17 @@ static void load_settings(struct audit *audit)
 	diag_done(&diag);
 }
 
+const char *audit_errno(int error)
+{
+	switch (error) {
+	case EACCES:
+		return "Permission denied; read it as a member of its group, "
+		       "or as root";
+	case EEXIST: return "exists already, and is not replaced";
+	default: return strerror(error);
+	}
+}
+
 void audit_places(struct audit *audit)
 {
 	load_settings(audit);

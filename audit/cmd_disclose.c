@@ -86,8 +86,8 @@ static FILE *open_output(const struct audit *audit)
 	fd = open(audit->output,
 		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		audit_fatal(
-			EX_CANTCREAT, "%s: %s", audit->output, strerror(errno));
+		audit_fatal(EX_CANTCREAT, "%s: %s", audit->output,
+			audit_errno(errno));
 	return fdopen(fd, "w");
 }
 

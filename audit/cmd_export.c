@@ -56,8 +56,8 @@ static FILE *open_output(const struct audit *audit)
 		return stdout;
 	file = fopen(audit->output, "wxe");
 	if (!file)
-		audit_fatal(
-			EX_CANTCREAT, "%s: %s", audit->output, strerror(errno));
+		audit_fatal(EX_CANTCREAT, "%s: %s", audit->output,
+			audit_errno(errno));
 	return file;
 }
 

@@ -170,7 +170,7 @@ static void write_container(struct importing *importing, const char *path,
 	importing->fd = open(output,
 		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0440);
 	if (importing->fd < 0)
-		audit_fatal(EX_CANTCREAT, "%s: %s", output, strerror(errno));
+		audit_fatal(EX_CANTCREAT, "%s: %s", output, audit_errno(errno));
 	if (import_parse(source->data, source->len, on_item, importing, info))
 		importing->err = SGB_ERR_FORMAT;
 	flush(importing);

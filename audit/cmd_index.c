@@ -89,6 +89,7 @@ static enum sgb_err add_evidence(struct indexing *indexing,
 static void add_entry(struct indexing *indexing, const struct store *store,
 	const struct store_entry *entry)
 {
+	size_t told = indexing->unread.closed + indexing->unread.damaged;
 	int fd = store_open_file(store, entry);
 	enum sgb_err err;
 
@@ -116,6 +117,8 @@ static void add_entry(struct indexing *indexing, const struct store *store,
 		return;
 	}
 	indexing->failed++;
+	if (indexing->unread.closed + indexing->unread.damaged > told)
+		return;
 	(void)fprintf(stderr, "sgbridge-audit: %s is not in the index: %s\n",
 		entry->id, sgb_err_text(err));
 }

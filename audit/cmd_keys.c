@@ -23,9 +23,7 @@ static void write_key(const char *path, const struct buf *pem)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		0600);
 	if (fd < 0)
-		audit_fatal(EX_CANTCREAT, "%s: %s", path,
-			errno == EEXIST ? "exists already, and is not replaced"
-					: strerror(errno));
+		audit_fatal(EX_CANTCREAT, "%s: %s", path, audit_errno(errno));
 	if (file_write_all(fd, pem->data, pem->len) || fsync(fd)) {
 		int saved = errno;
 

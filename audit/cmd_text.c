@@ -80,8 +80,8 @@ int cmd_text(struct audit *audit, int argc, char **argv)
 	audit_places(audit);
 	evidence = select_evidence(audit, argv[0], &chosen);
 	if (audit->output && !freopen(audit->output, "wxe", stdout))
-		audit_fatal(
-			EX_CANTCREAT, "%s: %s", audit->output, strerror(errno));
+		audit_fatal(EX_CANTCREAT, "%s: %s", audit->output,
+			audit_errno(errno));
 	transcript_channels(evidence, &channels);
 	status = sgr_verdict_exit(evidence_scan(evidence)->verdict);
 	for (i = 0; i < channels.count; i++) {

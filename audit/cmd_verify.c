@@ -144,7 +144,7 @@ static int verify_lost(struct audit *audit, const struct store *store)
 
 static int verify_all(struct audit *audit, bool recordings)
 {
-	struct store *store = select_store(audit);
+	struct store *store = select_folder(audit);
 	struct verify_trust trust;
 	int status = 0;
 
@@ -167,6 +167,10 @@ static int verify_views(struct audit *audit)
 
 	audit_journal_place(audit, path);
 	check_journal(path, JOURNAL_PLAIN, NULL, NULL, HEAD_NONE, &views);
+	if (views.verdict == SGR_MISSING)
+		(void)snprintf(views.text, sizeof(views.text),
+			"nothing in %.200s; it begins with your first look",
+			path);
 	return journal_report(audit, "views", &views);
 }
 

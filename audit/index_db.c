@@ -251,6 +251,15 @@ enum sgb_err index_open(struct audit *audit, bool write, struct index_db **ret,
 	place(audit, index->path);
 	if (write)
 		make_folders(index->path);
+	if (!write && access(index->path, F_OK) && errno == ENOENT) {
+		(void)snprintf(why, why_len,
+			"index %.200s: not there; \"sgbridge-audit index\" "
+			"makes "
+			"it",
+			index->path);
+		free(index);
+		return SGB_ERR_NOTFOUND;
+	}
 	if (!is_private(index->path)) {
 		(void)snprintf(why, why_len,
 			"index %.200s: must be a file of your own, mode 0600",

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,14 +15,27 @@
 #include <jansson.h>
 
 #include "evidence.h"
+#include "unread.h"
 
-struct store *select_store(struct audit *audit)
+struct store *select_folder(struct audit *audit)
 {
 	char why[PATH_MAX + 100];
 	struct store *store;
 
 	if (store_open(audit->dir, &store, why, sizeof(why)))
 		audit_fatal(EX_NOINPUT, "%s; name the folder with -d", why);
+	return store;
+}
+
+struct store *select_store(struct audit *audit)
+{
+	struct store *store = select_folder(audit);
+
+	if (!store->has_index && !store->count)
+		audit_fatal(EX_NOINPUT,
+			"%s holds neither recordings nor their index: name "
+			"the right folder with -d, or mount it",
+			audit->dir);
 	return store;
 }
 
@@ -35,6 +49,7 @@ static bool is_path(const char *name)
 
 void select_one(struct audit *audit, const char *name, struct chosen *ret)
 {
+	struct stat st;
 	enum sgb_err err;
 
 	memset(ret, 0, sizeof(*ret));
@@ -43,7 +58,12 @@ void select_one(struct audit *audit, const char *name, struct chosen *ret)
 		ret->fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 		if (ret->fd < 0)
 			audit_fatal(
-				EX_NOINPUT, "%s: %s", name, strerror(errno));
+				EX_NOINPUT, "%s: %s", name, audit_errno(errno));
+		if (!fstat(ret->fd, &st) && S_ISDIR(st.st_mode))
+			audit_fatal(EX_NOINPUT,
+				"%s: a folder, where a recording was expected; "
+				"-d names the folder",
+				name);
 		return;
 	}
 	ret->store = select_store(audit);
@@ -58,8 +78,8 @@ void select_one(struct audit *audit, const char *name, struct chosen *ret)
 			audit->dir);
 	ret->fd = store_open_file(ret->store, ret->entry);
 	if (ret->fd < 0 && errno != ENOENT)
-		audit_fatal(
-			EX_NOINPUT, "%s: %s", ret->entry->id, strerror(errno));
+		audit_fatal(EX_NOINPUT, "%s: %s", ret->entry->id,
+			audit_errno(errno));
 }
 
 void select_done(struct chosen *chosen)
@@ -73,7 +93,7 @@ struct evidence *select_evidence(
 	struct audit *audit, const char *name, struct chosen *ret)
 {
 	struct evidence *evidence;
-	char id[SGR_ID_TEXT];
+	char id[SGR_ID_TEXT], why[UNREAD_KEY_MAX];
 	enum sgb_err err;
 
 	audit_identities(audit, true);
@@ -87,9 +107,10 @@ struct evidence *select_evidence(
 	if (err == SGB_ERR_STALE)
 		audit_fatal(EX_DATAERR,
 			"%s: the disclosure is of another recording", name);
-	if (err == SGB_ERR_NOTFOUND)
-		audit_fatal(EX_NOPERM,
-			"%s: none of your keys is among its recipients", name);
+	if (err == SGB_ERR_NOTFOUND) {
+		unread_key(why, &evidence_scan(evidence)->header);
+		audit_fatal(EX_NOPERM, "%s: %s", name, why);
+	}
 	if (err && evidence && *evidence_scan(evidence)->fault)
 		audit_fatal(sgr_verdict_exit(evidence_scan(evidence)->verdict),
 			"%s: %s: %s", name,

@@ -17,8 +17,11 @@ struct chosen {
  * -1 only for one that the index knows and the folder has not. */
 void select_one(struct audit *audit, const char *name, struct chosen *ret);
 void select_done(struct chosen *chosen);
-/* Exits on failure. */
+/* Exits on failure; a folder without recordings and their index is one, since
+ * it would read as "nothing found". */
 struct store *select_store(struct audit *audit);
+/* Whatever it holds: to judge it. */
+struct store *select_folder(struct audit *audit);
 
 /* Opens a recording with the auditor's keys, or exits and says why. */
 struct evidence *select_evidence(

@@ -131,6 +131,8 @@ static enum sgb_err read_all(int dir, struct trail_place *place,
 	enum sgb_err err = count < 0 ? SGB_ERR_SYSTEM : SGB_OK;
 	int i;
 
+	if (!count)
+		err = SGB_ERR_NOTFOUND;
 	for (i = 0; i < count; i++) {
 		const char *name = names[i]->d_name;
 
@@ -160,6 +162,11 @@ enum sgb_err trail_read(const char *path, struct trail_place *place,
 	err = check_place(dir, place);
 	if (!err)
 		err = read_all(dir, place, reading, why, why_len);
+	if (err == SGB_ERR_NOTFOUND)
+		(void)snprintf(why, why_len,
+			"%.200s: no events in it; name the folder of the trail "
+			"with --events",
+			path);
 	close(dir);
 	return err;
 }

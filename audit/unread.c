@@ -43,44 +43,39 @@ void unread_file(struct unread *unread, const char *id)
 	int error = errno;
 
 	unread->damaged++;
-	tell(unread, id, "not looked at: %s%s", strerror(error),
-		error == EACCES ? "; read it as a member of its group, or as "
-				  "root"
-				: "");
+	tell(unread, id, "not looked at: %s", audit_errno(error));
 }
 
-/* Whose key it is for, as "show" prints it. */
-static void put_recipients(char text[300], const struct sgr_header *header)
+void unread_key(char why[UNREAD_KEY_MAX], const struct sgr_header *header)
 {
-	size_t i, len = 0;
+	size_t i, len;
 
-	text[0] = '\0';
-	for (i = 0; i < header->stanza_count && len < 250; i++) {
+	len = (size_t)snprintf(why, UNREAD_KEY_MAX,
+		"none of your keys opens it; its recipients are ");
+	for (i = 0; i < header->stanza_count && len < UNREAD_KEY_MAX - 100;
+		i++) {
 		char hex[16];
 
 		suite_hex(header->stanzas[i].key_id, 4, hex);
-		len += (size_t)snprintf(
-			text + len, 300 - len, "%s%s", i ? ", " : "", hex);
+		len += (size_t)snprintf(why + len, UNREAD_KEY_MAX - len, "%s%s",
+			i ? ", " : "", hex);
 	}
+	if (header->flags & SGR_FLAG_QUORUM)
+		(void)snprintf(why + len, UNREAD_KEY_MAX - len,
+			", of whom one of each of two groups is needed "
+			"(-i twice)");
 }
 
 void unread_evidence(struct unread *unread, const char *id, enum sgb_err err,
 	const struct evidence *evidence)
 {
 	const struct sgr_scan *scan = evidence ? evidence_scan(evidence) : NULL;
-	char recipients[300];
+	char why[UNREAD_KEY_MAX];
 
 	if (err == SGB_ERR_NOTFOUND && scan) {
 		unread->closed++;
-		put_recipients(recipients, &scan->header);
-		tell(unread, id,
-			"not looked at: none of your keys opens it; its "
-			"recipients are %s%s",
-			recipients,
-			scan->header.flags & SGR_FLAG_QUORUM
-				? ", of whom one of each of two groups is "
-				  "needed (-i twice)"
-				: "");
+		unread_key(why, &scan->header);
+		tell(unread, id, "not looked at: %s", why);
 		return;
 	}
 	/* Its session has only begun. */

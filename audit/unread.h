@@ -18,6 +18,10 @@ struct unread {
 	size_t damaged; /* altered, or not to be opened at all */
 };
 
+/* Why no key of ours opens it, and whose would: recipients as "show" prints
+ * them. */
+#define UNREAD_KEY_MAX 500
+void unread_key(char why[UNREAD_KEY_MAX], const struct sgr_header *header);
 /* It cannot be opened; errno says why. */
 void unread_file(struct unread *unread, const char *id);
 /* audit_evidence failed with err and left evidence, which may be NULL. */

@@ -321,7 +321,7 @@ void verify_entry(struct audit *audit, const struct verify_place *place,
 			"the index knows it, the folder does not have it");
 	} else if (fd < 0) {
 		decide(result, SGR_UNVERIFIABLE, "cannot be opened: %s",
-			strerror(errno));
+			audit_errno(errno));
 	} else {
 		verify_fd(audit, fd, place, result);
 		close(fd);

@@ -161,6 +161,27 @@ def who_looked(ids):
     ok("no journal, no look", code == 73 and not out, (code, out, err))
 
 
+def what_to_do(ids):
+    """A message says what was expected, and what to do."""
+    empty = work + "/empty"
+    os.mkdir(empty)
+    for command, status, words in (
+            (("ls", "-d", empty), 66, "name the right folder with -d"),
+            (("search", "-d", empty, *KEY, "x"), 66, "name the right folder with -d"),
+            (("show", *KEY, work + "/rec/"), 66, "a folder, where a recording was expected"),
+            (("search", *STORE, *KEY, "--index=" + empty + "/no.db", "x"), 66, "index\" makes it"),
+            (("findings", "--events", empty), 66, "name the folder of the trail with --events"),
+            (("text", *STORE, *KEY, "-o", work + "/conf", ids[1]), 73, "is not replaced"),
+            (("export", *STORE, *KEY, "-f", "text", "-o", work + "/conf", ids[1]), 73,
+             "is not replaced"),
+            (("show", *STORE, "-i", work + "/stranger.pem", ids[1]), 77, "its recipients are ")):
+        code, out, err = run(*command)
+        ok("%s: says what to do" % (command,), code == status and words in err and not out,
+           (code, out, err))
+    code, out, _ = run("verify", "views", env={"XDG_STATE_HOME": empty})
+    ok("nothing was looked at yet", code == 5 and "begins with your first look" in out, out)
+
+
 def main():
     prepare()
     recorder = start()
@@ -175,7 +196,7 @@ def main():
     recorder.send_signal(signal.SIGTERM)
     ok("recorder stops", recorder.wait(20) == 0)
     for check in (wrong_key, no_permission, altered, long_texts, options, for_programs,
-                  who_looked):
+                  who_looked, what_to_do):
         check(ids)
     return summary()
 
