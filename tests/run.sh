@@ -79,6 +79,7 @@ done
 if [ -z "${SGB_QUICK:-}" ]; then
 	try 900 packages/deb.sh tests/packages/deb.sh "$build"
 	try 900 packages/newcomer.sh tests/packages/newcomer.sh "$build"
+	try 900 packages/guides.sh tests/packages/guides.sh "$build"
 	try 900 packages/mistakes.sh tests/packages/mistakes.sh "$build"
 	try 900 packages/systemd.sh tests/packages/systemd.sh "$build"
 	try 900 fuzz-smoke make --no-print-directory fuzz-smoke
