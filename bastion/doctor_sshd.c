@@ -234,8 +234,8 @@ static void check_forwarding(struct sshd_look *look, const char *text)
 		return;
 	if (value_of(text, "allowtcpforwarding", tcp, sizeof(tcp)) &&
 		strcmp(tcp, "no") != 0)
-		report(look, DOCTOR_SSHD_FORWARD, "allowtcpforwarding",
-			"DisableForwarding", "yes", tcp);
+		report(look, DOCTOR_SSHD_FORWARD, "disableforwarding",
+			"DisableForwarding", "yes", "no");
 }
 
 static void check_context(

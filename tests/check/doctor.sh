@@ -226,7 +226,7 @@ fault sshd-hardening 'RequiredRSASize is' \
 fault sshd-hardening 'X11Forwarding is' \
 	'sed -i "/^X11/d;/^DisableForw/d" sshd_config
 	echo X11Forwarding yes >>sshd_config'
-fault sshd-forwarding DisableForwarding \
+fault sshd-forwarding 'DisableForwarding is \"no' \
 	'sed -i "/^DisableForwarding/d" sshd_config'
 fault pam-missing 'sshd: no pam_sgbridge.so in account' \
 	'sed -i "/^account.*sgbridge/d" pam.d/sshd'
