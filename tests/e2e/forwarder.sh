@@ -16,6 +16,8 @@ command -v rsyslogd >/dev/null || {
 }
 # shellcheck source=tests/e2e/lab.sh
 . tests/e2e/lab.sh
+# shellcheck source=tests/block.sh
+. tests/block.sh
 USER_IDS=64303:64303
 here=$PWD/tests/e2e
 # What the folder of the trail tells the recorder: who may read it.
@@ -55,9 +57,7 @@ says() {
 rsyslog_conf() {
 	local tls="streamDriver.name=\"ossl\" streamDriver.mode=\"1\"
 		streamDriver.authMode=\"x509/certvalid\""
-	awk '/^<!-- rsyslog -->$/ { on = 1; next }
-		on && /^    / { seen = 1; print; next }
-		on && seen && !/^$/ { exit }' docs/ADMIN.md |
+	block docs/ADMIN.md rsyslog |
 		sed "s,/etc/rsyslog.d/logs,$LAB/certs/good,
 			s,/etc/rsyslog.d/,$LAB/certs/,
 			s,/var/log/sgbridge.log,$LAB/got.tls,
