@@ -11,6 +11,7 @@ import glob
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
 import threading
@@ -133,6 +134,59 @@ def check_clone(opened, closed, events):
         subprocess.run(["umount", there], check=True)
 
 
+def checkpoints(path):
+    """Bytes of evidence that each CHECKPOINT of a file speaks of."""
+    with open(path, "rb") as file:
+        data = file.read()
+    at, found = 16 + struct.unpack("<I", data[12:16])[0] + 16, []
+    while at + 16 <= len(data):
+        kind, body = data[at], struct.unpack("<I", data[at + 12:at + 16])[0]
+        if kind == 0x20:
+            found.append(struct.unpack("<Q", data[at + 48:at + 56])[0])
+        at += 16 + body + 16
+    return found
+
+
+def on_disk(rec_id):
+    """What a cut now would leave of a recording: its bytes, and the checkpoints."""
+    subprocess.run(["cp", "--reflink=always", image, clone], check=True)
+    subprocess.run(["mount", "-o", "loop", clone, work + "/after"], check=True)
+    try:
+        path = glob.glob("%s/after/rec/*/*/*/%s.sgr" % (work, rec_id))[0]
+        return raw(path), checkpoints(path)
+    finally:
+        subprocess.run(["umount", work + "/after"], check=True)
+        os.unlink(clone)
+
+
+def is_due():
+    """docs/RECORDING.md: a checkpoint, and with it all before on the disk, every 5 s
+    and every 1 MiB. A second and a message more are what its loop takes."""
+    bulk, slow = peer.Recording(door), peer.Recording(door)
+    for _ in range(160):
+        bulk.send(rnd.randbytes(20000))
+    began, early = time.monotonic(), b""
+    while time.monotonic() < began + 7:
+        slow.send(rnd.randbytes(30))
+        if time.monotonic() < began + 1:
+            early = slow.acked
+        time.sleep(0.1)  # as people do
+    held, _ = on_disk(slow.rec_id)
+    # Where all is slow; three times the 5 s are something else.
+    while not held.startswith(early) and time.monotonic() < began + 15:
+        held, _ = on_disk(slow.rec_id)
+    ok("what was answered 6 s ago is on the disk", early and held.startswith(early) and
+       slow.sent.startswith(held), (len(held), len(early)))
+    held, marks = on_disk(bulk.rec_id)
+    ok("a checkpoint after each 1 MiB", len(marks) > 3 and all(
+        two - one < (1 << 20) + 65536 for one, two in zip(marks, marks[1:])), marks)
+    ok("and less than that is lost", len(held) + (1 << 20) + 65536 > len(bulk.acked) and
+       bulk.sent.startswith(held), (len(held), len(bulk.acked)))
+    for recording in (bulk, slow):
+        recording.close()
+        ok("closed in order", recording.closed)
+
+
 def main():
     peer.keys(work, audit)
     for folder in ("disk", "after"):
@@ -140,6 +194,7 @@ def main():
     peer.configure(work + "/conf", work, work + "/disk/rec", work + "/disk/events")
     with open(work + "/log", "wb") as log:
         recorder = peer.start(build, work + "/conf", door, log)
+    is_due()
     people = []
     for _ in range(rounds):
         people = [Person(rnd.random()) for _ in range(4)]

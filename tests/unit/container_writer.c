@@ -132,6 +132,42 @@ static void test_rewind_allows_only_the_end(void **state)
 	buf_done(&file);
 }
 
+/* docs/RECORDING.md: every 5 s of activity, or 1 MiB of evidence. */
+static void test_checkpoints_when_due(void **state)
+{
+	static uint8_t bulk[32768];
+	struct bench *b = *state;
+	struct sgr_recipient to = {0};
+	struct writer_scratch scratch;
+	struct writer *writer;
+	struct buf file;
+	int i;
+
+	to.kind = SGR_KIND_X25519;
+	to.key_len = SUITE_KEY_LEN;
+	memcpy(to.key, b->reader->public_half.key, 32);
+	buf_init(&file, 8 << 20);
+	writer_scratch_init(&scratch);
+	writer = begin(b, &file, &to, 1);
+	/* nothing happened: nothing to sign */
+	assert_false(writer_wants_checkpoint(writer, 3600000000));
+	add(writer, &scratch, &file, RECORD_OUT, 1000000, "a", 1);
+	add(writer, &scratch, &file, RECORD_OUT, 3000000, "a", 1);
+	assert_false(writer_wants_checkpoint(writer, 5999999));
+	assert_true(writer_wants_checkpoint(writer, 6000000));
+	assert_int_equal(writer_checkpoint(writer, &clock_0, &file), SGB_OK);
+	assert_false(writer_wants_checkpoint(writer, 6000000));
+	for (i = 0; i < 32; i++) {
+		assert_false(writer_wants_checkpoint(writer, 6000000));
+		add(writer, &scratch, &file, RECORD_OUT, 6000000, bulk,
+			sizeof(bulk));
+	}
+	assert_true(writer_wants_checkpoint(writer, 6000000));
+	writer_free(writer);
+	writer_scratch_done(&scratch);
+	buf_done(&file);
+}
+
 /* Bounded memory, and none while idle. */
 static void test_memory(void **state)
 {
@@ -208,6 +244,7 @@ int main(void)
 		TEST(test_quorum),
 		cmocka_unit_test(test_ratchet_forgets),
 		TEST(test_rewind_allows_only_the_end),
+		TEST(test_checkpoints_when_due),
 		TEST(test_memory),
 		TEST(test_memory_of_many),
 	};
