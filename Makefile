@@ -94,7 +94,7 @@ define PLACES_TEXT
 endef
 PLACES_HEADER := $(BUILD)/include/core/places.h
 
-.PHONY: all deps test-deps demo test lint tidy format fuzz-smoke bench install uninstall \
+.PHONY: all deps test-deps demo test lint tidy format fuzz-smoke bench bench-large install uninstall \
 	clean help unit fuzz lab lab-down test-million
 all:
 
@@ -476,6 +476,12 @@ bench: test-deps
 	@tests/bench/pam.sh $(BUILD)
 	@tests/bench/audit.sh $(BUILD)
 
+# A million recordings, 10 GiB of screen text: some 30 GiB of disk, an hour.
+bench-large: test-deps
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/store \
+		$(BUILD)/tests/bench/index
+	@COUNT=1000000 TEXT=10240 tests/bench/audit.sh $(BUILD)
+
 C_FILES = $(shell git ls-files '*.c' '*.h')
 format:
 	clang-format -i $(C_FILES)
@@ -672,6 +678,7 @@ help:
 	@echo 'make deps        install what building needs'
 	@echo 'make all         build into $(BUILD)/'
 	@echo 'make bench       ratios against ssh, ssh -J and ForceCommand'
+	@echo 'make bench-large a million recordings, 10 GiB of screen text'
 	@echo 'make deb          Debian packages in $(BUILD)/deb/'
 	@echo 'make player      the player of exported pages, from npm'
 	@echo 'make rpm          RPM packages in $(BUILD)/rpm/'

@@ -298,6 +298,23 @@ busy() {
 	kill "${pids[@]}"
 	wait "${pids[@]}" 2>/dev/null
 }
+# What the recorder holds of a terminal that prints without end, most of whose
+# output is compressed, encrypted and written; as much as it is for each.
+printing() {
+	local i before pids=()
+	settled >/dev/null
+	before=$(pss_of "$LAB_RECORDER")
+	for ((i = 0; i < IDLE; i++)); do
+		become sgbridge -tt 'while :; do ls -la /usr/bin; done' \
+			<"$LAB/hold" >/dev/null 2>&1 &
+		pids+=($!)
+	done
+	read -rt 5 <> <(:)
+	count recorder_kib sgbridge \
+		$((($(pss_of "$LAB_RECORDER") - before) / IDLE))
+	kill "${pids[@]}"
+	wait "${pids[@]}" 2>/dev/null
+}
 # A target that sends without end to a client that does not read, and what
 # the bastion holds meanwhile.
 stalled() {
@@ -395,6 +412,7 @@ measure_memory() {
 			exit 1
 		}
 	done
+	printing
 }
 measure_keys() {
 	local path round

@@ -6,6 +6,8 @@ import sys
 from collections import defaultdict
 from statistics import median
 
+from goals import cell, judge
+
 PATHS = [("direct", "direct"), ("jump", "ssh -J (sshd)"),
          ("force", "ForceCommand ssh"), ("plain", "plain libssh"),
          ("sgbridge", "sgbridge"),
@@ -40,10 +42,6 @@ def runs(timed, what, way, cipher=None):
 
 def middle(rows, value):
     return median([value(r) for r in rows]) if rows else None
-
-
-def cell(value, form="%.2f"):
-    return "-" if value is None else form % value
 
 
 def bulk(timed, out):
@@ -169,6 +167,8 @@ def goals(report):
          compared(us["key_p99_us"], jump["key_p99_us"], lambda a, b: a / b)),
         ("idle session, KiB", "%d", False, 1024, us["idle_kib"]),
         ("busy session, KiB", "%d", False, 2048, us["busy_kib"]),
+        ("recorder, a session that prints, KiB", "%d", False, 400,
+         report["counts"]["recorder_kib"].get("sgbridge")),
         ("reader that stands still, KiB", "%d", False, 12288,
          us["stalled_kib"]),
         ("sessions at once, open in the end", "%d", True, 2000,
@@ -178,18 +178,7 @@ def goals(report):
         ("logins at once: failed", "%d", False, 0,
          us["logins_failed"] if us["logins_ms"] else None),
     ]
-    print("\n%-38s %10s %12s   %s" % ("goal", "is", "shall be", "verdict"))
-    for name, form, least, bound, value in rows:
-        met = None
-        if value is not None:
-            met = value >= bound if least else value <= bound
-        report["goals"].append({"goal": name, "bound": bound,
-                                "at_least": least, "value": value,
-                                "met": met})
-        print("%-38s %10s %12s   %s" % (
-            name, cell(value, form), (">= " if least else "<= ") +
-            "%g" % bound, {None: "not measured", True: "met",
-                           False: "missed"}[met]))
+    judge(rows, report["goals"])
 
 
 def main():
