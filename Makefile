@@ -197,7 +197,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	disclosure.o sgbridge-audit.o audit_setup.o audit_print.o audit_view.o store.o \
 	select.o utf8.o check_journal.o heads.o cmd_keys.o cmd_ls.o cmd_show.o cmd_verify.o verify.o verify_jobs.o \
 	cmd_export.o export_asciicast.o export_items.o \
-	export_raw.o emulator.o emulator_child.o emulator_follow.o emulator_rows.o \
+	export_raw.o emulator.o emulator_child.o emulator_control.o emulator_follow.o emulator_page.o emulator_rows.o \
 	emulator_sandbox.o view.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
 	cmd_search.o hits.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
@@ -353,7 +353,7 @@ READER_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	identity_command.o evidence.o decode.o \
 	disclosure.o journal.o)
 UNIT_emulator_OBJS := $(addprefix audit/,emulator.o emulator_child.o \
-	emulator_follow.o emulator_rows.o emulator_sandbox.o utf8.o)
+	emulator_control.o emulator_follow.o emulator_page.o emulator_rows.o emulator_sandbox.o utf8.o)
 UNIT_emulator_LIBS := -ltsm $(SECCOMP_LIBS)
 UNIT_journal_OBJS := audit/journal.o audit/journal_form.o audit/suite.o
 UNIT_journal_LIBS := -Wl,--wrap=malloc

@@ -1,6 +1,7 @@
 /*
- * The transcript: lines as they left the screen, then what is still on it. For
- * each channel with output, one after the other.
+ * The transcript: lines as they left the screen, then what is still on it; of
+ * full-screen programs each row once, as it was before it was changed. For each
+ * channel with output, one after the other.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,14 +15,21 @@
 #include "transcript.h"
 #include "view.h"
 
-static void print_line(void *data, const char *text, size_t len, bool wrapped)
+void transcript_line(
+	void *data, const char *text, size_t len, unsigned int flags)
 {
-	FILE *out = data;
+	static bool open, apart; /* a line that goes on, and of which kind */
 
-	/* A wrapped line goes on in the next one. */
-	(void)fwrite(text, 1, len, out);
-	if (!wrapped)
-		(void)fputc('\n', out);
+	(void)data;
+	if (flags & EMULATOR_REDRAWN)
+		return;
+	if (open && (flags & EMULATOR_APART) && !apart)
+		(void)fputc('\n', stdout);
+	(void)fwrite(text, 1, len, stdout);
+	open = flags & EMULATOR_WRAPPED;
+	apart = flags & EMULATOR_APART;
+	if (!open)
+		(void)fputc('\n', stdout);
 }
 
 void transcript_lost(const char *what)
@@ -64,7 +72,7 @@ enum sgb_err transcript_run(struct audit *audit, int fd,
 
 int cmd_text(struct audit *audit, int argc, char **argv)
 {
-	struct emulator_handler handler = {.data = stdout, .line = print_line};
+	struct emulator_handler handler = {.line = transcript_line};
 	struct view_channels channels;
 	struct evidence *evidence;
 	struct emulator *emulator;

@@ -42,14 +42,6 @@ struct watch {
 	bool quit, pipe_ended;
 };
 
-static void print_line(void *data, const char *text, size_t len, bool wrapped)
-{
-	(void)data;
-	(void)fwrite(text, 1, len, stdout);
-	if (!wrapped)
-		(void)fputc('\n', stdout);
-}
-
 /* What has come through the pipe goes into the spool; true: something did. */
 static bool take_pipe(struct watch *watch, int ms)
 {
@@ -163,7 +155,7 @@ static void open_pipe(struct watch *watch)
 
 int cmd_watch(struct audit *audit, int argc, char **argv)
 {
-	struct emulator_handler handler = {.line = print_line};
+	struct emulator_handler handler = {.line = transcript_line};
 	struct watch watch = {.audit = audit, .pipe = -1};
 	const struct sgr_scan *scan;
 	int status;

@@ -116,11 +116,12 @@ static void on_status(void *data, unsigned int status)
 	deliver(commands);
 }
 
-static void on_line(void *data, const char *text, size_t len, bool wrapped)
+static void on_line(
+	void *data, const char *text, size_t len, unsigned int flags)
 {
 	struct commands *commands = data;
 
-	(void)wrapped;
+	(void)flags;
 	if (!commands->wants_line || len > PROMPT_MAX)
 		return;
 	memcpy(commands->line, text, len);

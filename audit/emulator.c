@@ -93,7 +93,7 @@ static bool take_line(struct emulator *emulator, struct reader *rd)
 
 	buf_init(&text, 8 * EMULATOR_PACKET_MAX);
 	while (rd->left) {
-		bool wrapped = reader_u8(rd);
+		unsigned int flags = reader_u8(rd);
 		size_t len = reader_u16(rd);
 		const uint8_t *line = reader_bytes(rd, len);
 
@@ -104,7 +104,7 @@ static bool take_line(struct emulator *emulator, struct reader *rd)
 		if (!buf_error(&text) && emulator->handler->line)
 			emulator->handler->line(emulator->handler->data,
 				text.data ? (const char *)text.data : "",
-				text.len, wrapped);
+				text.len, flags);
 	}
 	buf_done(&text);
 	return !rd->err;

@@ -34,11 +34,18 @@ struct emulator_cell {
 	uint8_t fg[4], bg[4]; /* red, green, blue, 1 if it is the default */
 };
 
+enum emulator_line {
+	EMULATOR_WRAPPED = 1, /* it goes on in the next */
+	EMULATOR_APART = 2,   /* it does not go on from the one before */
+	EMULATOR_REDRAWN = 4, /* as it was before it was changed in its place */
+};
+
 struct emulator_handler {
 	void *data;
-	/* A line that left the screen, or, when asked for, one that is on it;
-	 * UTF-8, printable. wrapped: it goes on in the next. May be NULL. */
-	void (*line)(void *data, const char *text, size_t len, bool wrapped);
+	/* A row that left the screen, in whole or in part, or, when asked for,
+	 * one that is on it; UTF-8, printable. May be NULL. */
+	void (*line)(
+		void *data, const char *text, size_t len, unsigned int flags);
 	/* A changed row of the screen, after emulator_paint. May be NULL. */
 	void (*row)(void *data, unsigned int y,
 		const struct emulator_cell *cells, unsigned int count);

@@ -42,26 +42,23 @@ void child_begin(struct child *child, enum emulator_reply kind)
 
 static void set_size(struct child *child, unsigned int cols, unsigned int rows)
 {
-	size_t count;
-
 	if (!cols || cols > EMULATOR_COLS_MAX)
 		cols = cols ? EMULATOR_COLS_MAX : 80;
 	if (!rows || rows > EMULATOR_ROWS_MAX)
 		rows = rows ? EMULATOR_ROWS_MAX : 24;
-	count = (size_t)cols * rows;
-	free(child->cells);
+	/* Then libtsm leaves the region as it is. */
+	if (cols == child->cols && rows == child->rows)
+		return;
+	child_resize(child, cols, rows);
 	free(child->shown);
-	child->cells = calloc(count, sizeof(*child->cells));
-	child->shown = calloc(count, sizeof(*child->shown));
-	if (!child->cells || !child->shown ||
-		tsm_screen_resize(child->screen, cols, rows))
+	child->shown = calloc((size_t)cols * rows, sizeof(*child->shown));
+	if (!child->shown || tsm_screen_resize(child->screen, cols, rows))
 		_exit(1);
 	child->cols = cols;
 	child->rows = rows;
 	child->top = 0;
 	child->bottom = rows - 1;
-	memset(child->wrapped, 0, sizeof(child->wrapped));
-	child_disturb(child);
+	child->line_plain = false;
 }
 
 static void send_row(struct child *child, unsigned int y)
@@ -72,7 +69,7 @@ static void send_row(struct child *child, unsigned int y)
 	buf_put_u32(&child->packet, y);
 	for (x = 0; x < child->cols; x++) {
 		const struct emulator_cell *cell =
-			&child->cells[y * child->cols + x];
+			&child->page->rows[y].cells[x];
 
 		buf_put_u32(&child->packet, cell->code);
 		buf_put_u8(&child->packet, cell->width);
@@ -85,12 +82,12 @@ static void send_row(struct child *child, unsigned int y)
 
 static void paint(struct child *child, bool all)
 {
-	size_t row = child->cols * sizeof(*child->cells);
+	size_t row = child->cols * sizeof(*child->shown);
 	unsigned int y;
 
 	child_read_screen(child);
 	for (y = 0; y < child->rows; y++) {
-		struct emulator_cell *now = child->cells + y * child->cols;
+		struct emulator_cell *now = child->page->rows[y].cells;
 		struct emulator_cell *shown = child->shown + y * child->cols;
 
 		if (!all && !memcmp(now, shown, row))
@@ -162,7 +159,20 @@ static void on_answer(
 	(void)data;
 }
 
-static void new_terminal(struct child *child)
+/* As a new libtsm is: it begins with this size. */
+static void new_pages(struct child *child)
+{
+	free(child->pages[0].cells);
+	free(child->pages[1].cells);
+	memset(child->pages, 0, sizeof(child->pages));
+	child->page = &child->pages[0];
+	child->alternate = false;
+	child->cols = child->rows = 0;
+	child_forget(child);
+	set_size(child, 80, 24);
+}
+
+static void new_libtsm(struct child *child)
 {
 	if (child->vte)
 		tsm_vte_unref(child->vte);
@@ -174,13 +184,28 @@ static void new_terminal(struct child *child)
 		tsm_vte_new(&child->vte, child->screen, on_answer, child, NULL,
 			NULL))
 		_exit(1);
+}
+
+/* libtsm compares a char with 0xc0, so it depends on the machine whether an
+ * overlong line feed is one. */
+static void ask_overlong(struct child *child)
+{
+	new_libtsm(child);
+	tsm_vte_input(child->vte, "\xc0\x8a", 2);
+	child->overlong = tsm_screen_get_cursor_y(child->screen);
+}
+
+static void new_terminal(struct child *child)
+{
+	new_libtsm(child);
 	tsm_vte_set_osc_cb(child->vte, on_osc, child);
 	child->sequence = GROUND;
-	child->alternate = child->marked = child->marks_seen = false;
-	child->no_wrap = child->odd_mode = child->other_charset = false;
-	child->utf8_left = 0;
+	child->marked = child->marks_seen = false;
+	child->odd_mode = child->other_charset = child->line_plain = false;
+	child->reading = READ_UTF8;
+	child->utf8_left = child->turn = 0;
 	buf_reset(&child->prompt);
-	set_size(child, 80, 24);
+	new_pages(child);
 }
 
 static void done(struct child *child)
@@ -243,6 +268,7 @@ void emulator_child(int sock)
 	buf_init(&child.lines, EMULATOR_PACKET_MAX);
 	buf_init(&child.prompt, EMULATOR_PACKET_MAX);
 	emulator_confine();
+	ask_overlong(&child);
 	new_terminal(&child);
 	while ((got = recv(child.sock, packet, sizeof(packet), 0)) > 0)
 		answer(&child, packet, (size_t)got);

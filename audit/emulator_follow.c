@@ -1,184 +1,184 @@
 /*
  * Following what the emulator is told, as far as it must be known before it is
- * told: when a line will leave the screen, when the screen will be erased. The
- * order of states is libtsm's (tsm-vte.c), its reading of UTF-8 too: bytes
- * that the two of us took differently would hide a line.
+ * told: what will be written over, erased or pushed off the screen. The order
+ * of states is libtsm's (tsm-vte.c), its reading of UTF-8 too: bytes that the
+ * two of us took differently would hide a line.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "emulator_child.h"
 
-static bool at_bottom(const struct child *child)
+static void put_digit(struct child *child, unsigned int digit)
 {
-	return tsm_screen_get_cursor_y(child->screen) == child->bottom;
-}
+	unsigned int *param = &child->params[child->param_count];
 
-static void set_region(struct child *child)
-{
-	unsigned int top = child->params[0], bottom = child->params[1];
-
-	child->top = 0;
-	child->bottom = child->rows - 1;
-	if (top)
-		top--;
-	if (!bottom || bottom > child->rows)
-		bottom = child->rows;
-	if (top < bottom - 1) {
-		child->top = top;
-		child->bottom = bottom - 1;
-	}
-}
-
-/* What is about to be erased was on the screen: it counts as seen. */
-static void before_erase(struct child *child)
-{
-	bool whole = child->params[0] == 2 ||
-		     (!child->params[0] &&
-			     !tsm_screen_get_cursor_x(child->screen) &&
-			     !tsm_screen_get_cursor_y(child->screen));
-
-	if (!whole)
-		return;
-	if (!child->alternate)
-		child_send_lines(child);
-	memset(child->wrapped, 0, sizeof(child->wrapped));
-}
-
-/* Leaving the other screen: what it last showed was seen. */
-static void end_mode(struct child *child, bool set)
-{
-	/* Application keys, cursor shape and blinking, meta, bracketed paste.
-	 */
-	static const unsigned int harmless[] = {1, 12, 25, 1034, 2004};
-	unsigned int mode = child->params[0];
-	size_t i;
-
-	if (mode == 7)
-		child->no_wrap = !set;
-	if (!set && child->alternate &&
-		(mode == 1049 || mode == 47 || mode == 1047))
-		child_send_lines(child);
-	for (i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
-		if (mode == harmless[i] && !child->param_count)
-			return;
-	child_disturb(child);
-}
-
-static void end_plain_control(struct child *child, uint32_t code)
-{
-	unsigned int y = tsm_screen_get_cursor_y(child->screen);
-
-	if (code == 'r')
-		set_region(child);
-	else if (code == 'J')
-		before_erase(child);
-	else if (code == 'K' && child->params[0] != 1 && y < child->rows)
-		child->wrapped[y] = false; /* its end is erased */
-	else if (code == 'p')
-		child->odd_mode = true; /* perhaps another reading of bytes */
-	/* Those of the cursor's line alone. */
-	if (code != 'm' && code != 'K' && code != 'C' && code != 'G')
-		child_disturb(child);
-}
-
-static void end_control(struct child *child, uint32_t code)
-{
-	child->sequence = GROUND;
-	if (!child->private_params)
-		end_plain_control(child, code);
-	else if (code == 'h' || code == 'l')
-		end_mode(child, code == 'h');
-	else
-		child_disturb(child);
+	if (child->param_count < PARAMS_MAX && *param <= 0xffff)
+		*param = *param * 10 + digit;
 }
 
 static void in_control(struct child *child, uint32_t code)
 {
-	if (code >= '0' && code <= '9') {
-		unsigned int *param = &child->params[child->param_count];
+	bool more = child->sequence == CONTROL_MORE;
 
-		if (child->param_count < 2 && *param < 10000)
-			*param = *param * 10 + (code - '0');
-	} else if (code == ';') {
-		if (child->param_count < 2)
-			child->param_count++;
-	} else if (code == '?') {
-		child->private_params = true;
-	} else if (code >= 0x40 && code < 0x7f) {
-		end_control(child, code);
+	if (code == 0x7f)
+		return;
+	if (code >= 0x40 && code < 0x7f) {
+		if (child->sequence != CONTROL_BAD)
+			child_control(child, code);
+		child->sequence = GROUND;
+	} else if (child->sequence == CONTROL_BAD) {
+		return;
+	} else if (code >= 0x20 && code < 0x30) {
+		child->plain_params &= code != '!' && code != '$';
+		child->sequence = CONTROL_MORE;
+	} else if (code >= '0' && code <= '9' && !more) {
+		put_digit(child, code - '0');
+		child->params_begun = true;
+	} else if (code == ';' && !more) {
+		child->param_count += child->param_count < PARAMS_MAX;
+		child->params_begun = true;
+	} else if (code >= '<' && code <= '?' && !child->params_begun) {
+		child->private_params |= code == '?';
+		child->plain_params &= code != '>';
+		child->params_begun = true;
+	} else {
+		child->sequence = CONTROL_BAD;
 	}
 }
 
 static void end_line(struct child *child)
 {
 	child_check_prompt(child);
-	if (!at_bottom(child))
+	if (!child_at_end(child))
 		return;
 	child_scrolls(child);
-	child->line_plain = !child->bottom ||
-			    !child->wrapped[child->bottom - 1];
+	/* Below the region the cursor stays in a row that stays, too. */
+	child->line_plain =
+		tsm_screen_get_cursor_y(child->screen) == child->bottom &&
+		(!child->bottom ||
+			!child->page->rows[child->bottom - 1].wrapped);
 	child->line_first = ' ';
+}
+
+static void begin_control(struct child *child)
+{
+	child->sequence = CONTROL;
+	memset(child->params, 0, sizeof(child->params));
+	child->param_count = 0;
+	child->private_params = child->params_begun = false;
+	child->plain_params = true;
+}
+
+static void end_escape(struct child *child, uint32_t code)
+{
+	child->sequence = GROUND;
+	if (strchr("=>\\7", (int)code))
+		return;
+	if (code == 'c')
+		child_reset(child);
+	else if (code == 'M')
+		child_reverse(child);
+	else if ((code == 'D' || code == 'E') && child_at_end(child))
+		child_scrolls(child);
+	else if (code != 'D' && code != 'E')
+		/* A shift may make another character of the next. */
+		child->other_charset = true;
+	child->line_plain = false;
+}
+
+/* An intermediate byte. Of some libtsm takes no notice: the sequence then is
+ * what it is without. */
+static void more_escape(struct child *child, uint32_t code)
+{
+	if (code < 0x80 && strchr("!$? '\"*+()", (int)code))
+		child->plain_params = false;
+	child->sequence = ESCAPE_MORE;
 }
 
 static void after_escape(struct child *child, uint32_t code)
 {
-	child->sequence = GROUND;
-	if (code == '[') {
-		child->sequence = CONTROL;
-		child->params[0] = child->params[1] = child->param_count = 0;
-		child->private_params = false;
-	} else if (code == ']') {
+	if (code == '[')
+		begin_control(child);
+	else if (code == ']')
 		child->sequence = OSC;
-	} else if (code == 'P' || code == '_' || code == '^' || code == 'X') {
+	else if (code == 'P' || code == '_' || code == '^' || code == 'X')
 		child->sequence = STRING;
-	} else if (code == 'c') {
-		child_send_lines(child);
-		child->top = 0;
-		child->bottom = child->rows - 1;
-		child->no_wrap = false;
-		child_disturb(child);
-	} else if ((code == 'D' || code == 'E') && at_bottom(child)) {
-		child_scrolls(child);
-		child->line_plain = false;
-	} else if ((code >= 0x20 && code < 0x30) || code >= 0x80) {
-		child->sequence = ESCAPE_MORE;
-	} else if (code == 0x7f) {
-		child->sequence = ESCAPE;
-	} else if (!strchr("=>\\7", (int)code)) {
-		/* A shift may make another character of the next. */
-		child->other_charset = true;
-		child_disturb(child);
-	}
+	else if ((code >= 0x20 && code < 0x30) || code >= 0x80)
+		more_escape(child, code);
+	else if (code != 0x7f)
+		end_escape(child, code);
 }
 
 static void after_more(struct child *child, uint32_t code)
 {
-	if (code < 0x30 || code >= 0x7f)
-		return;
-	child->sequence = GROUND;
-	if (code == 'B') /* plain ASCII, for programs that begin with it */
-		return;
-	child->other_charset = true;
-	child_disturb(child);
+	if (code < 0x30 || code >= 0x80) {
+		more_escape(child, code);
+	} else if (code != 0x7f && child->plain_params) {
+		end_escape(child, code);
+	} else if (code != 0x7f) {
+		child->sequence = GROUND;
+		if (code == 'B') /* plain ASCII: programs begin with it */
+			return;
+		child->other_charset = true;
+		child->line_plain = false;
+	}
 }
 
-/* What is shown, and where: the emulator may be about to begin a new line. */
-static void prints(struct child *child, uint32_t code)
+static void write_cells(struct child *child, unsigned int y, unsigned int x,
+	unsigned int len, bool blank)
+{
+	const struct child_row *row = &child->page->rows[y];
+	unsigned int end = x + len < child->cols ? x + len : child->cols;
+
+	if (tsm_screen_get_flags(child->screen) & TSM_SCREEN_INSERT_MODE) {
+		child_touch(child, y, x, child->cols);
+		child_wrote(child, y, x, (x < row->len ? row->len : x) + len);
+		return;
+	}
+	child_touch(child, y, x, end);
+	/* Blanks at the end of a line take away from it, and add nothing. */
+	if (blank && end >= row->len)
+		child_erased(child, y, x);
+	else
+		child_wrote(child, y, x, end);
+}
+
+/* len columns are shown, the first of them by code, from where the cursor is:
+ * the emulator may be about to begin a new line. */
+static void prints(
+	struct child *child, uint32_t code, unsigned int len, bool blank)
 {
 	unsigned int x = tsm_screen_get_cursor_x(child->screen);
 	unsigned int y = tsm_screen_get_cursor_y(child->screen);
+	bool wraps = tsm_screen_get_flags(child->screen) & TSM_SCREEN_AUTO_WRAP;
 
 	if (!x)
 		child->line_first = code < 0x80 ? (uint8_t)code : LINE_OTHER;
-	if (x < child->cols || child->no_wrap)
+	if (x < child->cols) {
+		write_cells(child, y, x, len, blank);
 		return;
-	if (y < EMULATOR_ROWS_MAX)
-		child->wrapped[y] = true;
-	if (at_bottom(child))
+	}
+	child->line_plain = false;
+	if (!wraps) {
+		write_cells(child, y, child->cols - 1, len, blank);
+		return;
+	}
+	child->page->rows[y].wrapped = true;
+	if (child_at_end(child))
 		child_scrolls(child);
-	child->line_plain = false; /* it begins in another row now */
-	if (code >= 0x80)
-		child_disturb(child);
+	else
+		y++;
+	write_cells(child, y, 0, len, blank);
+}
+
+/* One character that is not plain ASCII. What has no width libtsm drops. */
+static void prints_other(struct child *child, uint32_t code)
+{
+	unsigned int width = code > 0xff ? tsm_ucs4_get_width(code) : 1;
+
+	if (width)
+		prints(child, code, width, false);
 }
 
 /* In any state. True if that is all there is to it. */
@@ -194,16 +194,21 @@ static bool acts_at_once(struct child *child, uint32_t code)
 
 	if (code == 0x18 || code == 0x1a) {
 		child->sequence = GROUND;
+		if (code == 0x1a) /* shown, as an upturned question mark */
+			prints_other(child, 0xbf);
 	} else if (code == 0x1b) {
 		child->sequence = ESCAPE;
+		child->plain_params = true;
 	} else if (code >= 0x80 && code < 0xa0) {
-		if ((code == 0x84 || code == 0x85) && at_bottom(child))
+		if ((code == 0x84 || code == 0x85) && child_at_end(child))
 			child_scrolls(child);
-		child_disturb(child);
+		else if (code == 0x8d)
+			child_reverse(child);
+		child->line_plain = false;
 		child->other_charset = true;
 		child->sequence = c1[code - 0x80];
 		if (child->sequence == CONTROL)
-			after_escape(child, '[');
+			begin_control(child);
 	} else {
 		return false;
 	}
@@ -228,17 +233,27 @@ static void follow(struct child *child, uint32_t code)
 		after_escape(child, code);
 	} else if (child->sequence == ESCAPE_MORE) {
 		after_more(child, code);
-	} else if (child->sequence == CONTROL) {
+	} else if (child->sequence != GROUND) {
 		in_control(child, code);
+	} else if (code < 0x7f) {
+		prints(child, code, 1, code == ' ');
 	} else if (code != 0x7f) {
-		prints(child, code);
+		prints_other(child, code);
 	}
 }
 
-/* As libtsm does: what is broken is one U+FFFD, overlong forms are taken. True
- * if a character is whole now. */
+/* As libtsm does: what is broken is one U+FFFD, and overlong forms are taken.
+ * True if a character is whole now. */
 static bool decode(struct child *child, uint8_t byte)
 {
+	if (child->reading != READ_UTF8) {
+		child->utf8_code = child->reading == READ_7BIT ? byte & 0x7f
+							       : byte;
+		/* libtsm extends the sign of the byte. */
+		if (child->reading == READ_8BIT && byte >= 0x80)
+			child->utf8_code |= 0xffffff00;
+		return true;
+	}
 	if (child->utf8_left) {
 		bool good = (byte & 0xc0) == 0x80;
 
@@ -252,7 +267,7 @@ static bool decode(struct child *child, uint8_t byte)
 		return true;
 	if (byte < 0xc0)
 		return false;
-	if (byte < 0xc2 || byte >= 0xf8) {
+	if ((byte < 0xc2 && !child->overlong) || byte >= 0xf8) {
 		child->utf8_code = 0xfffd;
 		return true;
 	}
@@ -276,14 +291,34 @@ static size_t text_length(
 	return i;
 }
 
+static bool all_blank(const uint8_t *data, size_t len)
+{
+	while (len && data[len - 1] == ' ')
+		len--;
+	return !len;
+}
+
+/* Whatever we took it for: which screen it is, libtsm knows. */
+static void settle(struct child *child)
+{
+	bool alternate = tsm_screen_get_flags(child->screen) &
+			 TSM_SCREEN_ALTERNATE;
+
+	if (alternate == child->alternate)
+		return;
+	child->alternate = alternate;
+	child->page = &child->pages[alternate];
+	child_unknown(child);
+}
+
 static void feed_one(struct child *child, uint8_t byte)
 {
 	if (decode(child, byte))
 		follow(child, child->utf8_code);
 	tsm_vte_input(child->vte, (const char *)&byte, 1);
+	child->held = false;
 	if (child->sequence == GROUND)
-		child->alternate = tsm_screen_get_flags(child->screen) &
-				   TSM_SCREEN_ALTERNATE;
+		settle(child);
 }
 
 void child_feed(struct child *child, const uint8_t *data, size_t len)
@@ -295,10 +330,12 @@ void child_feed(struct child *child, const uint8_t *data, size_t len)
 			feed_one(child, *data);
 			text = 1;
 		} else {
-			prints(child, *data);
+			prints(child, *data, (unsigned int)text,
+				*data == ' ' && all_blank(data, text));
 			tsm_vte_input(child->vte, (const char *)data, text);
 		}
 		data += text;
 		len -= text;
 	}
+	child->turn++;
 }

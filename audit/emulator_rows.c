@@ -1,8 +1,8 @@
 /*
  * Reading the screen. libtsm keeps lines that scroll off to itself. They are
  * read just before the byte that pushes them out. One reading costs as much as
- * thousands of bytes of text, so it serves for a screenful of lines as long as
- * nothing above the cursor is touched.
+ * thousands of bytes of text, so what was read of a row serves until something
+ * is written to it, wherever it moves.
  */
 #include <string.h>
 
@@ -24,7 +24,7 @@ static int draw_cell(struct tsm_screen *screen, uint64_t id, const uint32_t *ch,
 	(void)age;
 	if (x >= child->cols || y >= child->rows)
 		return 0;
-	cell = &child->cells[y * child->cols + x];
+	cell = &child->page->rows[y].cells[x];
 	cell->code = len ? ch[0] : 0;
 	cell->width = (uint8_t)(width > 2 ? 1 : width);
 	cell->attr = (uint8_t)((attr->bold ? EMULATOR_BOLD : 0) |
@@ -46,39 +46,57 @@ static int draw_cell(struct tsm_screen *screen, uint64_t id, const uint32_t *ch,
 void child_read_screen(struct child *child)
 {
 	unsigned int x = tsm_screen_get_cursor_x(child->screen);
-	unsigned int y = tsm_screen_get_cursor_y(child->screen);
+	unsigned int y = tsm_screen_get_cursor_y(child->screen), i;
 
-	child->kept = false;
 	(void)tsm_screen_draw(child->screen, draw_cell, child);
+	for (i = 0; i < child->rows; i++)
+		child->page->rows[i].valid = true;
 	/* libtsm draws its cursor into the cell. The player has its own. */
 	if (tsm_screen_get_flags(child->screen) & TSM_SCREEN_HIDE_CURSOR)
 		return;
 	x = x < child->cols ? x : child->cols - 1;
 	y = y < child->rows ? y : child->rows - 1;
-	child->cells[y * child->cols + x].attr ^= EMULATOR_INVERSE;
+	child->page->rows[y].cells[x].attr ^= EMULATOR_INVERSE;
 }
 
-static unsigned int row_length(const struct child *child, unsigned int y)
+void child_need(struct child *child, unsigned int first, unsigned int last)
+{
+	unsigned int y;
+
+	if (child->held)
+		return;
+	for (y = first; y <= last; y++)
+		if (child->odd_mode || !child->page->rows[y].valid) {
+			child_read_screen(child);
+			return;
+		}
+}
+
+void child_hold(struct child *child)
+{
+	child_need(child, 0, child->rows - 1);
+	child->held = true;
+}
+
+unsigned int child_row_length(
+	const struct child *child, const struct child_row *row)
 {
 	unsigned int len = child->cols;
 
-	while (len && !child->cells[y * child->cols + len - 1].code)
+	while (len && !row->cells[len - 1].code)
 		len--;
 	return len;
 }
 
-static void put_row_text(const struct child *child, struct buf *out,
-	unsigned int x, unsigned int y)
+void child_put_row(const struct child *child, const struct child_row *row,
+	struct buf *out, unsigned int x)
 {
-	unsigned int len = row_length(child, y);
+	unsigned int len = child_row_length(child, row);
 
-	for (; x < len; x++) {
-		const struct emulator_cell *cell =
-			&child->cells[y * child->cols + x];
-
-		if (cell->width)
-			utf8_put(out, cell->code ? cell->code : ' ');
-	}
+	for (; x < len; x++)
+		if (row->cells[x].width)
+			utf8_put(out,
+				row->cells[x].code ? row->cells[x].code : ' ');
 }
 
 /* The row where the logical line of the cursor begins. */
@@ -88,7 +106,7 @@ unsigned int child_logical_start(const struct child *child)
 
 	if (y >= child->rows)
 		y = child->rows - 1;
-	while (y && child->wrapped[y - 1])
+	while (y && child->page->rows[y - 1].wrapped)
 		y--;
 	return y;
 }
@@ -99,76 +117,46 @@ void child_put_logical(const struct child *child, struct buf *out,
 {
 	for (; y < child->rows && out->len + ROW_MAX < EMULATOR_PACKET_MAX;
 		y++, x = 0) {
-		put_row_text(child, out, x, y);
-		if (!child->wrapped[y])
+		child_put_row(child, &child->page->rows[y], out, x);
+		if (!child->page->rows[y].wrapped)
 			break;
 	}
 }
 
-static void send_line(struct child *child, unsigned int y, bool wrapped)
+void child_send_row(
+	struct child *child, const struct child_row *row, unsigned int flags)
 {
 	struct buf *lines = &child->lines;
 	size_t at, len;
 
+	if (row->wrapped)
+		flags |= EMULATOR_WRAPPED;
 	if (lines->len + ROW_MAX > EMULATOR_PACKET_MAX)
 		child_flush_lines(child);
 	if (!lines->len)
 		buf_put_u8(lines, EMULATOR_LINE);
-	buf_put_u8(lines, wrapped);
+	buf_put_u8(lines, (uint8_t)flags);
 	at = lines->len;
 	buf_put_u16(lines, 0);
-	put_row_text(child, lines, 0, y);
+	child_put_row(child, row, lines, 0);
 	len = lines->len - at - 2;
 	lines->data[at] = (uint8_t)(len >> 8);
 	lines->data[at + 1] = (uint8_t)len;
 }
 
-/* Rows from the first to the last that has text. */
 void child_send_lines(struct child *child)
 {
+	const struct child_row *rows = child->pages[0].rows;
 	unsigned int last = 0, y;
 
-	child_read_screen(child);
+	child_need(child, 0, child->rows - 1);
 	for (y = 0; y < child->rows; y++)
-		if (row_length(child, y))
+		if (child_row_length(child, &rows[y]))
 			last = y + 1;
 	for (y = 0; y < last; y++)
-		send_line(child, y, child->wrapped[y]);
-}
-
-/* With the cursor in the last row of the region, all of its rows are done but
- * for what comes into the last one before it is ended, which is now. */
-static void send_top(struct child *child)
-{
-	if (!child->kept || child->odd_mode ||
-		child->shifted > child->bottom - child->top) {
-		child_read_screen(child);
-		child->kept = true;
-		child->shifted = 0;
-	}
-	send_line(
-		child, child->top + child->shifted, child->wrapped[child->top]);
-	child->shifted++;
-}
-
-void child_scrolls(struct child *child)
-{
-	unsigned int y;
-
-	if (!child->alternate)
-		send_top(child);
-	if (child->mark_y > child->top)
-		child->mark_y--;
-	else
-		child->marked = false;
-	for (y = child->top; y < child->bottom; y++)
-		child->wrapped[y] = child->wrapped[y + 1];
-	child->wrapped[child->bottom] = false;
-}
-
-void child_disturb(struct child *child)
-{
-	child->kept = child->line_plain = false;
+		child_send_row(child, &rows[y], 0);
+	if (child->alternate)
+		child_tell(child, child->page, 0, child->rows - 1, 0);
 }
 
 /* Without reading the screen; only ever true where it certainly does not. */
@@ -189,7 +177,7 @@ void child_check_prompt(struct child *child)
 	if (!prompt->len || child->alternate || child->marks_seen ||
 		begins_otherwise(child))
 		return;
-	child_read_screen(child);
+	child_need(child, child_logical_start(child), child->rows - 1);
 	child_begin(child, EMULATOR_COMMAND);
 	buf_put_u8(&child->packet, 0);
 	child_put_logical(child, &child->packet, 0, child_logical_start(child));

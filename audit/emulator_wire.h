@@ -13,7 +13,7 @@ enum emulator_request {
 };
 
 enum emulator_reply {
-	EMULATOR_LINE = 1, /* {u8 wrapped, u16 length, UTF-8}* */
+	EMULATOR_LINE = 1, /* {u8 flags, u16 length, UTF-8}* */
 	EMULATOR_ROW,	   /* u32 y, {u32 code, u8 width, u8 attr, fg, bg}* */
 	EMULATOR_COMMAND,  /* u8 from_shell, UTF-8 */
 	EMULATOR_STATUS,   /* u32 */

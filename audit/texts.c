@@ -1,6 +1,8 @@
 /*
  * The texts of a recording. Lines that the emulator wrapped are put together;
- * raw lines are cut at line feeds, wherever the items were cut.
+ * raw lines are cut at line feeds, wherever the items were cut. Of a line that
+ * is longer than a piece, each piece begins with the end of the one before, so
+ * that what is searched for is in one of them.
  */
 #include "texts.h"
 
@@ -12,13 +14,14 @@
 #include "utf8.h"
 #include "view.h"
 
-#define LINE_MAX_LEN 4096
+#define LINE_MAX_LEN 16384
+#define OVERLAP	     1024 /* more than one may search for */
 
 struct texts {
 	text_sink sink;
 	void *data;
 	uint64_t now_us, channel;
-	struct buf line;
+	struct buf line, apart; /* in the text's order, and out of it */
 };
 
 struct texts *texts_new(text_sink sink, void *data)
@@ -30,6 +33,7 @@ struct texts *texts_new(text_sink sink, void *data)
 	texts->sink = sink;
 	texts->data = data;
 	buf_init(&texts->line, LINE_MAX_LEN + 65536);
+	buf_init(&texts->apart, LINE_MAX_LEN + 65536);
 	return texts;
 }
 
@@ -38,6 +42,7 @@ void texts_free(struct texts *texts)
 	if (!texts)
 		return;
 	buf_done(&texts->line);
+	buf_done(&texts->apart);
 	free(texts);
 }
 
@@ -65,19 +70,53 @@ static void deliver_bytes(
 	buf_done(&text);
 }
 
-static void on_line(void *data, const char *text, size_t len, bool wrapped)
+/* Leaves the end of what was delivered, from where a character begins. */
+static void keep_overlap(struct buf *line)
 {
-	struct texts *texts = data;
-	struct buf *line = &texts->line;
+	size_t at = line->len - OVERLAP;
 
-	if (line->len + len < LINE_MAX_LEN)
-		buf_put(line, text, len);
-	if (wrapped && line->len < LINE_MAX_LEN)
-		return;
+	while (at < line->len && (line->data[at] & 0xc0) == 0x80)
+		at++;
+	memmove(line->data, line->data + at, line->len - at);
+	line->len -= at;
+}
+
+static void deliver_line(struct texts *texts, struct buf *line)
+{
 	buf_put_u8(line, 0);
 	if (!buf_error(line))
 		deliver(texts, "screen", (const char *)line->data);
-	buf_reset(line);
+}
+
+static void on_line(
+	void *data, const char *text, size_t len, unsigned int flags)
+{
+	struct texts *texts = data;
+	struct buf *line = flags & EMULATOR_APART ? &texts->apart
+						  : &texts->line;
+
+	buf_put(line, text, len);
+	if (!(flags & EMULATOR_WRAPPED)) {
+		deliver_line(texts, line);
+		buf_reset(line);
+	} else if (line->len >= LINE_MAX_LEN) {
+		deliver_line(texts, line);
+		if (buf_error(line)) {
+			buf_reset(line);
+			return;
+		}
+		line->len--;
+		keep_overlap(line);
+	}
+}
+
+/* What ends in the middle of a line. */
+static void end_lines(struct texts *texts)
+{
+	deliver_line(texts, &texts->line);
+	deliver_line(texts, &texts->apart);
+	buf_reset(&texts->line);
+	buf_reset(&texts->apart);
 }
 
 void texts_handler(struct texts *texts, struct emulator_handler *handler)
@@ -99,9 +138,12 @@ static void raw_bytes(struct texts *texts, const struct sgr_item *item)
 		at += len < room ? len : room;
 		if (at == end)
 			return;
-		at += *at == '\n'; /* else it is too long, and cut here */
 		deliver_bytes(texts, "raw", line->data, line->len);
-		buf_reset(line);
+		if (*at == '\n')
+			buf_reset(line);
+		else
+			keep_overlap(line);
+		at += *at == '\n';
 	}
 }
 
@@ -138,6 +180,7 @@ static enum sgb_err run_channel(struct texts *texts, struct audit *audit,
 
 	texts->channel = channel;
 	buf_reset(&texts->line);
+	buf_reset(&texts->apart);
 	err = audit_evidence(audit, fd, &evidence);
 	if (!err && emulator)
 		err = emulator_reset(emulator);
@@ -145,6 +188,8 @@ static enum sgb_err run_channel(struct texts *texts, struct audit *audit,
 		err = take_item(texts, &view, &item);
 	if (!err && emulator)
 		err = emulator_lines(emulator);
+	if (emulator)
+		end_lines(texts);
 	else if (!err)
 		deliver_bytes(texts, "raw", texts->line.data, texts->line.len);
 	evidence_free(evidence);

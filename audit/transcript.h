@@ -7,6 +7,11 @@
 #include "evidence.h"
 #include "view.h"
 
+/* emulator_handler.line, to stdout. Lines that were changed in their place are
+ * left out, unless a full-screen program did it: of what is typed and edited
+ * they show each state. */
+void transcript_line(
+	void *data, const char *text, size_t len, unsigned int flags);
 /* Reads evidence to its end. */
 void transcript_channels(struct evidence *evidence, struct view_channels *ret);
 /* Plays a channel of the recording on fd through the emulator; lines go to the

@@ -19,18 +19,22 @@
 struct bench {
 	struct emulator_handler handler;
 	struct emulator *emulator;
-	struct buf lines;	    /* "text|", "text~" when wrapped */
+	/* "text|", "text~" when wrapped, "/text" apart, "<text" redrawn */
+	struct buf lines;
 	struct buf commands;	    /* "s:text|", "o:text|", "=status|" */
 	unsigned int rows;	    /* painted */
 	struct emulator_cell first; /* of row 0 */
 };
 
-static void on_line(void *data, const char *text, size_t len, bool wrapped)
+static void on_line(
+	void *data, const char *text, size_t len, unsigned int flags)
 {
 	struct bench *b = data;
 
+	if (flags & EMULATOR_APART)
+		buf_put_u8(&b->lines, flags & EMULATOR_REDRAWN ? '<' : '/');
 	buf_put(&b->lines, text, len);
-	buf_put_u8(&b->lines, wrapped ? '~' : '|');
+	buf_put_u8(&b->lines, flags & EMULATOR_WRAPPED ? '~' : '|');
 }
 
 static void on_command(
@@ -113,7 +117,7 @@ static void test_lines(void **state)
 	/* Cleared lines were seen; overwritten text is not on the screen. */
 	feed(b, "\033[2J\033[Hgone\rkept\033[31m!");
 	assert_int_equal(emulator_lines(b->emulator), SGB_OK);
-	says(&b->lines, "0123456789~abc|kept!|");
+	says(&b->lines, "0123456789~abc|<gone|kept!|");
 }
 
 static void test_other_screen(void **state)
@@ -260,7 +264,11 @@ static void random_work(uint32_t seed, struct buf *out)
 		"\033D", "\xc2\x84", "\033[4h", "\033[4l", "\033[12C",
 		"\033P\007\n\n\033\\", "\033]0;t\n\007", "\033 \n[2J",
 		"\xcc\x81", "\033[24;1H", "\033[3;1H", "\033c", "\x0f",
-		"\033\033[2;1H", "\033[5;1H\n\n\n"};
+		"\033\033[2;1H", "\033[5;1H\n\n\n", "\xc0\x8a\xc1\x81",
+		"\033%D", "\033\"D", "\033#M", "\033[S", "\033[2T", "\033[M",
+		"\033[3P", "\033[4@", "\033[2X", "\033[1K", "\033[1J",
+		"\033[?47h", "\033[?47l", "\033[?1047h", "\033[?1047l",
+		"\033[?1049;7h", "\033]133;B\xc2\x84", "\033[2M"};
 	/* Most of the time the plain ones, so that lines pass undisturbed. */
 	uint32_t rare = 4U << seed % 6;
 	int i;
@@ -274,6 +282,178 @@ static void random_work(uint32_t seed, struct buf *out)
 		seed = seed * 1664525 + 1013904223;
 		buf_printf(out, "%s", pieces[(seed >> 12) % below]);
 	}
+}
+
+/* What each does to text that nobody was told of. Below "|" the screen's end.
+ */
+static void test_redrawn(void **state)
+{
+	static const struct {
+		const char *before, *act, *lines;
+	} cases[] = {
+		{"gone", "\rkept", "<gone|kept|"},
+		{"gone", "\r\033[K", "<gone|"},
+		{"half gone", "\r\033[4Ck", "<half gone|halfkgone|"},
+		{"more", "", "more|"},
+		{"grows", " on", "grows on|"},
+		{"a\r\nb\r\nc", "\033[2;1H\033[J", "<b|<c|a|"},
+		{"a\r\nb\r\nc", "\033[H\033[J", "a|b|c|"},
+		{"a\r\nb\r\nc", "\033[2J", "a|b|c|"},
+		{"a\r\nb\r\nc", "\033[2;2H\033[1J", "<a|<b|||c|"},
+		{"a\r\nb\r\nc", "\033[2S", "a|b|c|"},
+		{"a\r\nb\r\nc\r\nd", "\033[T", "/d||a|b|c|"},
+		{"a\r\nb\r\nc\r\nd", "\033[H\033[L", "/d||a|b|c|"},
+		{"a\r\nb\r\nc", "\033[H\033[M", "/a|b|c|"},
+		{"a\r\nb\r\nc\r\nd", "\033[H\033M", "/d||a|b|c|"},
+		{"a\r\nb\r\nc\r\nd", "\033[H\033#M", "/d||a|b|c|"},
+		{"a\r\nb\r\nc\r\nd", "\033%D", "a|b|c|d|"},
+		{"abc", "\033[2D\033[P", "<abc|ac|"},
+		{"abc", "\033[3D\033[2X", "<abc|  c|"},
+		{"abc", "\033[3D\033[@", "<abc| abc|"},
+		{"abc", "\033c", "abc|"},
+		{"0123456789ab", "\r-", "<0123456789~<ab|0123456789~-b|"},
+		/* Of a full-screen program, each once. */
+		{"\033[?1049hone\r\ntwo", "\033[2J", "/one|/two|"},
+		{"\033[?1049hone\r\ntwo", "\033[H\033[J\033[?1049l",
+			"/one|/two|"},
+		{"\033[?1049hone\r\ntwo", "\033[?1049l", "/one|/two|"},
+		{"\033[?1049hone\r\ntwo", "\033[?47lx", "/one|/two||   x|"},
+		{"\033[?1049hone\r\ntwo", "\033[!p", "/one|/two|"},
+		{"\033[?1049hone\r\ntwo", "\033[H\033[M", "/one|/two|"},
+		{"\033[?1049hone", "\rtwo\rone\rtwo", "/one|/two|"},
+		{"\033[?1049ha\r\nb\r\nc\r\nd", "\r\n", "/a|/b|/c|/d|"},
+	};
+	struct bench *b = *state;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(emulator_reset(b->emulator), SGB_OK);
+		assert_int_equal(emulator_resize(b->emulator, 10, 4), SGB_OK);
+		feed(b, cases[i].before);
+		feed(b, cases[i].act);
+		assert_int_equal(emulator_lines(b->emulator), SGB_OK);
+		says(&b->lines, cases[i].lines);
+	}
+}
+
+static void test_smaller(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(emulator_resize(b->emulator, 10, 4), SGB_OK);
+	feed(b, "a\r\nb\r\nc\r\n0123456789");
+	assert_int_equal(emulator_resize(b->emulator, 5, 2), SGB_OK);
+	says(&b->lines, "a|b|<0123456789|");
+	assert_int_equal(emulator_lines(b->emulator), SGB_OK);
+	says(&b->lines, "c|01234|");
+	assert_int_equal(emulator_reset(b->emulator), SGB_OK);
+	assert_int_equal(emulator_resize(b->emulator, 10, 4), SGB_OK);
+	feed(b, "main\033[?1049h\033[Ha\r\nb\r\nc\r\n0123456789");
+	assert_int_equal(emulator_resize(b->emulator, 5, 2), SGB_OK);
+	says(&b->lines, "/a|/b|/0123456789|");
+}
+
+/* The text of each row that could be looked at is in one of the lines. */
+struct looks {
+	struct buf lines[2], told; /* not ended ones: in order, apart */
+	struct buf rows; /* "\ntext\n" of each, while they are painted */
+};
+
+static void put_painted(void *data, unsigned int y,
+	const struct emulator_cell *cells, unsigned int count)
+{
+	struct looks *looks = data;
+	unsigned int x;
+
+	(void)y;
+	while (count && !cells[count - 1].code)
+		count--;
+	buf_put_u8(&looks->rows, '\n');
+	for (x = 0; x < count; x++)
+		if (cells[x].width)
+			utf8_put(&looks->rows,
+				cells[x].code ? cells[x].code : ' ');
+	buf_put_u8(&looks->rows, '\n');
+}
+
+static void put_told(
+	void *data, const char *text, size_t len, unsigned int flags)
+{
+	struct looks *looks = data;
+	struct buf *line = &looks->lines[!!(flags & EMULATOR_APART)];
+
+	buf_put(line, text, len);
+	if (flags & EMULATOR_WRAPPED)
+		return;
+	buf_put(&looks->told, line->data, line->len);
+	buf_put_u8(&looks->told, '\n');
+	buf_reset(line);
+}
+
+static void all_told(const struct looks *looks)
+{
+	const uint8_t *at = looks->rows.data, *end = at + looks->rows.len;
+
+	while (at < end) {
+		const uint8_t *stop = memchr(at + 1, '\n', (size_t)(end - at));
+		size_t len = (size_t)(stop + 1 - at);
+
+		if (len > 2 && !memmem(looks->told.data, looks->told.len,
+				       at + 1, len - 2))
+			fail_msg("not told: %.*s", (int)len - 2, at + 1);
+		at += len;
+	}
+}
+
+static void test_all_told(void **state)
+{
+	struct looks looks = {0};
+	struct emulator_handler handler = {
+		.data = &looks, .line = put_told, .row = put_painted};
+	struct emulator *emulator;
+	struct buf work;
+	uint32_t i;
+
+	buf_init(&work, 1 << 20);
+	(void)state;
+	buf_init(&looks.rows, 1 << 22);
+	buf_init(&looks.told, 1 << 22);
+	buf_init(&looks.lines[0], 1 << 20);
+	buf_init(&looks.lines[1], 1 << 20);
+	assert_int_equal(emulator_start(&handler, &emulator), SGB_OK);
+	for (i = 0; i < 40; i++) {
+		unsigned int at, len;
+
+		random_work(100 + i, &work);
+		assert_int_equal(emulator_reset(emulator), SGB_OK);
+		buf_reset(&looks.rows);
+		buf_reset(&looks.told);
+		for (at = 0; at < work.len; at += len) {
+			len = 1 + (at * 2654435761U >> 8) % (64U << i % 4);
+			if (len > work.len - at)
+				len = (unsigned int)work.len - at;
+			if (at % 50 == 49)
+				assert_int_equal(
+					emulator_resize(emulator, 20U + at % 13,
+						3U + at % 11),
+					SGB_OK);
+			assert_int_equal(
+				emulator_feed(emulator, work.data + at, len),
+				SGB_OK);
+			assert_int_equal(
+				emulator_paint(emulator, false), SGB_OK);
+		}
+		assert_int_equal(emulator_lines(emulator), SGB_OK);
+		put_told(&looks, "", 0, 0);
+		put_told(&looks, "", 0, EMULATOR_APART);
+		all_told(&looks);
+	}
+	emulator_free(emulator);
+	buf_done(&looks.rows);
+	buf_done(&looks.told);
+	buf_done(&looks.lines[0]);
+	buf_done(&looks.lines[1]);
+	buf_done(&work);
 }
 
 static void test_same_lines(void **state)
@@ -355,6 +535,9 @@ int main(void)
 		TEST(test_endless_string),
 		TEST(test_budget),
 		TEST(test_same_lines),
+		TEST(test_redrawn),
+		TEST(test_smaller),
+		TEST(test_all_told),
 		cmocka_unit_test(test_utf8),
 	};
 
