@@ -556,10 +556,10 @@ EXAMPLES = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
 # What sgbridge-setup writes: documentation may be left out of an image.
 SHARED = $(patsubst conf/%,%,$(wildcard conf/sgbridge.conf \
 	conf/nftables.conf conf/pam.d/* conf/sshd_config.d/*))
-COMPLETIONS := sgbridge sgbridge-otp sgbridge-audit sgbridge-forward
-ZSHDIR ?= $(PREFIX)/share/zsh/vendor-completions
 # With the folders that they name each other by.
 DOCUMENTS = README.md SECURITY.md CHANGELOG.md $(wildcard docs/*.md docs/*.dot)
+COMPLETIONS := sgbridge sgbridge-otp sgbridge-audit sgbridge-forward
+ZSHDIR ?= $(PREFIX)/share/zsh/vendor-completions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 DOCDIR ?= $(PREFIX)/share/doc/sgbridge
@@ -624,9 +624,9 @@ uninstall:
 		min.js css apache2) \
 		$(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) \
 		$(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(EXAMPLES)) \
+		$(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS)) \
 		$(addprefix $(DESTDIR)$(COMPLETIONDIR)/,$(COMPLETIONS)) \
 		$(addprefix $(DESTDIR)$(FISHDIR)/,$(addsuffix .fish,$(COMPLETIONS))) \
-		$(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS)) \
 		$(DESTDIR)$(ZSHDIR)/_sgbridge \
 		$(DESTDIR)/usr/lib/sysusers.d/sgbridge.conf \
 		$(DESTDIR)/usr/lib/tmpfiles.d/sgbridge.conf
@@ -664,7 +664,7 @@ pictures: all
 	@ls $(BUILD)/pictures/*.svg
 
 # For the pages of "sgbridge-audit export -f html": from npm, held against its
-# hash; "make install" takes it along, and nothing else needs it.
+# hash; install, deb, rpm and sbom take it along, and nothing else needs it.
 player:
 	@conf/player/fetch.sh $(BUILD)/player
 

@@ -3,8 +3,9 @@
 # does not run (13 and sid: newer libssh, OpenSSH, PAM, gcc), each in a root of
 # its own, made by debootstrap from where this machine takes its packages. The
 # roots are made at the same time, and their packages are kept for the next
-# time; what was said stays in BUILD/distros. Takes long, so it is no part of
-# `make test`.
+# time; what was said stays in BUILD/distros. Then the packages of that release
+# are made there, and a newcomer sets up a host of it with them. Takes long, so
+# it is no part of `make test`.
 # SGB_DISTRO_TESTS="tests/e2e/main.sh ..." runs these instead of all.
 # SGB_DISTRO_ROOTS=FOLDER keeps the roots there and goes on from them.
 set -u -o pipefail
@@ -213,6 +214,13 @@ tests() {
 	sums+=("$suite: $(tail -n 1 "$results/$suite.tests")")
 	return "$status"
 }
+debs() {
+	alone "$1" sh -c 'cd /src && make deb' >"$results/$1.deb" 2>&1
+}
+newcomer() {
+	SGB_ROOT_SUITE=$1 timeout 900 tests/packages/newcomer.sh \
+		"$roots/$1/src/build" >"$results/$1.newcomer" 2>&1 </dev/null
+}
 suite() {
 	local suite=$1
 	stage "$suite" "a root with what the Makefile names" \
@@ -222,6 +230,9 @@ suite() {
 		compile "$suite" || [ -x "$roots/$suite/src/build/sgbridged" ] ||
 		return
 	stage "$suite" tests "$results/$suite.tests" tests "$suite"
+	stage "$suite" "make deb" "$results/$suite.deb" debs "$suite" || return
+	stage "$suite" "a newcomer, on a host with these packages" \
+		"$results/$suite.newcomer" newcomer "$suite"
 }
 
 main() {

@@ -13,7 +13,7 @@ root_source() {
 	apt-get indextargets \
 		--format '$(REPO_URI) $(CODENAME) $(CREATED_BY) $(COMPONENT)' |
 		sed -n 's/^\([^ ]*\) \([a-z]*\) Packages main$/\1 \2/p' |
-		head -n 1
+		sed "1!d;${SGB_ROOT_SUITE:+s/ .*/ $SGB_ROOT_SUITE/}"
 }
 
 # root_make BUILD FOLDER: a root with apt's lists and our packages' libraries.
@@ -42,13 +42,20 @@ root_make() {
 	cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null
 	apt-config dump | grep -E '^Acquire::(http|https)::Proxy' \
 		>"$root/etc/apt/apt.conf.d/90proxy"
+	# A mirror may be a picture of some weeks ago; it is signed all the
+	# same.
+	echo 'Acquire::Check-Valid-Until "false";' \
+		>"$root/etc/apt/apt.conf.d/90mirror"
 	root_run "$root" apt-get update -q >>"$log" 2>&1 || return 1
-	[ "$(uname -m)" = x86_64 ] && gcm=libipsec-mb1
-	# The libraries, so that each test installs from its own files alone.
+	# Its number is the release's.
+	[ "$(uname -m)" != x86_64 ] || gcm=$(root_run "$root" apt-cache \
+		pkgnames libipsec-mb | grep -x 'libipsec-mb[0-9]*')
+	# The libraries and what is recommended, so that each test installs from
+	# its own files alone.
 	root_run "$root" apt-get install -qy --no-install-recommends \
 		libssh-4 libjansson4 liboath0 libqrencode4 libtsm4 \
-		libsqlite3-0 libaudit1 libseccomp2 libpam-pwquality \
-		${gcm:+"$gcm"} \
+		libsqlite3-0 libaudit1 libseccomp2 libp11-kit0 \
+		libpam-pwquality ${gcm:+"$gcm"} \
 		>>"$log" 2>&1
 	tar -cf "$archive.new" -C "$root" . && mv "$archive.new" "$archive"
 }
