@@ -1,7 +1,7 @@
 #!/bin/bash
 # The command blocks of docs/AUDITOR.md are run as they stand there (but for
 # places), where an auditor has her key and a copy of what a bastion of the
-# laboratory recorded; and those lines of docs/ADMIN.md that are about the same.
+# laboratory recorded; and what docs/MIGRATION.md has auditors take in.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 BUILD=${1:-build}
@@ -21,11 +21,11 @@ done
 . tests/block.sh
 module=/usr/lib/softhsm/libsofthsm2.so
 
-# auditor NAME [PLACES]: a block, at erin's desk. Status 1 is an answer where
-# MOST is 1: there is nothing of this kind.
-auditor() {
+# at_desk FILE NAME [PLACES]: a block, at erin's desk. Status 1 is an answer
+# where MOST is 1: there is nothing of this kind.
+at_desk() {
 	local text
-	text=$(block docs/AUDITOR.md "$1" | sed "${2:-}")
+	text=$(block "$1" "$2" | sed "${3:-}")
 	[ -n "$text" ] || return 1
 	(cd "$LAB/erin" && HOME=$LAB/erin PATH=$BUILD:$PATH \
 		SOFTHSM2_CONF=$LAB/softhsm.conf XDG_STATE_HOME='' \
@@ -34,6 +34,9 @@ auditor() {
 	[ $? -le "${MOST:-0}" ] && return
 	sed 's/^/# /' "$LAB/said"
 	return 1
+}
+auditor() {
+	at_desk docs/AUDITOR.md "$@"
 }
 said() {
 	grep -qE -- "$1" "$LAB/said" && return
@@ -139,4 +142,9 @@ ok "handing it on" eval 'auditor hand-on "s,0199c2,$id,;s,3-5,0-0," &&
 	grep -q "<html" "$LAB/erin/INC-7.html"'
 find "$LAB/recordings" -name "$id.sgr" -exec cp {} "$LAB/erin/" \;
 ok "and what the other side does" auditor disclosed "s,0199c2,$id,"
+# --- what another bastion recorded
+(cd "$LAB/erin" && HOME=$LAB/erin "$BUILD/sgbridge-audit" export \
+	-d recordings -f ttyrec -o old.ttyrec "$id")
+cp "$LAB/erin/.config/sgbridge/identity.pem" "$LAB/erin/auditor.key"
+ok "taken in, as imported" at_desk docs/MIGRATION.md import
 lab_summary

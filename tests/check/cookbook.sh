@@ -4,7 +4,7 @@
 # an `# explain ... -> permit|deny` line has the answer that stands there.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-build=${1:-build}
+build=$(cd "${1:-build}" && pwd) || exit 1
 page=docs/COOKBOOK.md
 passed=0 failed=0
 work=$(mktemp -d)
@@ -66,5 +66,14 @@ ok "blocks of policy, and as many files" "$(grep -c '^```policy$' "$page")" \
 ok "a page of a dozen recipes, with questions" yes \
 	"$([ "$(find "$work" -name '*.conf' | wc -l)" -ge 12 ] &&
 		[ "$questions" -ge 30 ] && echo yes)"
+# The page's own questions, of its first policy as a draft; a warning, as it
+# says.
+# shellcheck source=tests/block.sh
+. tests/block.sh
+cp "$work/01.conf" "$work/draft.conf"
+text=$(block $page ask)
+(cd "$work" && PATH=$build:$PATH bash -c "trap '[ \$? -le 1 ] || exit' ERR
+	$text" >"$work/out" 2>&1)
+ok "the page's own questions" '0' $?
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

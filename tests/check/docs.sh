@@ -1,8 +1,9 @@
 #!/bin/bash
-# The command lines of the guides name commands and options that exist: each
-# `sgbridge ...`, `sgbridge-audit ...`, `sgbridge-otp ...` in a block or between
-# backquotes has a command that the program knows, and options that its help or
-# its manual page describes. And each document is named in README.md.
+# The blocks of the guides are run by a test, or say why not; and the command
+# lines between backquotes name commands and options that exist: each
+# `sgbridge ...`, `sgbridge-audit ...`, `sgbridge-otp ...` has a command that
+# the program knows, and options that its help or its manual page describes.
+# Who comes to the proxy says its port. And each document is named in README.md.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=${1:-build}
@@ -26,7 +27,7 @@ commands_of() {
 		grep -E '^    ' "$1"
 		tr '\n' ' ' <"$1" | grep -oE '`[^`]+`' | tr -d '`'
 	} | sed -E 's/(^|[[:space:]])#.*//; s/^ *(sudo )?//; s/"[^"]*"//g' |
-		grep -E '^sgbridge(-audit|-otp)? ' | sed 's/[|;&>].*//' | sort -u
+		grep -E '^sgbridge(d|-audit|-otp|-forward)? ' | sed 's/[|;&>].*//' | sort -u
 }
 # page PROGRAM COMMAND: what describes it.
 page() {
@@ -39,14 +40,19 @@ page() {
 # judge PROGRAM COMMAND WORD...: says what is wrong, if anything is.
 judge() {
 	local program=$1 command=$2 word option
-	shift 2
+	case $program in
+	sgbridged | sgbridge-forward) command=--help ;; # options alone
+	*) shift ;;
+	esac
+	shift
 	[[ $command =~ ^[a-z-]+$ ]] || return 0
 	"$build/$program" "$command" --help >"$work/help" 2>&1 || {
 		# Where there is no help for one, the list has it.
 		"$build/$program" --help >"$work/help" 2>&1
 	}
 	mandoc -T utf8 "$(page "$program" "$command")" | col -b >>"$work/help"
-	grep -qE "(^|[^a-z-])$command([^a-z-]|\$)" "$work/help" || {
+	[ "$command" = --help ] ||
+		grep -qE "(^|[^a-z-])$command([^a-z-]|\$)" "$work/help" || {
 		echo "no command $command"
 		return
 	}
@@ -62,8 +68,59 @@ judge() {
 			echo "no option $option"
 	done
 }
+# Blocks that have no mark above them, and marks that have no block below.
+unmarked() {
+	awk '/^```/ { fence = !fence; next }
+		fence { next }
+		/^ *$/ { gap = 1; next }
+		/^ *<!-- (run: [a-z-]+|not run: .+) -->$/ {
+			if (mark)
+				print "line " mark ": no block"
+			mark = NR
+			gap = 0
+			next
+		}
+		/^    / && gap && !mark { print "line " NR ": no mark" }
+		!/^    / && mark { print "line " mark ": no block" }
+		{ mark = gap = 0 }
+		END { if (mark) print "line " mark ": no block" }' "$1"
+}
+# run_by FILE NAME: the test that runs that block of it, by itself or by a
+# function of its own that has the file's name in it, or nothing.
+run_by() {
+	local script call
+	for script in $(grep -rlF --include='*.sh' "$1" tests); do
+		call=$(sed -nE "s,^([a-z_]+)\(\).*$1.*,\1,p
+			s,^([a-z]+)=$1\$,\\\\\$\1,p" "$script" | tr '\n' '|')
+		awk -v file="$1" '
+			/^[a-z_]+\(\) \{$/ { name = $1; sub(/\(\)/, "", name) }
+			index($0, file) && /^\t/ { print name }
+			/^}/ { name = "" }' "$script" >"$work/calls"
+		call=$call$(tr '\n' '|' <"$work/calls")$1
+		grep -qE -- "(^|[[:space:]'])($call) $2(\$|[ '\"|)])" "$script" &&
+			echo "$script"
+	done
+}
+# marks FILE: each once only.
+marks() {
+	sed -n 's/^ *<!-- run: \(.*\) -->$/\1/p' "$1"
+}
+# The proxy is not where ssh looks by itself.
+portless() {
+	tr '\n' ' ' <"$1" | grep -oE '(ssh|scp|sftp)( -[^ `|]+)*( [^ `|]+)*' |
+		sed 's/ *#.*//' | grep -E '@bastion( +[a-z]|:30022| *$)' |
+		grep -E '[+]|-J|@bastion +(hosts|config|watch|approve|request)' |
+		grep -v 30022
+}
 for file in README.md docs/ADMIN.md docs/AUDITOR.md docs/COOKBOOK.md \
 	docs/HARDENING.md docs/MIGRATION.md docs/QUICKSTART.md docs/RECOVERY.md; do
+	ok "$file: each block is run, or says why not" "$(unmarked "$file")"
+	ok "$file: no two blocks have one name" "$(marks "$file" | sort | uniq -d)"
+	while read -r name; do
+		ok "$file: a test runs $name" \
+			"$([ -n "$(run_by "$file" "$name")" ] || echo "none does")"
+	done < <(marks "$file")
+	ok "$file: ports are named" "$(portless "$file")"
 	lines=0
 	while read -r program command rest; do
 		lines=$((lines + 1))

@@ -60,7 +60,8 @@ run_block() {
 		s,/etc/sgbridge/,$LAB/,g
 		s,/home/alice/,$LAB/alice/,
 		s,scp alice@bastion:,cp $LAB/alice/,
-		s,/var/lib/sgbridge/recordings,$LAB/recordings,
+		s,/var/lib/sgbridge/,$LAB/,g
+		s,archive:/bastion/,$LAB/archive.all/,
 		s,archive:/recordings/,$LAB/archive/,")
 	[ -n "$text" ] || return 1
 	(cd "$LAB/work" && PATH=$LAB/bin:$PATH \
@@ -169,7 +170,12 @@ finished() {
 }
 ok "disk: one recording grows, the others are finished" wait_for finished
 find "$LAB/recordings" -name '*.sgr' -exec touch -d '30 days ago' {} +
-mkdir "$LAB/archive"
+mkdir "$LAB/archive" "$LAB/archive.all"
+ok "backup: the guide's line" run_block copy
+ok "backup: a copy of all is good as far as it goes" eval '
+	"$BUILD/sgbridge-audit" verify -d "$LAB/archive.all/recordings" \
+		--events "$LAB/archive.all/events" >"$LAB/out" 2>&1
+	[ $? -eq 3 ]'
 ok "disk: the guide's lines" run_block disk
 ok "disk: all that is finished is in the archive" eval \
 	'sgr "$LAB/archive" 0440 | diff - "$LAB/finished"'

@@ -6,6 +6,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/packages/host.sh
 . tests/packages/host.sh
+# shellcheck source=tests/block.sh
+. tests/block.sh
 host_begin "$@"
 
 etc() {
@@ -134,10 +136,13 @@ wait "$live" 2>/dev/null
 stop_bastion
 ok "undo" in_root sgbridge setup --undo
 
-# --- the questions, at a terminal
+# --- the questions, at a terminal, and the console's answer
+recovery() {
+	in_root sh -ec "$(block docs/RECOVERY.md "$1")"
+}
 cat >"$W/talk.py" <<'END'
 import os, pty, re, select, subprocess, sys, time
-root, recipient, pin = sys.argv[1:]
+root, recipient, pin, *command = sys.argv[1:]
 table = {"Unix account": "alice", "address that this": "203.0.113.9",
          "networks that people": "203.0.113.0/24",
          "instances:": "web1 10.0.1.11 ops " + pin,
@@ -146,7 +151,7 @@ pid, fd = pty.fork()
 if pid == 0:
     os.chroot(root)
     os.chdir("/")
-    os.execve("/usr/sbin/sgbridge", ["sgbridge", "setup"],
+    os.execve("/usr/sbin/" + command[0], command,
               {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                "LC_ALL": "C"})
 said, seen, told, last, end = "", 0, set(), 0, time.time() + 200
@@ -198,8 +203,11 @@ status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 sys.exit(status or (0 if len(told) == 5 else 3))
 END
 talk() {
+	local words
+	read -ra words < <(block docs/QUICKSTART.md setup)
+	[ "${words[*]}" = "$(block README.md setup)" ] || return 1
 	python3 "$W/talk.py" "$R" "$(cat "$W/recipient")" "$(instance_pin)" \
-		>"$W/talk" || {
+		"${words[@]}" >"$W/talk" || {
 		tail -n 40 "$W/talk" | sed 's/^/# /'
 		return 1
 	}
@@ -208,6 +216,8 @@ ok "setup asks at a terminal, and does it" talk
 ok "it showed the changes first" grep -q "^+AuthenticationMethods" "$W/talk"
 ok "and tried the new login" grep -q "tried sshd" "$W/talk"
 ok "a key alone is refused now" eval '! old_login alice true 2>/dev/null'
-ok "undo, again" in_root sgbridge setup --undo
+ok "the console can confirm, where the network is at fault" \
+	recovery confirm-console
+ok "undo, again" recovery undo
 ok "and all is as it was" unchanged
 host_end

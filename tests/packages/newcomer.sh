@@ -49,6 +49,8 @@ ok "a key alone is refused now" eval '! old_login alice true'
 ok "the old connection cannot confirm" eval \
 	'! admin_sudo sgbridge setup --confirm 2>"$W/out" &&
 	grep -q "older than the change" "$W/out"'
+ok "it says that it waits" eval 'guide_lines / docs/RECOVERY.md status &&
+	grep -q confirm "$W/said"'
 guide_known_hosts
 ok "a new one with key and code can" \
 	guide_typed /home/alice/desk $quick confirm
@@ -113,6 +115,10 @@ ok "list and replay, with the auditor's key" eval \
 	'guide_lines /root/desk $quick replay "s/ ID/ $id/" &&
 	grep -q web1 "$W/said"'
 ok "what a person types" guide_lines $desk README.md types
+ok "what people are told, who come from somewhere else" \
+	guide_lines $desk docs/MIGRATION.md message \
+	'/ssh/!d;s/.*: ssh/ssh/;s/   *[a-z].*//
+	s/YOU/alice/;s/LOGIN/ops/;s/INSTANCE/web1/'
 stop_bastion
 
 # --- and back
@@ -121,7 +127,7 @@ ok "undo refuses while a file of setup's was changed since" eval \
 	! in_root sgbridge setup --undo 2>"$W/out" &&
 	grep -q "etc/pam.d/sshd was changed since" "$W/out" &&
 	sed -i "\$d" "$R/etc/pam.d/sshd"'
-ok "undo" in_root sgbridge setup --undo
+ok "undo" guide_lines / docs/RECOVERY.md undo
 ok "every file of /etc is as it was, with mode, owner and time" eval \
 	'find_etc | diff "$W/before" -'
 ok "the keys are kept aside" eval \
