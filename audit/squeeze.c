@@ -171,6 +171,11 @@ void squeeze_free(struct squeeze *squeeze)
 	free(squeeze);
 }
 
+bool squeeze_is_large(const struct squeeze *squeeze)
+{
+	return squeeze && squeeze->large;
+}
+
 size_t squeeze_size(const struct squeeze *squeeze)
 {
 	return squeeze ? ZSTD_sizeof_CCtx(squeeze->ctx) : 0;

@@ -7,6 +7,7 @@
 #ifndef SGB_SQUEEZE_H
 #define SGB_SQUEEZE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/buf.h"
@@ -21,6 +22,8 @@ void squeeze_free(struct squeeze *squeeze);
 /* Appends the compressed and flushed piece to out. */
 enum sgb_err squeeze_piece(struct squeeze *squeeze, const void *data,
 	size_t len, struct buf *out) SGB_MUST_CHECK;
+/* Whether it has the larger window; NULL has none. */
+bool squeeze_is_large(const struct squeeze *squeeze);
 /* Bytes of memory it holds at present. */
 size_t squeeze_size(const struct squeeze *squeeze);
 

@@ -23,6 +23,7 @@ struct writer {
 	uint64_t items, bytes;
 	uint64_t segment_bytes;
 	uint64_t segment_us;  /* its first frame */
+	uint64_t last_us;     /* the last of evidence */
 	uint64_t unsigned_us; /* the first of the frames that are unsigned */
 	uint64_t checkpoint_bytes;
 	bool segment_open;
@@ -319,6 +320,7 @@ enum sgb_err writer_flush(struct writer *writer, struct writer_scratch *scratch,
 		writer->segment_open = true;
 		writer->segment_us = mono_us;
 	}
+	writer->last_us = mono_us;
 	if (!writer->unsigned_frames)
 		writer->unsigned_us = mono_us;
 	err = put_events(writer, scratch, 1, out);
@@ -335,10 +337,21 @@ enum sgb_err writer_flush(struct writer *writer, struct writer_scratch *scratch,
 	return err;
 }
 
+/* A large window is worth its memory while much comes: what an exec sends
+ * beyond its first MiB is not kept, and the window would stay for nothing. */
+static bool window_rests(const struct writer *writer, uint64_t mono_us)
+{
+	return (squeeze_is_large(writer->streams[0]) ||
+		       squeeze_is_large(writer->streams[1])) &&
+	       mono_us >= writer->last_us + SGR_REST_SECONDS * 1000000ULL;
+}
+
 enum sgb_err writer_tick(struct writer *writer, uint64_t mono_us)
 {
-	if (!writer->segment_open ||
-		mono_us < writer->segment_us + SGR_SEGMENT_SECONDS * 1000000ULL)
+	if (!writer->segment_open)
+		return SGB_OK;
+	if (mono_us < writer->segment_us + SGR_SEGMENT_SECONDS * 1000000ULL &&
+		!window_rests(writer, mono_us))
 		return SGB_OK;
 	return next_segment(writer);
 }

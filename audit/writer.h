@@ -55,7 +55,8 @@ enum sgb_err writer_flush(struct writer *writer, struct writer_scratch *scratch,
 bool writer_wants_checkpoint(const struct writer *writer, uint64_t mono_us);
 enum sgb_err writer_checkpoint(struct writer *writer,
 	const struct sgr_clock *clock, struct buf *out) SGB_MUST_CHECK;
-/* Closes the present segment if it is open for SGR_SEGMENT_SECONDS. */
+/* Closes the present segment if it is open for SGR_SEGMENT_SECONDS, or took
+ * much and then nothing for SGR_REST_SECONDS. */
 enum sgb_err writer_tick(
 	struct writer *writer, uint64_t mono_us) SGB_MUST_CHECK;
 /* The last frame; the writer writes no more. */

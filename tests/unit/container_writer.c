@@ -201,6 +201,48 @@ static void test_memory(void **state)
 	buf_done(&file);
 }
 
+/* Whoever sent much and rests has no window soon; who types keeps his. */
+static void test_memory_at_rest(void **state)
+{
+	static const struct {
+		size_t len;
+		uint64_t tick_us;
+		bool open;
+	} rows[] = {
+		{60000, 2999999, true},
+		{60000, 3000000, false},
+		{100, 3000000, true},
+		{100, 30999999, true},
+		{100, 31000000, false},
+	};
+	struct bench *b = *state;
+	struct sgr_recipient to = {
+		.kind = SGR_KIND_X25519, .key_len = SUITE_KEY_LEN};
+	struct writer_scratch scratch;
+	char *bulk = calloc(1, 60000);
+	struct buf file;
+	size_t i;
+
+	assert_non_null(bulk);
+	memcpy(to.key, b->reader->public_half.key, 32);
+	buf_init(&file, 8 << 20);
+	writer_scratch_init(&scratch);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct writer *writer;
+
+		buf_reset(&file);
+		writer = begin(b, &file, &to, 1);
+		add(writer, &scratch, &file, RECORD_OUT, 1000000, bulk,
+			rows[i].len);
+		assert_int_equal(writer_tick(writer, rows[i].tick_us), SGB_OK);
+		assert_int_equal(writer_memory(writer) > 4096, rows[i].open);
+		writer_free(writer);
+	}
+	writer_scratch_done(&scratch);
+	buf_done(&file);
+	free(bulk);
+}
+
 /* However many send much at once, few have a large window: and who comes
  * after them, too. */
 static void test_memory_of_many(void **state)
@@ -246,6 +288,7 @@ int main(void)
 		TEST(test_rewind_allows_only_the_end),
 		TEST(test_checkpoints_when_due),
 		TEST(test_memory),
+		TEST(test_memory_at_rest),
 		TEST(test_memory_of_many),
 	};
 
