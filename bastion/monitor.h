@@ -84,8 +84,8 @@ struct monitor_logon {
 	/* By the user's agent, one of these in their place in the monitor; or
 	 * NULL. */
 	struct monitor_identity *asking;
-	uint8_t *signed_id; /* SSH session id that was signed for */
-	size_t signed_id_len;
+	uint8_t *ssh_id; /* the SSH session's id: that key signed it */
+	size_t ssh_id_len;
 };
 
 struct monitor_forward; /* monitor_forward.c */

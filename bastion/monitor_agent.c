@@ -2,9 +2,10 @@
  * The agent that the session process authenticates with downstream: it holds
  * what the policy says logs on (monitor_credential.c), and signs only a
  * user-authentication request for exactly this login, one of these keys and
- * one SSH session (RFC 4252 section 7; draft-ietf-sshm-ssh-agent), and not
- * before the host key is accepted. Private keys never leave this process; what
- * the user's own agent signs passes the same checks first.
+ * the SSH session whose id the target's host key signed (RFC 4252 section 7;
+ * draft-ietf-sshm-ssh-agent), and not before that key is accepted. Private keys
+ * never leave this process; what the user's own agent signs passes the same
+ * checks first.
  */
 #include "monitor.h"
 
@@ -36,20 +37,12 @@ enum sgb_err monitor_agent_open(struct monitor *m, int *ret_session_end)
 	return SGB_OK;
 }
 
-/* One SSH session only: the first that is signed for is the one. */
-static bool same_session(struct monitor *m, const uint8_t *id, size_t len)
+/* The one that the host key signed (monitor_hostkey.c), not what the session
+ * calls its own. */
+static bool same_session(const struct monitor *m, const uint8_t *id, size_t len)
 {
-	if (!len || len > 64)
-		return false;
-	if (m->logon.signed_id)
-		return len == m->logon.signed_id_len &&
-		       !CRYPTO_memcmp(id, m->logon.signed_id, len);
-	m->logon.signed_id = malloc(len);
-	if (!m->logon.signed_id)
-		return false;
-	memcpy(m->logon.signed_id, id, len);
-	m->logon.signed_id_len = len;
-	return true;
+	return len && len == m->logon.ssh_id_len &&
+	       !CRYPTO_memcmp(id, m->logon.ssh_id, len);
 }
 
 static struct monitor_identity *find_identity(
@@ -224,7 +217,7 @@ void monitor_logon_done(struct monitor *m)
 {
 	monitor_agent_close(m);
 	monitor_credential_done(m);
-	free(m->logon.signed_id);
+	free(m->logon.ssh_id);
 	free(m->logon.host_blob);
 	m->logon = (struct monitor_logon){.agent = -1};
 }

@@ -1,9 +1,9 @@
 /*
  * Host keys of targets, and of jump hosts on the way: whoever shakes hands
  * shows what the key exchange proved, and hears yes or no. Without a yes the
- * agent signs nothing. A session that was taken over gains nothing by lying
- * here: it holds the connection anyway, and gets the one signature that it
- * would have got.
+ * agent signs nothing, and then for the one SSH session whose exchange hash
+ * this host key signed, which is verified here: who holds the process that
+ * shakes hands cannot have a login at another host signed.
  */
 #include "monitor.h"
 
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "monitor_proof.h"
 
 void monitor_hostkey_node(const struct monitor *m,
 	const struct policy_decision *decision, char name[ADDR_TEXT_MAX],
@@ -88,26 +89,67 @@ static enum sgb_err want_certificate(struct monitor *m, int link,
 	return err;
 }
 
+/* What is shown, borrowed: the key, and its signature of the exchange hash. */
+struct shown {
+	const uint8_t *blob, *id, *signature;
+	size_t len, id_len, signature_len;
+};
+
+static enum sgb_err keep(struct monitor_logon *logon, const struct shown *shown)
+{
+	logon->host_blob = malloc(shown->len);
+	logon->ssh_id = malloc(shown->id_len ? shown->id_len : 1);
+	if (!logon->host_blob || !logon->ssh_id)
+		return SGB_ERR_NOMEM;
+	memcpy(logon->host_blob, shown->blob, shown->len);
+	logon->host_blob_len = shown->len;
+	if (shown->id_len)
+		memcpy(logon->ssh_id, shown->id, shown->id_len);
+	logon->ssh_id_len = shown->id_len;
+	return SGB_OK;
+}
+
+/* No sound process shows a key that libssh has not verified. */
+static bool proves(const struct shown *shown, struct hostkey_result *ret)
+{
+	struct sshkey key;
+
+	if (!proof_exchange(shown->blob, shown->len, shown->id, shown->id_len,
+		    shown->signature, shown->signature_len))
+		return true;
+	*ret = (struct hostkey_result){
+		.verdict = HOSTKEY_REFUSED,
+		.public_text = "is not proved",
+	};
+	if (!sshkey_parse(shown->blob, shown->len, &key))
+		snprintf(ret->shown, sizeof(ret->shown), "%s (%s)",
+			key.fingerprint, key.name);
+	snprintf(ret->why, sizeof(ret->why),
+		"the session process shows no signature of the key exchange by "
+		"this host key; it does not behave");
+	return false;
+}
+
 enum sgb_err monitor_hostkey_shown(struct monitor *m, struct reader *rd,
 	int link, uint64_t until_ms, struct hostkey_result *ret)
 {
 	char name[ADDR_TEXT_MAX];
 	struct hostkey_node node;
-	const uint8_t *blob;
-	size_t len;
+	struct shown shown;
+	enum sgb_err err;
 
-	blob = reader_string(rd, &len);
-	if (reader_end(rd) || !len || len > SSHKEY_MAX_BLOB)
+	shown.blob = reader_string(rd, &shown.len);
+	shown.id = reader_string(rd, &shown.id_len);
+	shown.signature = reader_string(rd, &shown.signature_len);
+	if (reader_end(rd) || !shown.len || shown.len > SSHKEY_MAX_BLOB)
 		return SGB_ERR_FORMAT;
 	if (m->logon.host_blob)
 		return SGB_ERR_PHASE;
-	m->logon.host_blob = malloc(len);
-	if (!m->logon.host_blob)
-		return SGB_ERR_NOMEM;
-	memcpy(m->logon.host_blob, blob, len);
-	m->logon.host_blob_len = len;
+	err = keep(&m->logon, &shown);
+	if (err || !proves(&shown, ret))
+		return err;
 	monitor_hostkey_node(m, &m->decision, name, &node);
-	hostkey_judge(&node, blob, len, time(NULL), ret);
+	hostkey_judge(&node, shown.blob, shown.len, time(NULL), ret);
 	return ret->verdict == HOSTKEY_WANTED
 		       ? want_certificate(m, link, until_ms, ret)
 		       : SGB_OK;

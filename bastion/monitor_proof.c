@@ -222,3 +222,25 @@ enum sgb_err proof_signature(const uint8_t *blob, size_t blob_len,
 	return verify(
 		false, &what, blob, blob_len, key, algorithm, why, why_len);
 }
+
+enum sgb_err proof_exchange(const uint8_t *blob, size_t blob_len,
+	const uint8_t *hash, size_t len, const uint8_t *signature,
+	size_t signature_len)
+{
+	struct sshkey key;
+	enum sgb_err err = sshkey_parse(blob, blob_len, &key);
+
+	/* Nothing else that a host key signs is as short as a digest. */
+	if (!err &&
+		(!len || len > PROOF_SESSION_ID_MAX || is_security_key(&key)))
+		err = SGB_ERR_FORMAT;
+	if (err || key.type != SSHKEY_RSA)
+		return err ? err
+			   : usercert_verify_raw(blob, blob_len, key.name, hash,
+				     len, signature, signature_len);
+	err = usercert_verify_raw(blob, blob_len, "rsa-sha2-512", hash, len,
+		signature, signature_len);
+	return err ? usercert_verify_raw(blob, blob_len, "rsa-sha2-256", hash,
+			     len, signature, signature_len)
+		   : SGB_OK;
+}

@@ -34,6 +34,13 @@ enum sgb_err proof_check(const struct proof *proof, const char *name,
 	const struct sshkey *key, unsigned int *ret_flags, char *why,
 	size_t why_len) SGB_MUST_CHECK;
 
+/* Is signature (in OpenSSL's form) by this host key (a plain blob) over an
+ * exchange hash (RFC 4253 section 8)? Else SGB_ERR_CRYPTO, _UNSUPPORTED or
+ * _FORMAT. */
+enum sgb_err proof_exchange(const uint8_t *blob, size_t blob_len,
+	const uint8_t *hash, size_t len, const uint8_t *signature,
+	size_t signature_len) SGB_MUST_CHECK;
+
 /* Is signature (an SSH signature blob) by the key of blob over data, by this
  * algorithm of a login ("rsa-sha2-512", "...-cert-v01@openssh.com")? */
 enum sgb_err proof_signature(const uint8_t *blob, size_t blob_len,

@@ -3,7 +3,8 @@
  * libssh checks signatures and tells neither them nor what they cover (0.10
  * to 0.12); both pass through a call of OpenSSL's, which is wrapped here. Its
  * outcome is not changed, and what is not seen counts as not there. Works
- * until the client is logged on; afterwards nothing is kept.
+ * until the client is logged on; afterwards nothing is kept but the signature
+ * of a server's first key exchange.
  *
  * The call that signs is wrapped as well: the key is not in this process. And
  * so is the one by which libssh makes an Ed25519 key of its private half (from
@@ -25,8 +26,10 @@
  * long: a login's message holds two names and the key besides. */
 #define SECURITY_KEY_LEN (32 + 1 + 4 + 32)
 #define DATA_MAX	 (32 * 1024)
-#define SIGNATURE_MAX	 2048
-#define WAITING_MAX	 8
+/* SHA-512. A login's message, and what a security key signs, are longer. */
+#define EXCHANGE_HASH_MAX 64
+#define SIGNATURE_MAX	  2048
+#define WAITING_MAX	  8
 
 static int (*real_verify)(EVP_MD_CTX *ctx, const unsigned char *signature,
 	size_t len, const unsigned char *data, size_t data_len);
@@ -42,6 +45,8 @@ static EVP_PKEY *(*real_new)(
 static struct session_proof waiting[WAITING_MAX];
 static unsigned int count;
 static bool watching, lost;
+static struct session_proof host;
+static bool host_watched;
 static bool (*signer)(void *arg, const struct proof_request *request,
 	uint8_t *signature, size_t *len);
 static void *signer_arg;
@@ -125,26 +130,54 @@ void proof_sign_with(
 	signer_arg = arg;
 }
 
+void proof_watch_host(void)
+{
+	proof_free(&host);
+	host_watched = true;
+}
+
+void proof_take_host(struct session_proof *ret)
+{
+	*ret = host;
+	host = (struct session_proof){0};
+	host_watched = false;
+}
+
+static bool copy(struct session_proof *ret, const unsigned char *signature,
+	size_t len, const unsigned char *data, size_t data_len)
+{
+	*ret = (struct session_proof){
+		.data = malloc(data_len),
+		.len = data_len,
+		.signature = malloc(len),
+		.signature_len = len,
+	};
+	if (!ret->data || !ret->signature) {
+		proof_free(ret);
+		return false;
+	}
+	memcpy(ret->data, data, data_len);
+	memcpy(ret->signature, signature, len);
+	return true;
+}
+
 static void remember(const unsigned char *signature, size_t len,
 	const unsigned char *data, size_t data_len)
 {
-	struct session_proof proof = {0};
-
-	if (!watching || data_len > DATA_MAX || len > SIGNATURE_MAX ||
-		!data_len || !len)
+	if (data_len > DATA_MAX || len > SIGNATURE_MAX || !data_len || !len)
 		return;
-	proof.data = malloc(data_len);
-	proof.signature = malloc(len);
-	if (count == WAITING_MAX || !proof.data || !proof.signature) {
-		proof_free(&proof);
-		lost = true;
+	if (host_watched && data_len <= EXCHANGE_HASH_MAX) {
+		host_watched = false;
+		(void)copy(&host, signature, len, data, data_len);
 		return;
 	}
-	memcpy(proof.data, data, data_len);
-	memcpy(proof.signature, signature, len);
-	proof.len = data_len;
-	proof.signature_len = len;
-	waiting[count++] = proof;
+	if (!watching)
+		return;
+	if (count == WAITING_MAX ||
+		!copy(&waiting[count], signature, len, data, data_len))
+		lost = true;
+	else
+		count++;
 }
 
 SGB_EXPORT int proof_verify(EVP_MD_CTX *ctx, const unsigned char *signature,

@@ -27,6 +27,12 @@ void proof_watch(bool on);
 bool proof_take(const uint8_t *blob, size_t len, bool security_key,
 	struct session_proof *ret);
 void proof_free(struct session_proof *proof);
+/* Keeps the first signature of a key exchange from now on, which is that of a
+ * server we are about to connect to: over its first exchange hash, the id of
+ * the SSH session (RFC 4253 section 7.2). */
+void proof_watch_host(void);
+/* It, the caller's to free; nothing in it when there was none. */
+void proof_take_host(struct session_proof *ret);
 
 /* What libssh wants signed with a host key: OpenSSL's kind of key, the bits of
  * the digest (0: none), and the exchange hash, borrowed. */

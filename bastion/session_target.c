@@ -15,6 +15,7 @@
 #include "session_borrow.h"
 #include "session_channel.h"
 #include "session_io.h"
+#include "session_proof.h"
 
 #define USER_KEY_LIST \
 	"ssh-ed25519-cert-v01@openssh.com," \
@@ -97,6 +98,7 @@ enum sgb_err target_options(struct session *s)
 	int no = 0;
 	size_t i;
 
+	proof_watch_host();
 	if (ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &no) ||
 		ssh_options_set(ssh, SSH_OPTIONS_PORT, &port) ||
 		ssh_options_set(ssh, SSH_OPTIONS_FD, &s->target_leg.fd))

@@ -1,6 +1,7 @@
 /*
- * Whether the target is who it says: its host key, which libssh has verified
- * the target holds, goes to the monitor, whose word counts. Where the monitor
+ * Whether the target is who it says: its host key, and the signature by which
+ * libssh has verified that the target holds it, go to the monitor, which
+ * verifies that again and whose word counts. Where the monitor
  * wants the key's certificate too, it hands over a second connection to fetch
  * it. Must not let the login begin before there is a yes.
  */
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/sshkey.h"
+#include "session_proof.h"
 
 /* libssh gives the blob out as base64 only. Both are the caller's to free;
  * NULL and NULL if there is no key. */
@@ -39,6 +41,7 @@ static char *read_key(ssh_session ssh, uint8_t **ret_blob, size_t *ret_len)
 bool verify_begin(struct session *s)
 {
 	struct session_verify *v = &s->verify;
+	struct session_proof proof;
 	struct msg msg;
 
 	free(v->key_type);
@@ -48,6 +51,10 @@ bool verify_begin(struct session *s)
 		return false;
 	msg_init(&msg, MSG_REQ_HOSTKEY);
 	buf_put_string(&msg.body, v->blob, v->blob_len);
+	proof_take_host(&proof);
+	buf_put_string(&msg.body, proof.data, proof.len);
+	buf_put_string(&msg.body, proof.signature, proof.signature_len);
+	proof_free(&proof);
 	link_send(s, &msg);
 	return true;
 }

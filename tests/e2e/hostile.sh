@@ -41,6 +41,8 @@ ln -s "$real/sgbridge-monitor" "$real/sgbridge-starter" "$LAB/programs/"
 cp "$here/hostile_session.py" "$LAB/programs/sgbridge-session"
 chmod 755 "$LAB/programs/sgbridge-session"
 cp "$LAB/users/robot.pub" "$LAB/users/robot" "$LAB/programs/"
+# The host key is here for what the target would sign in the key exchange.
+cp "$LAB/web1/hostkey" "$LAB/programs/web1"
 cp "$LAB/web1/hostkey.pub" "$LAB/programs/web1.pub"
 log=$LAB/programs/log
 use() {
@@ -144,10 +146,20 @@ play other
 says 'second session'
 ok "the agent signs this login" grep -q '^own: signed' "$log"
 for what in 'no host key' root service 'no signature flag' 'more behind' \
-	'other certificate' 'second session'; do
+	'other certificate' 'other host' 'second session'; do
 	ok "and nothing else: $what" grep -q "^$what: refused" "$log"
 done
 wait_for ended
+for what in id signature; do
+	play invents "$what"
+	says '^its own:'
+	ok "an SSH session of another host is not signed for: $what" eval \
+		'grep -q "^host key 0" "$log" && grep -q "^invented: refused" "$log" &&
+		grep -q "^its own: refused" "$log"'
+	ok "and the trail tells" wait_for eval 'events | grep "target-hostkey" |
+		grep -q "no signature of the key exchange"'
+	wait_for ended
+done
 # The user's own key, which his agent holds, and this process could ask for
 # anything: what the monitor has it ask for, and gives to the target's side.
 play own good

@@ -82,10 +82,17 @@ def target(name):
     return socket.socket(fileno=fds[2]) if len(fds) > 2 else None
 
 
-# What the target would have proved in the key exchange.
-def host_key(file='web1.pub'):
-    with open(HERE + '/' + file) as key:
-        send(53, text(base64.b64decode(key.read().split()[1])))
+TARGET_ID = b'\x11' * 32
+
+
+# What the target would have proved in the key exchange; session is what this
+# process says instead of what the key signed.
+def host_key(name='web1', session=TARGET_ID, by=None):
+    with open(HERE + '/' + (by or name), 'rb') as key:
+        signature = load_ssh_private_key(key.read(), None).sign(TARGET_ID)
+    with open(HERE + '/' + name + '.pub') as key:
+        blob = base64.b64decode(key.read().split()[1])
+    send(53, text(blob) + text(session) + text(signature))
     return struct.unpack('>I', receive()[1][:4])[0]
 
 
@@ -99,7 +106,7 @@ def identity(agent):
     return data[9:9 + length]
 
 
-def sign(agent, cert, user='ops', session=b'\x11' * 32, service='ssh-connection',
+def sign(agent, cert, user='ops', session=TARGET_ID, service='ssh-connection',
          flag=b'\x01', extra=b'',
          algorithm='ssh-ed25519-cert-v01@openssh.com'):
     data = (text(session) + bytes([50]) + text(user) + text(service) +
@@ -180,6 +187,8 @@ def other(_):
     log('no signature flag:', sign(agent, cert, flag=b'\x00'))
     log('more behind:', sign(agent, cert, extra=b'\x00'))
     log('other certificate:', sign(agent, cert[:-1] + bytes([cert[-1] ^ 1])))
+    # Of another host: the user's own, say, who has it sign what he likes.
+    log('other host:', sign(agent, cert, session=b'\x33' * 32))
     log('own:', sign(agent, cert))
     log('second session:', sign(agent, cert, session=b'\x22' * 32))
 
@@ -228,10 +237,22 @@ def own(words):
     log('done')
 
 
+# The right key, and an id that it did not sign.
+def invents(words):
+    agent = target('robot+ops@web1')
+    cert = identity(agent)
+    if words[1] == 'id':
+        log('host key', host_key(session=b'\x33' * 32))
+    else:
+        log('host key', host_key(by='robot'))
+    log('invented:', sign(agent, cert, session=b'\x33' * 32))
+    log('its own:', sign(agent, cert))
+
+
 def wrong_host(_):
     agent = target('robot+ops@web1')
     cert = identity(agent)
-    log('wrong host key', host_key('robot.pub'))
+    log('wrong host key', host_key('robot'))
     log('wrong host:', sign(agent, cert))
     send(53, text(b'x'))
     drain()

@@ -16,9 +16,21 @@ lab_policy() {
 		-e "/instance web1/a\\
 		instance web2 10.0.1.77 { login ops }" "$LAB/policy.conf"
 }
-# db1 shows whatever certificate lies there when it is told to.
+# db1 shows whatever certificate lies there when it is told to; web1 has keys
+# of each kind.
 lab_instance() {
+	local kind
 	lab_one_instance "$@"
+	if [ "$1" = web1 ]; then
+		wait_for grep -q 'listening on' "$LAB/web1/sshd.log"
+		for kind in ecdsa rsa; do
+			ssh-keygen -q -t "$kind" -N '' -f "$LAB/web1/$kind"
+			echo "HostKey $LAB/web1/$kind"
+		done >>"$LAB/web1/sshd_config"
+		kill -HUP "$LAB_LAST"
+		wait_for eval '[ "$(grep -c "listening on" \
+			"$LAB/web1/sshd.log")" -gt 1 ]'
+	fi
 	if [ "$1" = db1 ]; then
 		DB_PID=$LAB_LAST
 		wait_for grep -q 'listening on' "$LAB/db1/sshd.log"
@@ -91,6 +103,10 @@ ok "nothing vouches: refused" refused web1 denied \
 known "# nobody" "web1,other $web"
 ok "a line of known_hosts" gets_in web1
 ok "and the event says which" vouched "$LAB/known:2"
+for kind in ecdsa rsa; do
+	known "web1 $(key "$LAB/web1/$kind.pub")"
+	ok "one of $kind, whose signature counts as well" gets_in web1
+done
 known "web1 $web"
 ssh-keygen -q -H -f "$LAB/known" >/dev/null 2>&1
 rm -f "$LAB/known.old"

@@ -206,11 +206,15 @@ static void got_hostkey(struct fake *f, struct msg *in)
 	const char *pin;
 	struct msg msg;
 	bool yes = false;
-	size_t len;
+	size_t len, id_len, signature_len;
 	int i;
 
 	blob = reader_string(&in->reader, &len);
+	reader_string(&in->reader, &id_len);
+	reader_string(&in->reader, &signature_len);
 	check(reader_end(&in->reader), "REQ_HOSTKEY");
+	if (!id_len || !signature_len)
+		note(f, "hostkey without a proof\n");
 	check(sshkey_fingerprint(blob, len, fp), "fingerprint");
 	for (i = 0; (pin = conf(f, "pin", i)); i++)
 		yes |= !strcmp(pin, fp);

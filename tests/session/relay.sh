@@ -19,6 +19,7 @@ test_exec() {
 	is "exec: standard output" "$out" out
 	is "exec: standard error" "$(grep -v banner "$work/stderr")" err
 	out=$(log)
+	unlike "exec: the host key is proved" "$out" '^hostkey without a proof'
 	like "exec: gate asked for the channel" "$out" '^gate 1 1 session yes'
 	like "exec: gate asked for the command" "$out" '^gate 1 5 echo out'
 	like "exec: command recorded" "$out" '^record 1 exec .* echo out'
