@@ -143,6 +143,8 @@ enum sgb_err setup_sync_dir(const char *path) SGB_MUST_CHECK;
 
 /* Fills s->steps; content of files goes to the run's stage folder. */
 bool plan_make(struct setup *s);
+/* Where the administrator's home has public keys; the file may not be there. */
+const char *plan_home_keys(struct setup *s);
 /* Shows every change as a diff; returns how many there are. */
 size_t plan_show(struct setup *s);
 void plan_policy(struct setup *s, struct buf *out);

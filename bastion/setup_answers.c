@@ -213,6 +213,27 @@ static bool complete(struct setup *s)
 	return !missing;
 }
 
+/* Where a person came in as another one, the home may have no key. */
+static bool has_key(struct setup *s)
+{
+	struct buf keys;
+	bool has;
+
+	buf_init(&keys, SETUP_FILE_MAX);
+	has = !setup_read(plan_home_keys(s), &keys) && keys.len;
+	buf_done(&keys);
+	return has;
+}
+
+/* The rest is for answers files. */
+static bool is_asked(struct setup *s, const struct answer *answer)
+{
+	if (answer == &s->answers.key)
+		return !has_key(s);
+	return answer != &s->answers.enrol_output &&
+	       answer != &s->answers.code_command;
+}
+
 bool answers_ask(struct setup *s)
 {
 	bool terminal = isatty(STDIN_FILENO) && !s->answers_path;
@@ -223,10 +244,7 @@ bool answers_ask(struct setup *s)
 	for (i = 0; i < QUESTIONS; i++) {
 		struct answer *answer = answer_of(s, &questions[i]);
 
-		/* The rest is for answers files. */
-		if (terminal && answer != &s->answers.enrol_output &&
-			answer != &s->answers.code_command &&
-			answer != &s->answers.key)
+		if (terminal && is_asked(s, answer))
 			ask(s, &questions[i]);
 		if (!answer->count && *questions[i].fallback)
 			answer_add(s, answer, questions[i].fallback);

@@ -42,34 +42,39 @@ static void content_recipients(
 		buf_printf(out, "%s\n", s->answers.recipients.items[i]);
 }
 
+const char *plan_home_keys(struct setup *s)
+{
+	const char *argv[] = {"/usr/bin/getent", "passwd",
+		answer_one(&s->answers.admin), NULL};
+	const char *path;
+	char *rest, *field = NULL;
+	struct buf passwd;
+	int i;
+
+	buf_init(&passwd, SETUP_FILE_MAX);
+	child_run(argv, NULL, &passwd);
+	buf_put_u8(&passwd, 0);
+	rest = buf_error(&passwd) ? NULL : (char *)passwd.data;
+	for (i = 0; i < 6 && rest; i++)
+		field = strsep(&rest, ":");
+	path = setup_text(
+		s, "%s/.ssh/authorized_keys", i == 6 && field ? field : "");
+	buf_done(&passwd);
+	return path;
+}
+
 /* The administrator's key: from the answer, or from the home folder. */
 static void content_key(struct setup *s, struct buf *out, const char *shipped)
 {
 	const char *path = answer_one(&s->answers.key);
-	const char *home;
-	struct buf passwd;
 
 	(void)shipped;
-	buf_init(&passwd, SETUP_FILE_MAX);
-	if (!*path) {
-		const char *argv[] = {"/usr/bin/getent", "passwd",
-			answer_one(&s->answers.admin), NULL};
-		char *rest, *field = NULL;
-		int i;
-
-		child_run(argv, NULL, &passwd);
-		buf_put_u8(&passwd, 0);
-		rest = buf_error(&passwd) ? NULL : (char *)passwd.data;
-		for (i = 0; i < 6 && rest; i++)
-			field = strsep(&rest, ":");
-		home = i == 6 && field ? field : "";
-		path = setup_text(s, "%s/.ssh/authorized_keys", home);
-	}
+	if (!*path)
+		path = plan_home_keys(s);
 	if (setup_read(path, out))
 		setup_fail("%s cannot be read; say in the answer \"key\" where "
 			   "the public key of %s is",
 			path, answer_one(&s->answers.admin));
-	buf_done(&passwd);
 }
 
 /* The main file with a line in it: first, since for sshd the first value of a

@@ -146,7 +146,8 @@ root, recipient, pin, *command = sys.argv[1:]
 table = {"Unix account": "alice", "address that this": "203.0.113.9",
          "networks that people": "203.0.113.0/24",
          "instances:": "web1 10.0.1.11 ops " + pin,
-         "auditors' lines": recipient}
+         "auditors' lines": recipient,
+         "administrator's public key": "/root/alice.pub"}
 pid, fd = pty.fork()
 if pid == 0:
     os.chroot(root)
@@ -200,8 +201,10 @@ sys.stdout.write(said)
 if time.time() >= end:
     os.kill(pid, 9)
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-sys.exit(status or (0 if len(told) == 5 else 3))
+sys.exit(status or (0 if len(told) == 6 else 3))
 END
+# Whoever comes in as another one, has no key in this home.
+mv "$R/home/alice/.ssh/authorized_keys" "$R/root/alice.pub"
 talk() {
 	local words
 	read -ra words < <(block docs/QUICKSTART.md setup)
@@ -213,6 +216,9 @@ talk() {
 	}
 }
 ok "setup asks at a terminal, and does it" talk
+cp -p "$R/root/alice.pub" "$R/home/alice/.ssh/authorized_keys"
+ok "it asked for the key that this home has not" cmp "$R/root/alice.pub" \
+	"$R/etc/sgbridge/authorized_keys/alice"
 ok "it showed the changes first" grep -q "^+AuthenticationMethods" "$W/talk"
 ok "and tried the new login" grep -q "tried sshd" "$W/talk"
 ok "a key alone is refused now" eval '! old_login alice true 2>/dev/null'
