@@ -95,7 +95,7 @@ endef
 PLACES_HEADER := $(BUILD)/include/core/places.h
 
 .PHONY: all deps test-deps demo test lint tidy format fuzz-smoke bench bench-large install uninstall \
-	clean help unit fuzz lab lab-down test-million
+	clean help unit fuzz lab lab-down test-million test-faults
 all:
 
 # ---------------------------------------------------------------- core
@@ -441,6 +441,20 @@ test-million: $(BUILD)/tests/unit/policy_naive
 	SGB_NAIVE_REQUESTS=1000000 SGB_NAIVE_EACH=1 \
 		SGB_NAIVE_SEED=$$(date +%s) $(BUILD)/tests/unit/policy_naive
 
+# Programs killed and disks cut at hundreds of random instants; half an hour,
+# so not in `make test`, which takes a dozen. SGB_SEED= chooses others.
+SGB_KILLS ?= 300
+SGB_CUTS ?= 100
+test-faults: test-deps
+	@$(MAKE) --no-print-directory all
+	@status=0; \
+	for part in recorder_kill session_kill power_cut; do \
+		echo "$$part:"; \
+		SGB_KILLS=$(SGB_KILLS) SGB_CUTS=$(SGB_CUTS) \
+			tests/fault/$$part.sh $(BUILD) || status=1; \
+	done; \
+	exit $$status
+
 $(BUILD)/tests/bench/policy: $(BUILD)/tests/bench/policy.o $(BUILD)/libsgb.a
 	$(say) LINK $@
 	$(Q)$(CC) $(BASE_LDFLAGS) -pie -o $@ $^ $(CRYPTO_LIBS)
@@ -685,6 +699,7 @@ help:
 	@echo 'make sbom         what the programs are made of, CycloneDX'
 	@echo 'make pictures     processes and topology as SVG'
 	@echo 'make test-distros builds and tests on Debian 13 and sid'
+	@echo 'make test-faults 300 kills and 100 power cuts at random instants'
 	@echo 'make test-deps   install what testing needs; it starts services'
 	@echo 'make lint format fuzz-smoke install uninstall clean'
 	@echo 'Variables: SANITIZE=address,undefined CC=clang V=1 BUILD='

@@ -11,6 +11,7 @@ import glob
 import json
 import os
 import random
+import shutil
 import struct
 import subprocess
 import sys
@@ -187,6 +188,16 @@ def is_due():
         ok("closed in order", recording.closed)
 
 
+def forget(recorder):
+    """In order, and from the beginning: the disk is small."""
+    recorder.terminate()
+    ok("it stops in order", recorder.wait(20) == 0)
+    for folder in ("/disk/rec", "/disk/events"):
+        shutil.rmtree(work + folder)
+    with open(work + "/log", "wb") as log:
+        return peer.start(build, work + "/conf", door, log)
+
+
 def main():
     peer.keys(work, audit)
     for folder in ("disk", "after"):
@@ -196,7 +207,9 @@ def main():
         recorder = peer.start(build, work + "/conf", door, log)
     is_due()
     people = []
-    for _ in range(rounds):
+    for number in range(rounds):
+        if number and number % 5 == 0:
+            recorder = forget(recorder)
         people = [Person(rnd.random()) for _ in range(4)]
         for person in people:
             person.start()
