@@ -198,7 +198,7 @@ AUDIT_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	select.o utf8.o check_journal.o heads.o cmd_keys.o cmd_ls.o cmd_show.o cmd_verify.o verify.o verify_jobs.o \
 	cmd_export.o export_asciicast.o export_items.o \
 	export_raw.o emulator.o emulator_child.o emulator_control.o emulator_follow.o emulator_page.o emulator_rows.o \
-	emulator_sandbox.o view.o \
+	emulator_sandbox.o view.o channels.o \
 	cmd_text.o cmd_play.o player.o commands.o cmd_commands.o \
 	cmd_search.o hits.o cmd_recover.o cmd_viewed.o texts.o cmd_index.o \
 	index_db.o index_add.o index_search.o needle.o text_block.o text_reader.o \
@@ -287,7 +287,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core forkmem agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_scp session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer emulator topology forward forward_trail
+UNIT := core forkmem agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_scp session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer channels emulator topology forward forward_trail
 UNIT_policy_OBJS := tests/unit/policy_room.o
 UNIT_policy_via_OBJS := $(UNIT_policy_OBJS)
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
@@ -352,6 +352,7 @@ unit: $(addprefix $(BUILD)/tests/unit/,$(UNIT))
 READER_OBJS := $(SGR_OBJS) $(addprefix audit/,identity.o identity_token.o \
 	identity_command.o evidence.o decode.o \
 	disclosure.o journal.o)
+UNIT_channels_OBJS := audit/channels.o
 UNIT_emulator_OBJS := $(addprefix audit/,emulator.o emulator_child.o \
 	emulator_control.o emulator_follow.o emulator_page.o emulator_rows.o emulator_sandbox.o utf8.o)
 UNIT_emulator_LIBS := -ltsm $(SECCOMP_LIBS)
@@ -393,7 +394,7 @@ BUILD_DEPS := gcc libc6-dev binutils make pkg-config libssh-dev libssl-dev libpa
 TEST_DEPS := clang libcmocka-dev softhsm2 opensc \
 	libclang-rt-dev clang-format clang-tidy openssh-server \
 	openssh-client openssh-sftp-server openssl oathtool auditd nftables iproute2 \
-	util-linux procps expect tmux mandoc shellcheck python3 git \
+	util-linux procps expect tmux less mandoc shellcheck python3 git \
 	strace systemd debootstrap lintian rpm rpmlint graphviz \
 	zstd xfsprogs e2fsprogs python3-cryptography python3-paramiko rsync putty-tools \
 	rsyslog rsyslog-openssl asciinema ttyrec dropbear-bin xauth lftp sshfs ansible-core pamtester sudo jq faketime fish zsh libpam-google-authenticator libpam-oath libpam-pwquality \

@@ -54,6 +54,7 @@ struct audit {
 	const char *segments;  /* "3-5" */
 	const char *disclosed; /* file */
 	const char *index;     /* NULL: not asked for; "": the default one */
+	uint64_t channel;      /* 0: the first that shows something */
 	unsigned int jobs;     /* 0: one a core */
 	size_t limit;	       /* results; 0: all */
 	double speed;

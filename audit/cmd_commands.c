@@ -8,6 +8,7 @@
 #include "core/record.h"
 
 #include "audit.h"
+#include "channels.h"
 #include "commands.h"
 #include "select.h"
 #include "transcript.h"
@@ -133,6 +134,7 @@ int cmd_commands(struct audit *audit, int argc, char **argv)
 	struct emulator *emulator;
 	struct chosen chosen;
 	struct sgr_item item;
+	enum sgb_err err;
 	int status;
 
 	if (argc != 1)
@@ -145,13 +147,16 @@ int cmd_commands(struct audit *audit, int argc, char **argv)
 			strerror(errno));
 	audit_places(audit);
 	evidence = select_evidence(audit, argv[0], &chosen);
-	if (commands_run(commands, audit, chosen.fd, emulator))
+	err = commands_run(commands, audit, chosen.fd, emulator);
+	if (err && err != SGB_ERR_LIMIT)
 		transcript_lost(argv[0]);
 	emulator_free(emulator);
 	commands_free(commands);
 	while (!evidence_next(evidence, &item))
 		;
 	status = end_status(evidence, listing.count);
+	if (err)
+		status = channels_missed(argv[0]);
 	evidence_free(evidence);
 	select_done(&chosen);
 	return status;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "channels.h"
 #include "evidence.h"
 #include "export.h"
 #include "export_html.h"
@@ -37,15 +38,26 @@ static const struct export_format *find_format(const char *name)
 		name);
 }
 
-static void run(const struct export_format *format, struct evidence *evidence,
+static void run(const struct audit *audit, const char *name,
+	const struct export_format *format, struct evidence *evidence,
 	struct export_out *out)
 {
+	struct channels channels = {0};
 	struct sgr_item item;
 
-	while (!evidence_next(evidence, &item))
-		format->item(out, &item);
+	while (!evidence_next(evidence, &item)) {
+		channels_note_output(&channels, &item);
+		if (!audit->channel || item.channel == audit->channel)
+			format->item(out, &item);
+	}
 	if (format->end)
 		format->end(out);
+	if (audit->channel && !channels_has(&channels, audit->channel))
+		channels_none(&channels, name, audit->channel);
+	/* One that chose a channel left the others out. */
+	if (out->channel)
+		channels_say_others(&channels, out->channel);
+	channels_done(&channels);
 }
 
 static FILE *open_output(const struct audit *audit)
@@ -87,6 +99,7 @@ int cmd_export(struct audit *audit, int argc, char **argv)
 							  : find_format(name);
 	struct export_out out = {0};
 	struct evidence *evidence;
+	enum sgb_err err = SGB_OK;
 	struct chosen chosen;
 	int status;
 
@@ -109,8 +122,10 @@ int cmd_export(struct audit *audit, int argc, char **argv)
 	out.file = open_output(audit);
 	out.side = open_side(audit, format);
 	if (!html)
-		run(format, evidence, &out);
-	else if (html_write(html, audit, chosen.fd, evidence, out.file))
+		run(audit, argv[0], format, evidence, &out);
+	else
+		err = html_write(html, audit, chosen.fd, evidence, out.file);
+	if (err && err != SGB_ERR_LIMIT)
 		transcript_lost(argv[0]);
 	if (fflush(out.file) || ferror(out.file))
 		audit_fatal(EX_IOERR, "output cannot be written");
@@ -121,7 +136,9 @@ int cmd_export(struct audit *audit, int argc, char **argv)
 	free(out.state);
 	html_free(html);
 	status = sgr_verdict_exit(out.scan->verdict);
-	if (status)
+	if (err)
+		status = channels_missed(argv[0]);
+	if (out.scan->verdict != SGR_INTACT)
 		(void)fprintf(stderr, "sgbridge-audit: %s: %s\n",
 			sgr_verdict_text(out.scan->verdict), out.scan->fault);
 	evidence_free(evidence);

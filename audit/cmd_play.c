@@ -4,12 +4,14 @@
  * bytes before.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "audit.h"
+#include "channels.h"
 #include "commands.h"
 #include "emulator.h"
 #include "evidence.h"
@@ -29,6 +31,7 @@ struct play {
 	struct evidence *evidence;
 	struct emulator *emulator;
 	struct view view;
+	struct channels channels;
 	struct sgr_item item;
 	bool has_item;
 	uint64_t at_us;	  /* where the screen is */
@@ -53,13 +56,18 @@ struct play {
 static void show_status(struct play *play)
 {
 	char at[PRINT_SPAN_MAX], total[PRINT_SPAN_MAX], text[300];
+	char channel[60] = "";
 
+	if (play->channels.wanted > 1)
+		(void)snprintf(channel, sizeof(channel),
+			"  channel %" PRIu64 ", one of %zu", play->view.channel,
+			play->channels.wanted);
 	(void)snprintf(text, sizeof(text),
-		" %s / %s  x%g%s%s  space pause  . step  [ ] speed  "
+		" %s / %s  x%g%s%s%s  space pause  . step  [ ] speed  "
 		"left/right 10 s  g start  / ? n N search  ( ) command  "
 		"q quit",
 		print_span(play->at_us, at), print_span(play->total_us, total),
-		play->speed,
+		play->speed, channel,
 		play->ended    ? "  end"
 		: play->paused ? "  paused"
 			       : "",
@@ -210,9 +218,13 @@ static void jump(struct play *play, bool back)
 	bool found = false;
 	size_t i;
 
-	if (!play->has_commands && commands_run(play->commands, play->audit,
-					   play->chosen.fd, play->shell))
-		play->note = "  commands: the emulator was given up";
+	if (!play->has_commands) {
+		enum sgb_err err = commands_run(play->commands, play->audit,
+			play->chosen.fd, play->shell);
+
+		if (err && err != SGB_ERR_LIMIT)
+			play->note = "  commands: the emulator was given up";
+	}
 	play->has_commands = true;
 	for (i = 0; i < play->command_count; i++) {
 		uint64_t us = play->command_us[i];
@@ -329,8 +341,10 @@ static enum sgr_verdict measure(struct play *play, const char *name)
 	const struct sgr_scan *scan = evidence_scan(play->evidence);
 	struct sgr_item item;
 
-	while (!evidence_next(play->evidence, &item))
+	while (!evidence_next(play->evidence, &item)) {
+		channels_note_output(&play->channels, &item);
 		play->total_us = item.time_us;
+	}
 	if (scan->verdict == SGR_ALTERED)
 		(void)fprintf(stderr,
 			"sgbridge-audit: %s: altered: %s; playing what comes "
@@ -363,10 +377,15 @@ int cmd_play(struct audit *audit, int argc, char **argv)
 	audit_places(audit);
 	play.evidence = select_evidence(audit, argv[0], &play.chosen);
 	verdict = measure(&play, argv[0]);
+	if (audit->channel && !channels_has(&play.channels, audit->channel))
+		channels_none(&play.channels, argv[0], audit->channel);
+	play.view.channel = audit->channel;
 	restart(&play);
 	player_open();
 	run(&play);
 	player_close();
+	channels_say_others(&play.channels, play.view.channel);
+	channels_done(&play.channels);
 	evidence_free(play.evidence);
 	emulator_free(play.emulator);
 	emulator_free(play.shell);

@@ -90,7 +90,9 @@ static void give_up(struct search *search, int fd)
 	if (!err)
 		err = texts_run(
 			search->texts, search->audit, fd, evidence, NULL);
-	if (err)
+	if (err == SGB_ERR_LIMIT)
+		unread_channels(&search->unread, search->id);
+	else if (err)
 		unread_evidence(&search->unread, search->id, err, evidence);
 	else
 		(void)unread_rest(&search->unread, search->id, evidence);
@@ -117,11 +119,14 @@ static void search_entry(struct search *search, const struct store *store,
 	if (err)
 		unread_evidence(&search->unread, entry->id, err, evidence);
 	else if (filter_meta(audit, evidence_meta(evidence))) {
-		if (!audit->raw && !emulator)
+		err = !audit->raw && !emulator
+			      ? SGB_ERR_CLOSED
+			      : texts_run(search->texts, audit, fd, evidence,
+					emulator);
+		if (err && err != SGB_ERR_LIMIT)
 			give_up(search, fd);
-		else if (texts_run(
-				 search->texts, audit, fd, evidence, emulator))
-			give_up(search, fd);
+		else if (err)
+			unread_channels(&search->unread, entry->id);
 		else
 			(void)unread_rest(&search->unread, entry->id, evidence);
 	}

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "core/file.h"
 
 #include "audit.h"
+#include "channels.h"
 #include "emulator.h"
 #include "evidence.h"
 #include "player.h"
@@ -36,6 +38,7 @@ struct watch {
 	struct evidence *evidence;
 	struct emulator *emulator;
 	struct view view;
+	struct channels channels;
 	uint64_t at_us, spooled;
 	int pipe;  /* -1: a file */
 	bool full; /* the screen, else lines */
@@ -71,6 +74,7 @@ static void show_all(struct watch *watch)
 	bool shown;
 
 	while (!evidence_next(watch->evidence, &item)) {
+		channels_note_output(&watch->channels, &item);
 		if (view_item(&watch->view, &item, &shown))
 			transcript_lost("watch");
 		watch->at_us = item.time_us;
@@ -80,6 +84,7 @@ static void show_all(struct watch *watch)
 static void paint(struct watch *watch, bool all)
 {
 	char text[200], at[PRINT_SPAN_MAX];
+	char channel[60] = "";
 
 	if (!watch->full) {
 		(void)fflush(stdout);
@@ -87,9 +92,14 @@ static void paint(struct watch *watch, bool all)
 	}
 	if (emulator_paint(watch->emulator, all))
 		transcript_lost("watch");
-	(void)snprintf(text, sizeof(text), " %s  %s   q quit",
+	if (watch->channels.wanted > 1)
+		(void)snprintf(channel, sizeof(channel),
+			"  channel %" PRIu64 ", one of %zu",
+			watch->view.channel, watch->channels.wanted);
+	(void)snprintf(text, sizeof(text), " %s  %s%s   q quit",
 		print_span(watch->at_us, at),
-		evidence_scan(watch->evidence)->ended ? "ended" : "live");
+		evidence_scan(watch->evidence)->ended ? "ended" : "live",
+		channel);
 	player_status(emulator_screen(watch->emulator), text);
 }
 
@@ -173,6 +183,7 @@ int cmd_watch(struct audit *audit, int argc, char **argv)
 	/* Sessions last for hours. */
 	emulator_budget(watch.emulator, 3600 * 1000);
 	watch.view.emulator = watch.emulator;
+	watch.view.channel = audit->channel;
 	audit_places(audit);
 	if (!strcmp(argv[0], "-"))
 		open_pipe(&watch);
@@ -183,6 +194,10 @@ int cmd_watch(struct audit *audit, int argc, char **argv)
 	run(&watch);
 	if (watch.full)
 		player_close();
+	if (audit->channel && !channels_has(&watch.channels, audit->channel))
+		channels_none(&watch.channels, argv[0], audit->channel);
+	channels_say_others(&watch.channels, watch.view.channel);
+	channels_done(&watch.channels);
 	scan = evidence_scan(watch.evidence);
 	status = sgr_verdict_exit(scan->verdict);
 	(void)fprintf(stderr, "sgbridge-audit: %s: %s\n",

@@ -10,6 +10,7 @@
 
 #include "core/record.h"
 
+#include "channels.h"
 #include "export.h"
 #include "utf8.h"
 #include "view.h"
@@ -207,14 +208,31 @@ static void take_plain(struct commands *commands, const struct sgr_item *item)
 	}
 }
 
-static enum sgb_err take_item(struct commands *commands, struct view *view,
-	const struct sgr_item *item)
+/* One channel after the other, on one screen. */
+struct reading {
+	struct commands *commands;
+	struct view view;
+};
+
+static enum sgb_err begin_channel(void *data, uint64_t id)
 {
+	struct reading *reading = data;
+
+	reading->commands->channel = id;
+	reading->commands->now_us = reading->commands->output_us = 0;
+	reading->view.channel = id;
+	reading->view.has_pty = false;
+	return emulator_clear(reading->view.emulator);
+}
+
+static enum sgb_err take_item(void *data, const struct sgr_item *item)
+{
+	struct reading *reading = data;
+	struct commands *commands = reading->commands;
+	struct view *view = &reading->view;
 	enum sgb_err err = SGB_OK;
 	bool shown;
 
-	if (item->channel != view->channel)
-		return SGB_OK;
 	if (item->kind == RECORD_OUT && view->has_pty) {
 		if (item->time_us >= commands->output_us + QUIET_US)
 			err = learn_prompt(commands, view->emulator);
@@ -227,53 +245,36 @@ static enum sgb_err take_item(struct commands *commands, struct view *view,
 	return err ? err : view_item(view, item, &shown);
 }
 
-static enum sgb_err run_channel(struct commands *commands, struct audit *audit,
-	int fd, struct emulator *emulator, uint64_t channel)
+static enum sgb_err end_channel(void *data)
 {
-	struct view view = {.emulator = emulator, .channel = channel};
-	struct evidence *evidence;
-	struct sgr_item item;
-	enum sgb_err err;
+	struct reading *reading = data;
 
-	commands->channel = channel;
-	commands->now_us = commands->output_us = 0;
-	err = audit_evidence(audit, fd, &evidence);
-	if (!err)
-		err = emulator_reset(emulator);
-	while (!err && !evidence_next(evidence, &item))
-		err = take_item(commands, &view, &item);
-	evidence_free(evidence);
-	deliver(commands);
-	return err;
-}
-
-/* Channels where something was started. */
-static void note_channel(
-	struct view_channels *channels, const struct sgr_item *item)
-{
-	struct sgr_item as_output = *item;
-
-	if (item->kind != RECORD_EXEC && item->kind != RECORD_PTY)
-		return;
-	as_output.kind = RECORD_OUT;
-	view_note_channel(channels, &as_output);
+	deliver(reading->commands);
+	return SGB_OK;
 }
 
 enum sgb_err commands_run(struct commands *commands, struct audit *audit,
 	int fd, struct emulator *emulator)
 {
-	struct view_channels channels = {0};
+	struct reading reading = {commands, {.emulator = emulator}};
+	const struct channels_reader reader = {
+		&reading, begin_channel, take_item, end_channel};
+	struct channels channels = {0};
 	struct evidence *evidence;
 	struct sgr_item item;
 	enum sgb_err err;
-	size_t i;
 
 	err = audit_evidence(audit, fd, &evidence);
+	/* Channels where something was started. */
 	while (!err && !evidence_next(evidence, &item))
-		note_channel(&channels, &item);
+		channels_note(&channels, &item,
+			item.kind == RECORD_EXEC || item.kind == RECORD_PTY);
 	evidence_free(evidence);
-	for (i = 0; !err && i < channels.count; i++)
-		err = run_channel(
-			commands, audit, fd, emulator, channels.ids[i]);
+	if (!err)
+		err = emulator_reset(emulator);
+	if (!err)
+		err = channels_run(&channels, audit, fd, &reader);
+	deliver(commands);
+	channels_done(&channels);
 	return err;
 }

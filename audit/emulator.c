@@ -333,10 +333,15 @@ void emulator_budget(struct emulator *emulator, unsigned int ms)
 	emulator->budget_ms = ms;
 }
 
+enum sgb_err emulator_clear(struct emulator *emulator)
+{
+	return request(emulator, EMULATOR_RESET, NULL, 0);
+}
+
 enum sgb_err emulator_reset(struct emulator *emulator)
 {
 	emulator->spent_ms = 0;
-	return request(emulator, EMULATOR_RESET, NULL, 0);
+	return emulator_clear(emulator);
 }
 
 const struct emulator_screen *emulator_screen(const struct emulator *emulator)

@@ -101,7 +101,9 @@ enum sgb_err emulator_prompt(
  * alone may take ten seconds. Two minutes unless told: a few bytes can ask for
  * much drawing, again and again. */
 void emulator_budget(struct emulator *emulator, unsigned int ms);
-/* As before any byte. */
+/* As before any byte. The budget goes on. */
+enum sgb_err emulator_clear(struct emulator *emulator) SGB_MUST_CHECK;
+/* The same, with a new budget: for another recording. */
 enum sgb_err emulator_reset(struct emulator *emulator) SGB_MUST_CHECK;
 /* As of the last call. */
 const struct emulator_screen *emulator_screen(const struct emulator *emulator);

@@ -11,7 +11,8 @@ struct export_out {
 	FILE *side; /* of a format that needs a second file */
 	const struct sgr_scan *scan;
 	const char *meta;
-	void *state; /* the format's own, from malloc */
+	uint64_t channel; /* what is shown, once something is */
+	void *state;	  /* the format's own, from malloc */
 	uint64_t state_number;
 };
 

@@ -3,7 +3,7 @@
  * line, then [seconds, code, text]; seconds since the start, in version 3 since
  * the line before. The format is UTF-8 only: bytes that are not
  * become U+FFFD, and a character split over two items is put together first.
- * The first pty of the recording is what is shown; without one, all output.
+ * The first channel with a terminal or output is what is shown.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -17,7 +17,6 @@
 
 struct cast {
 	bool started;
-	uint64_t channel; /* 0: not chosen yet */
 	bool has_pty;
 	unsigned int cols, rows;
 	unsigned int version;
@@ -100,10 +99,6 @@ static void put_output(
 	unsigned int which = item->kind == RECORD_ERR ? 1 : 0;
 	struct buf text;
 
-	if (!cast->channel)
-		cast->channel = item->channel;
-	if (item->channel != cast->channel)
-		return;
 	buf_init(&text, 4 * item->len + 64);
 	utf8_join(&cast->joiner[which], item->data, item->len, &text);
 	if (!buf_error(&text))
@@ -118,26 +113,29 @@ static void cast_item(struct export_out *out, const struct sgr_item *item)
 	char size[32];
 	int len;
 
+	if (!out->channel &&
+		(item->kind == RECORD_PTY || item->kind == RECORD_OUT ||
+			item->kind == RECORD_ERR))
+		out->channel = item->channel;
+	if (item->channel != out->channel)
+		return;
 	switch (item->kind) {
 	case RECORD_PTY:
 		if (cast->has_pty)
 			return;
 		cast->has_pty = true;
-		cast->channel = item->channel;
 		cast->cols = size_of(export_u32(item, 0), 80);
 		cast->rows = size_of(export_u32(item, 4), 24);
 		start(out, cast);
 		break;
 	case RECORD_RESIZE:
-		if (item->channel != cast->channel)
-			return;
 		len = snprintf(size, sizeof(size), "%ux%u",
 			size_of(export_u32(item, 0), 80),
 			size_of(export_u32(item, 4), 24));
 		put_event(out, item->time_us, 'r', size, (size_t)len);
 		break;
 	case RECORD_EXIT:
-		if (cast->version != 3 || item->channel != cast->channel)
+		if (cast->version != 3)
 			return;
 		len = snprintf(size, sizeof(size), "%u", export_u32(item, 0));
 		put_event(out, item->time_us, 'x', size, (size_t)len);

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "channels.h"
 #include "commands.h"
 #include "emulator.h"
 #include "evidence.h"
@@ -60,6 +61,7 @@ struct html {
 	struct command *list;
 	size_t count;
 	bool more; /* commands than the page lists */
+	struct channels channels;
 	FILE *out;
 };
 
@@ -141,6 +143,7 @@ void html_free(struct html *html)
 
 	if (!html)
 		return;
+	channels_done(&html->channels);
 	emulator_free(html->screen);
 	emulator_free(html->shell);
 	texts_free(html->texts);
@@ -207,15 +210,16 @@ static void put_row(FILE *out, const char *name, json_t *value)
 }
 
 /* To the end, before the first word of the page: the verdict is on top. */
-static void put_verdict(struct audit *audit, int fd, FILE *out)
+static void put_verdict(struct html *html, struct audit *audit, int fd)
 {
+	FILE *out = html->out;
 	const struct sgr_scan *scan;
 	struct evidence *evidence = NULL;
 	struct sgr_item item;
 
 	if (!audit_evidence(audit, fd, &evidence))
 		while (!evidence_next(evidence, &item))
-			;
+			channels_note_output(&html->channels, &item);
 	scan = evidence ? evidence_scan(evidence) : NULL;
 	(void)fprintf(out, "<p class=\"verdict%s\">Verified: ",
 		scan && scan->verdict == SGR_INTACT ? "" : " bad");
@@ -302,7 +306,8 @@ static void put_markers(const struct html *html)
 	(void)fclose(out);
 }
 
-static void put_cast(struct audit *audit, int fd, FILE *page)
+/* Returns the channel that is shown. */
+static uint64_t put_cast(struct audit *audit, int fd, FILE *page)
 {
 	struct export_out out = {.file = player_inert(page)};
 	struct evidence *evidence = NULL;
@@ -314,24 +319,28 @@ static void put_cast(struct audit *audit, int fd, FILE *page)
 		out.scan = evidence_scan(evidence);
 		out.meta = evidence_meta(evidence);
 		while (!evidence_next(evidence, &item))
-			export_asciicast2.item(&out, &item);
+			if (!audit->channel || item.channel == audit->channel)
+				export_asciicast2.item(&out, &item);
 		export_asciicast2.end(&out);
 	}
 	(void)fclose(out.file);
 	free(out.state);
 	evidence_free(evidence);
+	return out.channel;
 }
 
 static void put_player(struct html *html, struct audit *audit, int fd,
 	const struct player *player)
 {
+	char others[CHANNELS_OTHERS_MAX];
 	FILE *out = html->out;
+	uint64_t shown;
 
 	(void)fputs("<h2>Play</h2>\n<div id=\"player\"></div>\n"
 		    "<noscript>Without scripts: the text is below.</noscript>\n"
 		    "<script type=\"application/x-asciicast\" id=\"cast\">",
 		out);
-	put_cast(audit, fd, out);
+	shown = put_cast(audit, fd, out);
 	(void)fputs("</script>\n<script type=\"application/json\" "
 		    "id=\"markers\">",
 		out);
@@ -339,6 +348,9 @@ static void put_player(struct html *html, struct audit *audit, int fd,
 	(void)fputs("</script>\n<script>", out);
 	(void)fwrite(player->script.data, 1, player->script.len, out);
 	(void)fprintf(out, "</script>\n<script>%s</script>\n", start_script);
+	if (*channels_others(&html->channels, shown, others))
+		(void)fprintf(out, "<p>The player shows %s.</p>\n", others);
+	channels_say_others(&html->channels, shown);
 }
 
 enum sgb_err html_write(struct html *html, struct audit *audit, int fd,
@@ -355,14 +367,16 @@ enum sgb_err html_write(struct html *html, struct audit *audit, int fd,
 	put_policy(out, playing ? &player : NULL);
 	(void)fprintf(
 		out, "<title>%s</title></head><body>\n<h1>%s</h1>\n", id, id);
-	put_verdict(audit, fd, out);
+	put_verdict(html, audit, fd);
+	if (audit->channel && !channels_has(&html->channels, audit->channel))
+		channels_none(&html->channels, id, audit->channel);
 	put_facts(html, scan, evidence_meta(evidence));
 	err = commands_run(html->commands, audit, fd, html->shell);
 	put_commands(html, playing);
 	if (playing)
 		put_player(html, audit, fd, &player);
 	(void)fputs("<h2>Screen</h2>\n<pre>", out);
-	if (!err)
+	if (!err || err == SGB_ERR_LIMIT)
 		err = texts_run(html->texts, audit, fd, evidence, html->screen);
 	(void)fputs("</pre>\n</body></html>\n", out);
 	player_done(&player);

@@ -19,14 +19,14 @@ static void put_le32(FILE *file, uint32_t value)
 		(void)fputc((int)(value >> (8 * i) & 0xff), file);
 }
 
-/* The first channel with output, as the player chooses. */
-static int chosen(struct export_out *out, const struct sgr_item *item)
+/* The first channel with output. */
+static bool chosen(struct export_out *out, const struct sgr_item *item)
 {
 	if (item->kind != RECORD_OUT && item->kind != RECORD_ERR)
-		return 0;
-	if (!out->state_number)
-		out->state_number = item->channel + 1;
-	return out->state_number == item->channel + 1;
+		return false;
+	if (!out->channel)
+		out->channel = item->channel;
+	return out->channel == item->channel;
 }
 
 static void ttyrec_item(struct export_out *out, const struct sgr_item *item)

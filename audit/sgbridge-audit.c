@@ -53,6 +53,7 @@ enum option_id {
 	OPT_KEEP,
 	OPT_YES,
 	OPT_COMMANDS,
+	OPT_CHANNEL,
 	OPT_APPEND,
 	OPT_PLAYER,
 };
@@ -92,6 +93,7 @@ static const struct option options[] = {
 	{"keep", required_argument, NULL, OPT_KEEP},
 	{"yes", no_argument, NULL, OPT_YES},
 	{"commands", no_argument, NULL, OPT_COMMANDS},
+	{"channel", required_argument, NULL, OPT_CHANNEL},
 	{"append", no_argument, NULL, OPT_APPEND},
 	{"player", required_argument, NULL, OPT_PLAYER},
 	{"key", required_argument, NULL, OPT_KEY},
@@ -149,20 +151,23 @@ static const struct command {
 		"exit: 0 intact, 3 open or interrupted, 4 altered, 5 missing, "
 		"6 unverifiable\n"
 		"example: sgbridge-audit verify --writer writers\n"},
-	{"play", cmd_play, "speed idle-limit no-timing ",
-		"[--speed N] [--idle-limit SECONDS] RECORDING",
+	{"play", cmd_play, "speed idle-limit no-timing channel ",
+		"[--speed N] [--idle-limit SECONDS] [--channel N] RECORDING",
 		"Play a recording in the terminal, or print its text "
 		"elsewhere.\n"
 		"      --speed N               2 is twice as fast\n"
 		"      --idle-limit SECONDS    wait no longer than this\n"
 		"      --no-timing             print the text, do not play\n"
+		"      --channel N             this one of a session that has "
+		"several\n"
 		"keys: space pause, . step, [ ] speed, left right 10 s, "
 		"g start, q quit,\n"
 		"      / ? search, n N again, ) ( next and last command\n"
 		"example: sgbridge-audit play -i key.pem --idle-limit 2 "
 		"0199c2\n"},
-	{"text", cmd_text, "output ", "RECORDING",
+	{"text", cmd_text, "output channel ", "RECORDING",
 		"Print what was on the screen, line by line.\n"
+		"      --channel N             of this channel alone\n"
 		"example: sgbridge-audit text -i key.pem 0199c2 | less\n"},
 	{"commands", cmd_commands, "json ", "RECORDING",
 		"List the commands: time, source, confidence, exit status, "
@@ -242,8 +247,8 @@ static const struct command {
 		"      --disclosed FILE        instead of -i\n"
 		"example: sgbridge-audit disclose -i key.pem --segments 3-5 -o "
 		"part 0199c2\n"},
-	{"export", cmd_export, "format output player ",
-		"--format asciicast RECORDING",
+	{"export", cmd_export, "format output player channel ",
+		"--format asciicast [--channel N] RECORDING",
 		"Convert a recording.\n"
 		"  -f, --format FORMAT      asciicast (version 2), "
 		"asciicast3, html (a page), ttyrec,\n"
@@ -251,12 +256,15 @@ static const struct command {
 		"bytes), items\n"
 		"                           (JSON, all bytes)\n"
 		"  -o, --output FILE\n"
+		"      --channel N              not the first that shows "
+		"something\n"
 		"      --player DIR|none        of html: where "
 		"asciinema-player "
 		"is\n"
 		"example: sgbridge-audit export -i key.pem -o demo.cast "
 		"0199c2\n"},
-	{"watch", cmd_watch, "no-timing ", "RECORDING | -",
+	{"watch", cmd_watch, "no-timing channel ",
+		"[--channel N] RECORDING | -",
 		"Follow a recording that is still written, or \"-\" through a "
 		"pipe.\n"
 		"Where the key is, not on the bastion: over a mounted folder, "
@@ -451,6 +459,9 @@ static void take_option(
 		break;
 	case OPT_JOBS:
 		audit->jobs = (unsigned int)whole_option("jobs", optarg);
+		break;
+	case OPT_CHANNEL:
+		audit->channel = whole_option("channel", optarg);
 		break;
 	case OPT_LIMIT: audit->limit = whole_option("limit", optarg); break;
 	case OPT_STATUS: audit->status = status_option(optarg); break;

@@ -11,6 +11,7 @@
 
 #include "core/record.h"
 
+#include "channels.h"
 #include "utf8.h"
 #include "view.h"
 
@@ -155,66 +156,81 @@ static bool is_text(unsigned int kind)
 	       kind == RECORD_NOTE || kind == RECORD_ENV;
 }
 
-static enum sgb_err take_item(
-	struct texts *texts, struct view *view, const struct sgr_item *item)
+/* One channel after the other, on one screen. */
+struct reading {
+	struct texts *texts;
+	struct view view;
+};
+
+static enum sgb_err begin_channel(void *data, uint64_t id)
 {
+	struct reading *reading = data;
+	struct texts *texts = reading->texts;
+
+	texts->channel = id;
+	reading->view.channel = id;
+	reading->view.has_pty = false;
+	return reading->view.emulator ? emulator_clear(reading->view.emulator)
+				      : SGB_OK;
+}
+
+static enum sgb_err take_item(void *data, const struct sgr_item *item)
+{
+	struct reading *reading = data;
 	bool shown;
 
-	texts->now_us = item->time_us;
-	if (item->channel != view->channel)
-		return SGB_OK;
-	if (view->emulator)
-		return view_item(view, item, &shown);
+	reading->texts->now_us = item->time_us;
+	if (reading->view.emulator)
+		return view_item(&reading->view, item, &shown);
 	if (item->kind == RECORD_OUT || item->kind == RECORD_ERR)
-		raw_bytes(texts, item);
+		raw_bytes(reading->texts, item);
 	return SGB_OK;
 }
 
-static enum sgb_err run_channel(struct texts *texts, struct audit *audit,
-	int fd, struct emulator *emulator, uint64_t channel)
+static enum sgb_err end_channel(void *data)
 {
-	struct view view = {.emulator = emulator, .channel = channel};
-	struct evidence *evidence;
-	struct sgr_item item;
+	struct reading *reading = data;
+	struct texts *texts = reading->texts;
 	enum sgb_err err;
 
-	texts->channel = channel;
-	buf_reset(&texts->line);
-	buf_reset(&texts->apart);
-	err = audit_evidence(audit, fd, &evidence);
-	if (!err && emulator)
-		err = emulator_reset(emulator);
-	while (!err && !evidence_next(evidence, &item))
-		err = take_item(texts, &view, &item);
-	if (!err && emulator)
-		err = emulator_lines(emulator);
-	if (emulator)
-		end_lines(texts);
-	else if (!err)
+	if (!reading->view.emulator) {
 		deliver_bytes(texts, "raw", texts->line.data, texts->line.len);
-	evidence_free(evidence);
+		buf_reset(&texts->line);
+		return SGB_OK;
+	}
+	err = emulator_lines(reading->view.emulator);
+	end_lines(texts);
 	return err;
 }
 
 enum sgb_err texts_run(struct texts *texts, struct audit *audit, int fd,
 	struct evidence *evidence, struct emulator *emulator)
 {
-	struct view_channels channels = {0};
+	struct reading reading = {texts, {.emulator = emulator}};
+	const struct channels_reader reader = {
+		&reading, begin_channel, take_item, end_channel};
+	struct channels channels = {0};
 	struct sgr_item item;
-	enum sgb_err err = SGB_OK;
-	size_t i;
+	enum sgb_err err;
 
 	texts->now_us = texts->channel = 0;
 	deliver(texts, "meta", evidence_meta(evidence));
 	while (!evidence_next(evidence, &item)) {
-		view_note_channel(&channels, &item);
+		channels_note_output(&channels, &item);
 		texts->now_us = item.time_us;
 		texts->channel = item.channel;
 		if (is_text(item.kind))
 			deliver_bytes(texts, record_slug(item.kind), item.data,
 				item.len);
 	}
-	for (i = 0; !err && i < channels.count; i++)
-		err = run_channel(texts, audit, fd, emulator, channels.ids[i]);
+	buf_reset(&texts->line);
+	buf_reset(&texts->apart);
+	err = emulator ? emulator_reset(emulator) : SGB_OK;
+	if (!err)
+		err = channels_run(&channels, audit, fd, &reader);
+	/* What was there when the emulator was given up. */
+	if (emulator)
+		end_lines(texts);
+	channels_done(&channels);
 	return err;
 }

@@ -25,7 +25,8 @@ void texts_free(struct texts *texts);
 /* For emulator_start. */
 void texts_handler(struct texts *texts, struct emulator_handler *handler);
 /* evidence is at its start and is read to its end; fd is its file. Without an
- * emulator: raw. An error is the emulator's. */
+ * emulator: raw. An error is the emulator's, but SGB_ERR_LIMIT: there are more
+ * channels than were looked at. */
 enum sgb_err texts_run(struct texts *texts, struct audit *audit, int fd,
 	struct evidence *evidence, struct emulator *emulator) SGB_MUST_CHECK;
 

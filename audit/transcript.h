@@ -2,22 +2,15 @@
 #ifndef SGB_TRANSCRIPT_H
 #define SGB_TRANSCRIPT_H
 
-#include "audit.h"
 #include "emulator.h"
-#include "evidence.h"
-#include "view.h"
 
 /* emulator_handler.line, to stdout. Lines that were changed in their place are
  * left out, unless a full-screen program did it: of what is typed and edited
  * they show each state. */
 void transcript_line(
 	void *data, const char *text, size_t len, unsigned int flags);
-/* Reads evidence to its end. */
-void transcript_channels(struct evidence *evidence, struct view_channels *ret);
-/* Plays a channel of the recording on fd through the emulator; lines go to the
- * emulator's handler. */
-enum sgb_err transcript_run(struct audit *audit, int fd,
-	struct emulator *emulator, uint64_t channel) SGB_MUST_CHECK;
+/* After the last one: a line that goes on does not. */
+void transcript_end(void);
 /* Exits and says that the emulator did not survive. */
 void transcript_lost(const char *what) __attribute__((noreturn));
 

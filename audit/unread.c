@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "channels.h"
 #include "suite.h"
 
 /* By name; of a thousand that a wrong key does not open the sum is enough. */
@@ -97,6 +98,13 @@ bool unread_rest(
 	tell(unread, id, "looked at only as far as it is good: altered: %s",
 		scan->fault);
 	return true;
+}
+
+void unread_channels(struct unread *unread, const char *id)
+{
+	unread->damaged++;
+	tell(unread, id, "only its first %u channels were looked at",
+		CHANNELS_MAX);
 }
 
 int unread_status(const struct unread *unread, int status)

@@ -30,6 +30,8 @@ void unread_evidence(struct unread *unread, const char *id, enum sgb_err err,
 /* It was read as far as it goes. True if that is not all of it. */
 bool unread_rest(
 	struct unread *unread, const char *id, const struct evidence *evidence);
+/* There are more channels in it than were looked at. */
+void unread_channels(struct unread *unread, const char *id);
 /* Says how many there were. Returns status, or what they make of it: EX_DATAERR
  * or, where only keys did not fit, EX_NOPERM. */
 int unread_status(const struct unread *unread, int status);

@@ -65,17 +65,3 @@ enum sgb_err view_item(
 		       ? emulator_feed(view->emulator, item->data, item->len)
 		       : feed_plain(view, item->data, item->len);
 }
-
-void view_note_channel(
-	struct view_channels *channels, const struct sgr_item *item)
-{
-	size_t i;
-
-	if (item->kind != RECORD_OUT && item->kind != RECORD_ERR)
-		return;
-	for (i = 0; i < channels->count; i++)
-		if (channels->ids[i] == item->channel)
-			return;
-	if (channels->count < VIEW_CHANNELS_MAX)
-		channels->ids[channels->count++] = item->channel;
-}

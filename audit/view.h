@@ -19,13 +19,4 @@ struct view {
 enum sgb_err view_item(struct view *view, const struct sgr_item *item,
 	bool *ret_shown) SGB_MUST_CHECK;
 
-/* Channels with output, in the order of their first bytes. */
-#define VIEW_CHANNELS_MAX 64
-struct view_channels {
-	uint64_t ids[VIEW_CHANNELS_MAX];
-	size_t count;
-};
-void view_note_channel(
-	struct view_channels *channels, const struct sgr_item *item);
-
 #endif
