@@ -427,6 +427,8 @@ bool plan_make(struct setup *s)
 	size_t i;
 
 	s->step_count = 0;
+	/* Those of the run before, where there is one. */
+	free(s->steps);
 	s->steps = calloc(ROWS, sizeof(*s->steps));
 	for (i = 0; s->steps && i < ROWS; i++)
 		if (!plan_row(s, &rows[i]))

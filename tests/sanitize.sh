@@ -46,7 +46,7 @@ done
 # needs ptrace, which a confined session process is refused.
 limit=600 judge san/session/relay.sh env BUILD="$build" SANITIZE=address,undefined \
 	ASAN_OPTIONS=detect_leaks=0 tests/session/relay.sh
-for script in tests/pam/sshd.sh tests/e2e/*.sh; do
+for script in tests/pam/sshd.sh tests/check/setup.sh tests/e2e/*.sh; do
 	[ -x "$script" ] && judge "san/${script#tests/}" "$script" "$build"
 done
 echo "$passed passed, $failed failed"
