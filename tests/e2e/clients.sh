@@ -76,9 +76,16 @@ missing() {
 	return 1
 }
 
+# Do so many events tell of a file by the old protocol?
+told() { # number, direction, operand, name
+	[ "$(cat "$LAB"/events/*.jsonl | grep -c "\"status_detail\":\"$2\".*\
+\"event\":\"file\".*\"what\":\"$3: $4\"")" = "$1" ]
+}
+
 test_openssh() {
-	local way
+	local way number=0
 	for way in $ways; do
+		number=$((number + 1))
 		ok "ssh to $way: exit status" status 42 ssh_to "$way" 'exit 42'
 		ok "ssh to $way: killed by a signal" status 255 \
 			ssh_to "$way" 'kill -TERM $$'
@@ -97,6 +104,10 @@ test_openssh() {
 				"$LAB/back" 2>"$LAB/err"
 			ok "scp $scp from $way" same "$LAB/back"
 		done
+		ok "scp -O to $way: told once" \
+			wait_for told $number upload up data
+		ok "scp -O from $way: told once" \
+			wait_for told $number download up up
 		rm -f "$(there sftp)" "$LAB/back"
 		printf 'put %s sftp\nget sftp %s\n' "$LAB/data" "$LAB/back" |
 			client sftp -q -b - -F "$LAB/ssh_clients" "$way" \
@@ -107,7 +118,7 @@ test_openssh() {
 }
 
 test_putty() {
-	local key proxy way
+	local key proxy way number=0
 	missing plink pscp psftp puttygen && return
 	key=$(lab_fingerprint "$LAB/host_key.pub")
 	puttygen "$LAB/users/pat" -O private -o "$LAB/pat.ppk" 2>/dev/null
@@ -115,6 +126,7 @@ test_putty() {
 	proxy="plink -batch -hostkey $key -i $LAB/pat.ppk -P 30022"
 	proxy="$proxy -nc %host:%port pat@203.0.113.1"
 	for way in name jump; do
+		number=$((number + 1))
 		if [ "$way" = name ]; then
 			via=(-P 30022)
 			to=pat+ops@web1@203.0.113.1
@@ -134,6 +146,8 @@ test_putty() {
 		client pscp -scp -q "$@" "${via[@]}" "$to:p" "$LAB/back" \
 			>"$LAB/err" 2>&1
 		ok "pscp -scp by $way: from" same "$LAB/back"
+		ok "pscp -scp by $way: told" wait_for told $number \
+			download p p
 		rm -f "$LAB/back"
 		printf 'get p %s\nquit\n' "$LAB/back" | client psftp "$@" \
 			"${via[@]}" "$to" >"$LAB/err" 2>&1
