@@ -166,7 +166,7 @@ struct monitor {
 	uint8_t session_id[64]; /* of SSH: what the host key signed first */
 	size_t session_id_len;
 	size_t session_key;	       /* which of host_keys signed it */
-	struct authkeys_limits limits; /* of that key */
+	struct authkeys_limits limits; /* of that key, when last judged */
 	char *approver;		       /* who approved this target, or NULL */
 	uint64_t approved_until_ms;    /* monotonic; 0: to the end */
 	char mfa[MONITOR_MFA_MAX];     /* factor used: "totp", ..., or "" */

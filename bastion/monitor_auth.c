@@ -171,13 +171,15 @@ bool monitor_key_permitted(
 	if (monitor_key_acceptable(
 		    m, m->user, &offer, &key, &limits, why, sizeof(why))) {
 		m->key_until = limits.until;
+		/* What the options take away is asked about at each use. */
+		m->limits = limits;
 		return true;
 	}
 	log_put(LOG_NOTICE, "%s: key no longer permitted: %s", m->conn_id, why);
 	return false;
 }
 
-/* From here on these are constant; see the struct. */
+/* From here on these are constant but for the limits; see the struct. */
 static enum sgb_err fix_identity(struct monitor *m, struct offer *offer,
 	char **groups, const struct authkeys_limits *limits)
 {

@@ -23,6 +23,7 @@ struct monitor_forward {
 	int target;   /* what the session has, to end it by */
 	char rec_id[CONN_ID_MAX];
 	char where[320];
+	char host[256]; /* as the user named it: so permitopen= does */
 	char via[MONITOR_VIA_MAX];
 	struct policy_decision decision;
 	const struct monitor_approved *approved; /* NULL: by nobody */
@@ -142,6 +143,7 @@ enum sgb_err monitor_forward_open(struct monitor *m, const char *host,
 	forward->id = ++m->forward_ids;
 	forward->decision = *decision;
 	forward->approved = monitor_place_approved(m, decision);
+	snprintf(forward->host, sizeof(forward->host), "%s", host);
 	snprintf(forward->where, sizeof(forward->where), "forward to %s:%u",
 		host, decision->target_port);
 	*ret_why = "the target of the forward cannot be reached";
@@ -223,6 +225,14 @@ static uint32_t forward_first(const struct monitor *m)
 	return LIST_FIRST(&m->forwards)->id;
 }
 
+static bool key_permits(
+	const struct monitor *m, const struct monitor_forward *forward)
+{
+	return !m->limits.no_forward &&
+	       authkeys_permits(m->limits.permit_open, forward->host,
+		       forward->decision.target_port);
+}
+
 bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason)
 {
 	struct monitor_forward *forward;
@@ -237,7 +247,7 @@ bool monitor_forwards_permitted(struct monitor *m, const char **ret_reason)
 		monitor_forward_request(
 			m, address, forward->decision.target_port, &request);
 		policy_decide(m->policy, &request, &now);
-		if (now.verdict != POLICY_PERMIT ||
+		if (now.verdict != POLICY_PERMIT || !key_permits(m, forward) ||
 			(now.approval &&
 				!monitor_approval_holds(forward->approved)) ||
 			!policy_allows(&now, POLICY_FORWARD, NULL) ||

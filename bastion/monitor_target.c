@@ -440,6 +440,12 @@ bool monitor_still_permitted(
 	if (!monitor_key_permitted(m, reload, ret_reason) ||
 		!monitor_forwards_permitted(m, ret_reason))
 		return false;
+	/* An inner one is a place that its outer one was let to. */
+	if (m->mode == SESSION_MODE_INNER &&
+		!authkeys_permits(m->limits.permit_open, m->target, m->port)) {
+		*ret_reason = "it is no place of the key's permitopen";
+		return false;
+	}
 	if (m->watching && !monitor_may_watch(m)) {
 		*ret_reason = "no rule lets the person watch any more";
 		return false;

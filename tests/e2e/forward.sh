@@ -96,21 +96,44 @@ END' )" = hello ]
 	return "$result"
 }
 ok "ssh -L" local_forward
-revoked() {
-	mkfifo "$LAB/in"
+mkfifo "$LAB/in"
+opened() {
+	cat "$LAB"/events/*.jsonl | grep -c '"tunnel-open"'
+}
+more_opened() {
+	[ "$(opened)" -gt "$1" ]
+}
+# cut_by WHY COMMAND...: WHY is what the event says.
+cut_by() {
+	local before why=$1 ssh result
+	before=$(opened)
+	shift
 	dora -W win1:3389 dora@bastion <"$LAB/in" >/dev/null 2>"$LAB/err" &
-	local ssh=$!
+	ssh=$!
 	exec 7>"$LAB/in"
 	echo x >&7
-	wait_for eval '"$BUILD/sgbridge" sessions --json \
-		-c "$LAB/sgbridge.conf" | grep -q dora'
-	echo 'deny dora from any to any' >>"$LAB/policy.conf"
+	wait_for more_opened "$before"
+	"$@"
 	"$BUILD/sgbridge" reload -c "$LAB/sgbridge.conf" >/dev/null
 	wait_for eval "! kill -0 $ssh 2>/dev/null"
-	local result=$?
+	result=$?
 	exec 7>&-
 	wait "$ssh"
-	return "$result"
+	[ "$result" -eq 0 ] && cat "$LAB"/events/*.jsonl |
+		grep '"session-cut"' | tail -n 1 | grep -q "$why"
 }
-ok "a revoked forward ends" revoked
+dora_line() {
+	printf '%s%s\n' "$1" "$(cat "$LAB/users/dora.pub")" \
+		>"$LAB/authorized_keys/dora"
+}
+ok "a forward that the key's permitopen= is no more for ends" \
+	cut_by "a forward" dora_line 'permitopen="win1:3390" '
+dora_line 'permitopen="win1:3389" '
+ok "or one of a key that may not forward any more" \
+	cut_by "a forward" dora_line 'no-port-forwarding '
+dora_line ''
+revoke() {
+	echo 'deny dora from any to any' >>"$LAB/policy.conf"
+}
+ok "a revoked forward ends" cut_by "no rule" revoke
 lab_summary

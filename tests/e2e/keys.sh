@@ -224,6 +224,54 @@ jump() {
 }
 ok 'permitopen= of this target: jumped' jump 'permitopen="web1:22" '
 ok 'permitopen= of another: not' eval '! jump "permitopen=\"db1:22\" "'
+
+# --- options that come while a session lives
+line ''
+robot -M -S "$LAB/mux" -N robot+ops@web1@bastion </dev/null \
+	>/dev/null 2>&1 &
+master=$!
+wait_for test -S "$LAB/mux"
+mux() {
+	robot -S "$LAB/mux" "$@" robot+ops@web1@bastion "${what[@]}" \
+		</dev/null 2>/dev/null
+}
+gets() {
+	[ "$(mux)" = "$1" ]
+}
+terminal() {
+	mux -tt | grep -q /dev/pts
+}
+what=(tty)
+ok "a session that lives gets terminals" terminal
+line 'restrict '
+reload
+ok "restrict, and a reload: no more of them" wait_for eval '! terminal'
+what=(echo in)
+ok "but commands" gets in
+line 'command="echo told" '
+reload
+ok "command=, and a reload: nothing else" wait_for gets told
+line ''
+reload
+ok "and what is given back is there again" wait_for gets in
+robot -S "$LAB/mux" -O exit bastion 2>/dev/null
+wait "$master"
+jump_cut() {
+	line ''
+	robot -W web1:22 robot@bastion <"$LAB/hold" >"$LAB/out" 2>"$LAB/err" &
+	local ssh=$! result
+	exec 7>"$LAB/hold"
+	wait_for grep -q SSH "$LAB/out" || return 1
+	line "$1"
+	reload
+	wait_for eval "! kill -0 $ssh 2>/dev/null"
+	result=$?
+	exec 7>&-
+	wait "$ssh"
+	return "$result"
+}
+ok "permitopen= of another, and a reload: a jump is cut" \
+	jump_cut 'permitopen="db1:22" '
 rm "$LAB/authorized_keys/robot"
 
 # --- security keys: what they assert counts, as sshd counts it
