@@ -46,15 +46,6 @@ static uint64_t milliseconds(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-char *session_with_reference(const struct session *s, const char *text)
-{
-	char *both = NULL;
-
-	if (asprintf(&both, "%s (reference %s)", text, s->start.conn_id) < 0)
-		return NULL;
-	return both;
-}
-
 void session_end(struct session *s, const char *text)
 {
 	struct channel *ch;

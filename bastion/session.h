@@ -227,8 +227,6 @@ struct session {
  * can show it, closes all, disconnects. The first call counts. text may be
  * NULL when the user left by himself. */
 void session_end(struct session *s, const char *text);
-/* "text (reference ID)", freed by the caller; NULL without memory. */
-char *session_with_reference(const struct session *s, const char *text);
 
 /* session_link.c: the monitor */
 void link_send(struct session *s, struct msg *msg); /* takes msg's content */
@@ -274,6 +272,8 @@ enum sgb_err auth_answer(struct session *s, struct msg *msg);
 enum sgb_err auth_prompt(struct session *s, struct msg *msg);
 
 /* session_target.c: the leg to the target */
+/* "text (reference ID)", freed by the caller; NULL without memory. */
+char *session_with_reference(const struct session *s, const char *text);
 void target_ask(struct session *s);
 enum sgb_err target_granted(struct session *s, struct msg *msg);
 bool target_pump(struct session *s);

@@ -162,6 +162,15 @@ enum sgb_err target_granted(struct session *s, struct msg *msg)
 	return err;
 }
 
+char *session_with_reference(const struct session *s, const char *text)
+{
+	char *both = NULL;
+
+	if (asprintf(&both, "%s (reference %s)", text, s->start.conn_id) < 0)
+		return NULL;
+	return both;
+}
+
 /* "connection to web1 failed (reference ID)": the target as the user named
  * it. The caller frees; NULL without memory. */
 static char *target_text(
