@@ -48,7 +48,7 @@ suite() {
 	printf '#!/bin/sh\necho no root; exit 77\n' >tests/packages/deb.sh
 	chmod 0755 tests/packages/deb.sh
 	local name
-	for name in newcomer mistakes systemd; do
+	for name in newcomer guides mistakes systemd; do
 		cp tests/packages/deb.sh tests/packages/$name.sh
 	done
 	printf '#!/bin/sh\necho 1 passed, 0 failed\n' >tests/sanitize.sh
@@ -57,8 +57,8 @@ suite() {
 	SGB_MUST_RUN=$1 SGB_QUICK='' tests/run.sh none >"$work/log" 2>&1
 }
 ok "a test of packages may be skipped" eval '(suite "") &&
-	grep -q "^2 passed, 0 failed, 4 skipped" "$work/log"'
+	grep -q "^2 passed, 0 failed, 5 skipped" "$work/log"'
 ok "but not where it must run" eval '! (suite "packages/*") &&
-	grep -q "^2 passed, 4 failed" "$work/log" &&
+	grep -q "^2 passed, 5 failed" "$work/log" &&
 	grep -q "| no root" "$work/log"'
 ok_summary
