@@ -256,6 +256,16 @@ static int status(struct setup *s)
 	return SETUP_GOOD;
 }
 
+/* What else may be said in each mode: who adds --dry-run to --undo does not
+ * mean that everything is put back. */
+static const char *const mode_options[] = {
+	[MODE_SETUP] = "arynp",
+	[MODE_CONFIRM] = "Cfr",
+	[MODE_UNDO] = "Ufr",
+	[MODE_STATUS] = "Sr",
+	[MODE_GUARD] = "Gr",
+};
+
 static bool options(struct setup *s, int argc, char **argv, enum mode *mode)
 {
 	static const struct option list[] = {
@@ -271,9 +281,14 @@ static bool options(struct setup *s, int argc, char **argv, enum mode *mode)
 		{"guard", no_argument, NULL, 'G'},
 		{NULL, 0, NULL, 0},
 	};
+	char given[16] = "";
+	size_t count = 0;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", list, NULL)) != -1) {
+		if (count == sizeof(given) - 1)
+			return false;
+		given[count++] = (char)c;
 		switch (c) {
 		case 'a': s->answers_path = optarg; break;
 		case 'r': s->root = strcmp(optarg, "/") ? optarg : ""; break;
@@ -288,7 +303,8 @@ static bool options(struct setup *s, int argc, char **argv, enum mode *mode)
 		default: return false;
 		}
 	}
-	return optind == argc && (!*s->root || *s->root == '/');
+	return optind == argc && (!*s->root || *s->root == '/') &&
+	       !given[strspn(given, mode_options[*mode])];
 }
 
 int setup_main(struct setup *s, int argc, char **argv)

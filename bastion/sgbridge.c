@@ -21,13 +21,15 @@ static const struct command {
 	const char *name;
 	int (*run)(struct cli *cli);
 	int min_words, max_words; /* -1: any number */
+	const char *takes;	  /* NULL: it says so itself */
 	const char *arguments;
 	const char *summary;
 	const char *details;
 } commands[] = {
 	/* The one without a function is sgbridge-setup's. */
-	{"setup", NULL, 0, -1, "", "make this host a bastion, and back", ""},
-	{"check", cmd_check, 0, 1, "[FILE]",
+	{"setup", NULL, 0, -1, NULL, "", "make this host a bastion, and back",
+		""},
+	{"check", cmd_check, 0, 1, "keys max-age unused events mark ", "[FILE]",
 		"parse a policy and say what is wrong or unwise",
 		"Exit status: 0 clean, 1 warnings, 2 errors. As root, and "
 		"without FILE, also\nthe receivers of events in the "
@@ -36,7 +38,7 @@ static const struct command {
 		"  sgbridge check --policy draft.conf --json\n"
 		"  sgbridge check --mark\n"
 		"  sgbridge check --keys --max-age 365 --unused 90\n"},
-	{"explain", cmd_explain, 3, -1,
+	{"explain", cmd_explain, 3, -1, "groups ",
 		"USER from ADDRESS to [LOGIN@]TARGET[:PORT] [at TIME] "
 		"[via proxy|SERVICE] [for ACTION]",
 		"decide one access and say why",
@@ -49,31 +51,32 @@ static const struct command {
 		"  sgbridge explain alice from 203.0.113.9 to win1:3389 for "
 		"forward\n"
 		"  sgbridge explain alice from 203.0.113.9 to self via sshd\n"},
-	{"who-can", cmd_who_can, 1, 1, "[LOGIN@]TARGET[:PORT]",
+	{"who-can", cmd_who_can, 1, 1, "", "[LOGIN@]TARGET[:PORT]",
 		"list the people who reach a target, from where, when and how",
 		"Exit status: 0 somebody, 1 nobody, 2 error.\n\n"
 		"  sgbridge who-can root@web1\n"
 		"  sgbridge who-can win1:3389 --json\n"},
-	{"what-can", cmd_what_can, 1, 1, "USER",
+	{"what-can", cmd_what_can, 1, 1, "groups ", "USER",
 		"list what a user reaches, from where, when and how",
 		"Exit status: 0 something, 1 nothing, 2 error.\n\n"
 		"  sgbridge what-can alice\n"
 		"  sgbridge what-can frank --groups dev,ops\n"},
-	{"diff", cmd_diff, 2, 2, "OLD NEW",
+	{"diff", cmd_diff, 2, 2, "", "OLD NEW",
 		"compare two policies by what they allow, not by their text",
 		"Exit status: 0 the same, 1 different, 2 error.\n\n"
 		"  sgbridge diff /etc/sgbridge/policy.conf draft.conf\n"},
-	{"replay", cmd_replay, 1, 1, "NEW [--since TIME] [--events DIR]",
+	{"replay", cmd_replay, 1, 1, "since events groups ",
+		"NEW [--since TIME] [--events DIR]",
 		"judge past connections by a new policy",
 		"Lists what it would have refused of what the event trail "
 		"tells. Exit status:\n0 nothing, 1 something, 2 error.\n\n"
 		"  sgbridge replay draft.conf --since 30d\n"},
-	{"fmt", cmd_fmt, 0, 1, "[-w] [FILE]",
+	{"fmt", cmd_fmt, 0, 1, "write ", "[-w] [FILE]",
 		"print a policy file in its usual form; -w: write it back",
 		"Exit status: 0, or 2 for a file that is not a policy.\n\n"
 		"  sgbridge fmt draft.conf\n"
 		"  sgbridge fmt -w draft.conf\n"},
-	{"doctor", cmd_doctor, 0, -1,
+	{"doctor", cmd_doctor, 0, -1, "connect sshd-config ",
 		"[--connect] [--sshd-config FILE] | [LOGIN@]INSTANCE...",
 		"look for what is wrong or weak on this bastion, or an "
 		"instance",
@@ -84,7 +87,7 @@ static const struct command {
 		"  sgbridge doctor\n"
 		"  sgbridge doctor --connect --json\n"
 		"  sgbridge doctor web1\n"},
-	{"nftables", cmd_nftables, 0, 1, "[INSTANCE] [--diff]",
+	{"nftables", cmd_nftables, 0, 1, "diff for ", "[INSTANCE] [--diff]",
 		"the same as topology nftables [--for INSTANCE]",
 		"Exit status: 0, or with --diff 1 for a difference; 2 "
 		"error.\n\n"
@@ -93,6 +96,7 @@ static const struct command {
 		"  ssh -p 30022 alice+ops@web1@bastion sudo nft -f - "
 		"<web1.nft\n"},
 	{"instance-setup", cmd_instance_setup, 1, 1,
+		"nftables confirm-within dry-run undo ",
 		"INSTANCE [--nftables] [--confirm-within TIME] [--dry-run] "
 		"[--undo]",
 		"print the script that makes an instance trust the bastion",
@@ -107,14 +111,14 @@ static const struct command {
 		"through the bastion:\n"
 		"  ssh root@web1 sh <web1.sh\n"
 		"  ssh -p 30022 alice+ops@web1@bastion sudo sh <web1.sh\n"},
-	{"host-keys", cmd_host_keys, 0, 1, "[INSTANCE]",
+	{"host-keys", cmd_host_keys, 0, 1, "", "[INSTANCE]",
 		"list what vouches for the host keys of instances",
 		"Pins of the policy, lines of the files of known-hosts, and "
 		"CAs there. Exit status:\n0, 1 if there is an instance with "
 		"none, 2 error.\n\n"
 		"  sgbridge host-keys\n"
 		"  sgbridge host-keys web1 --json\n"},
-	{"key", cmd_key, 1, 3,
+	{"key", cmd_key, 1, 3, NULL,
 		"generate|import|list|show|public|rotate|delete [NAME] [FILE]",
 		"keep keys for instances that take no certificates",
 		"  generate NAME --for WHAT,... [--type ed25519|ecdsa|rsa]\n"
@@ -131,7 +135,7 @@ static const struct command {
 		"rsa\n"
 		"  sgbridge key public switches\n"
 		"  sgbridge key list --max-age 365 --unused 90\n"},
-	{"topology", cmd_topology, 1, -1,
+	{"topology", cmd_topology, 1, -1, NULL,
 		"import|show|check|drift|reach|nftables|apply|confirm|restore "
 		"...",
 		"bring in, show, check, compare and enforce security groups",
@@ -160,7 +164,7 @@ static const struct command {
 		"  sgbridge topology drift exports/*.json\n"
 		"  sgbridge topology apply --dry-run\n"
 		"  sgbridge topology apply --confirm-within 2m\n"},
-	{"rotate", cmd_rotate, 0, 1,
+	{"rotate", cmd_rotate, 0, 1, "switch finish undo ",
 		"[host-key|user-ca|recorder|master [--switch|--finish|--undo]]",
 		"replace a key by the next one, with an overlap",
 		"A step at a time, and each says what remains to be done: "
@@ -173,48 +177,48 @@ static const struct command {
 		"  sgbridge rotate user-ca\n"
 		"  sgbridge rotate user-ca --switch\n"
 		"  sgbridge rotate user-ca --finish\n"},
-	{"status", cmd_status, 0, 0, "", "ask sgbridged how it is",
+	{"status", cmd_status, 0, 0, "", "", "ask sgbridged how it is",
 		"  sgbridge status\n"},
-	{"sessions", cmd_sessions, 0, 0, "", "list the connections of now",
+	{"sessions", cmd_sessions, 0, 0, "", "", "list the connections of now",
 		"  sgbridge sessions\n  sgbridge sessions --json\n"},
-	{"watch", cmd_watch, 1, 1, "ID",
+	{"watch", cmd_watch, 1, 1, "", "ID",
 		"show a session live, as its user sees it",
 		"What could make this terminal answer or change its name is "
 		"left out. Looking is an\nevent. Ctrl-C ends.\n\n"
 		"  sgbridge watch 6a1b2c3d4e5f6071\n"},
-	{"end", cmd_end, 1, -1, "ID [REASON]",
+	{"end", cmd_end, 1, -1, "", "ID [REASON]",
 		"end a connection; its user reads the reason",
 		"  sgbridge end 7c1d2e3f \"Maintenance begins.\"\n"},
-	{"requests", cmd_requests, 0, 0, "",
+	{"requests", cmd_requests, 0, 0, "", "",
 		"list accesses that wait or were asked for, and the yeses "
 		"that hold",
 		"State: waits (a connection, just now), asked (ahead), granted "
 		"or denied.\n\n"
 		"  sgbridge requests\n  sgbridge requests --json\n"},
-	{"approve", cmd_approve, 1, -1, "ID [REASON]",
+	{"approve", cmd_approve, 1, -1, "", "ID [REASON]",
 		"say yes to a request, as the person who logged on here",
 		"Counts if that person, by the kernel's loginuid and not as "
 		"root, is of the\ngroup that the rule names. Exit status: 0, "
 		"or not.\n\n"
 		"  sudo sgbridge approve 6a1b2c3d4e5f6071\n"},
-	{"deny", cmd_deny, 1, -1, "ID [REASON]",
+	{"deny", cmd_deny, 1, -1, "", "ID [REASON]",
 		"say no to a request, or take a yes back",
 		"What the yes let in for a time is ended.\n\n"
 		"  sudo sgbridge deny 6a1b2c3d4e5f6071 \"not today\"\n"},
-	{"lock", cmd_lock, 0, -1, "[USER [REASON]]",
+	{"lock", cmd_lock, 0, -1, "", "[USER [REASON]]",
 		"shut a person out of every door, and end what he has open",
 		"Holds for the proxy, sshd, sudo and su, whatever the policy "
 		"says, until unlock.\nWithout a user: lists who is locked.\n\n"
 		"  sgbridge lock mallory \"key lost on a train\"\n"
 		"  sgbridge lock --json\n"},
-	{"unlock", cmd_unlock, 1, 1, "USER", "let a locked person in again",
+	{"unlock", cmd_unlock, 1, 1, "", "USER", "let a locked person in again",
 		"Exit status: 0, 1 if he was not locked, 2 error.\n\n"
 		"  sgbridge unlock mallory\n"},
-	{"reload", cmd_reload, 0, 0, "",
+	{"reload", cmd_reload, 0, 0, "", "",
 		"read settings and policy again, and apply them to live "
 		"sessions",
 		"  sgbridge reload\n"},
-	{"metrics", cmd_metrics, 0, 0, "",
+	{"metrics", cmd_metrics, 0, 0, "", "",
 		"print counters in Prometheus' text format",
 		"For node_exporter's textfile collector, for instance:\n\n"
 		"  sgbridge metrics >/var/lib/node_exporter/sgbridge.prom\n"
@@ -386,6 +390,20 @@ static bool set_days(unsigned int *ret, const char *text)
 	return *text >= '1' && *text <= '9' && !*end && days <= 36500;
 }
 
+/* Those that mean something everywhere are not noted. */
+static bool note_option(
+	struct cli *cli, const struct option *options, int letter)
+{
+	if (strchr("pcjfCh?", letter))
+		return true;
+	while (options->name && options->val != letter)
+		options++;
+	if (!options->name || cli->given_count == CLI_GIVEN_MAX)
+		return false;
+	cli->given[cli->given_count++] = options->name;
+	return true;
+}
+
 /* Returns the exit code for options that end it all, or -1. */
 static int parse_options(
 	struct cli *cli, const struct command *command, int argc, char **argv)
@@ -424,8 +442,10 @@ static int parse_options(
 	int c;
 
 	while ((c = getopt_long(argc, argv, "p:c:jwh", options, NULL)) != -1) {
-		bool good = true;
+		bool good = note_option(cli, options, c);
 
+		if (!good)
+			return cli_fail("too many options");
 		switch (c) {
 		case 'p': cli->policy_path = optarg; break;
 		case 'c': cli->config = optarg; break;
@@ -494,6 +514,8 @@ static int run(struct cli *cli, const struct command *command)
 		(command->max_words >= 0 && cli->argc > command->max_words))
 		return cli_fail("usage: sgbridge %s %s", command->name,
 			command->arguments);
+	if (command->takes && !cli_takes(cli, command->name, command->takes))
+		return CLI_ERROR;
 	status = command->run(cli);
 	policy_free(cli->policy);
 	policy_source_free(cli->source);

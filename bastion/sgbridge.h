@@ -9,6 +9,8 @@
 
 #include "core/policy_int.h"
 
+#define CLI_GIVEN_MAX 32
+
 /* What a command line says, and what is read for it. */
 struct cli {
 	const char *command;
@@ -34,7 +36,9 @@ struct cli {
 	const char *keys;	  /* check: folder of authorized_keys, or "" */
 	unsigned int max_days;	  /* check: keys older than this */
 	unsigned int idle_days;	  /* check: keys not used for this long */
-	int argc;		  /* words that are no options */
+	const char *given[CLI_GIVEN_MAX]; /* options, by name */
+	size_t given_count;
+	int argc; /* words that are no options */
 	char **argv;
 	struct policy_source *source;
 	struct policy *policy;
@@ -49,6 +53,10 @@ enum cli_exit {
 
 /* One line to standard error; returns CLI_ERROR. */
 int cli_fail(const char *fmt, ...) SGB_PRINTF(1, 2);
+/* False after a message if an option was given that is not in takes, names with
+ * a space behind each: what would do nothing is refused, for who adds --dry-run
+ * does not mean that something is done. */
+bool cli_takes(struct cli *cli, const char *command, const char *takes);
 /* The path of the policy: --policy, or what sgbridge.conf says, or the
  * default. Owned by cli. */
 const char *cli_policy_path(struct cli *cli);

@@ -394,6 +394,26 @@ static int print_key(const struct conf *conf, const char *name)
 	return CLI_YES;
 }
 
+/* A verb that is none is refused where it would be done. */
+static bool takes_options(struct cli *cli)
+{
+	static const char *const verbs[][2] = {
+		{"key generate", "for type "},
+		{"key import", "for type "},
+		{"key list", "max-age unused events "},
+		{"key show", ""},
+		{"key public", ""},
+		{"key rotate", "finish type "},
+		{"key delete", ""},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (!strcmp(verbs[i][0] + strlen("key "), cli->argv[0]))
+			return cli_takes(cli, verbs[i][0], verbs[i][1]);
+	return true;
+}
+
 static int run(struct cli *cli, const struct conf *conf)
 {
 	const char *verb = cli->argv[0];
@@ -430,7 +450,7 @@ int cmd_key(struct cli *cli)
 	struct conf *conf = NULL;
 	int status = CLI_ERROR;
 
-	if (cli_conf(cli, &conf) && cli_load(cli)) {
+	if (takes_options(cli) && cli_conf(cli, &conf) && cli_load(cli)) {
 		log_init("sgbridge", false);
 		status = run(cli, conf);
 	}

@@ -78,6 +78,30 @@ static bool split_groups(const char *text, char ***ret)
 	return true;
 }
 
+static bool has_name(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *list; list += strcspn(list, " ") + 1)
+		if (!strncmp(list, name, len) && list[len] == ' ')
+			return true;
+	return false;
+}
+
+bool cli_takes(struct cli *cli, const char *command, const char *takes)
+{
+	size_t i;
+
+	for (i = 0; i < cli->given_count; i++)
+		if (!has_name(takes, cli->given[i])) {
+			cli_fail("%s does not take --%s: sgbridge %.*s --help",
+				command, cli->given[i],
+				(int)strcspn(command, " "), command);
+			return false;
+		}
+	return true;
+}
+
 bool cli_groups(struct cli *cli, const char *user, char ***ret)
 {
 	if (cli->groups)

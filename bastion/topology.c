@@ -85,16 +85,17 @@ static int import(struct cli *cli)
 static const struct {
 	const char *name;
 	int (*run)(struct cli *cli);
+	const char *takes;
 } verbs[] = {
-	{"import", import},
-	{"show", topology_show},
-	{"check", topology_check},
-	{"drift", topology_drift},
-	{"reach", topology_reach},
-	{"nftables", topology_nftables},
-	{"apply", topology_apply},
-	{"confirm", topology_confirm},
-	{"restore", topology_restore},
+	{"topology import", import, ""},
+	{"topology show", topology_show, "dot svg "},
+	{"topology check", topology_check, ""},
+	{"topology drift", topology_drift, ""},
+	{"topology reach", topology_reach, ""},
+	{"topology nftables", topology_nftables, "for diff "},
+	{"topology apply", topology_apply, "dry-run confirm-within for "},
+	{"topology confirm", topology_confirm, ""},
+	{"topology restore", topology_restore, "confirm-within "},
 };
 
 int cmd_topology(struct cli *cli)
@@ -102,8 +103,10 @@ int cmd_topology(struct cli *cli)
 	size_t i;
 
 	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (!strcmp(verbs[i].name, cli->argv[0]))
-			return verbs[i].run(cli);
+		if (!strcmp(strchr(verbs[i].name, ' ') + 1, cli->argv[0]))
+			return cli_takes(cli, verbs[i].name, verbs[i].takes)
+				       ? verbs[i].run(cli)
+				       : CLI_ERROR;
 	return cli_fail("unknown command \"topology %s\": sgbridge topology "
 			"--help lists them",
 		cli->argv[0]);

@@ -433,6 +433,14 @@ ok "ports that no group opens, or that expired, are closed" 0 \
 
 # --- words
 ok "a command misspelt" 2 'did you mean "check"' sgb chek
+ok "an option that would do nothing" 2 'sessions does not take --undo' \
+	sgb sessions --undo
+ok "one that changes what is done, where it would not" 2 \
+	'reload does not take --dry-run' sgb reload --dry-run -c "$work/none"
+ok "of a command of two words" 2 'topology restore does not take --dry-run' \
+	sgb topology restore --dry-run
+ok "of keys" 2 'key delete does not take --finish' sgb key delete x --finish
+ok "one that all take" 0 'usage' sgb reload --json --help
 ok "help of a command" 0 'usage: sgbridge explain' sgb explain --help
 ok "no settings" 2 'No such file' sgb sessions -c "$work/none"
 

@@ -108,6 +108,9 @@ ok "undo refuses while the policy was edited" eval \
 	'echo "# mine" >>"$R/etc/sgbridge/policy.conf"
 	! "$build/sgbridge" setup --root "$R" --undo && cmp "$R/etc/pam.d/sshd" \
 		conf/pam.d/sshd'
+ok "undo takes no --dry-run, which it would not be" eval \
+	'"$build/sgbridge" setup --root "$R" --undo --force --dry-run 2>&1 |
+	grep -q ^usage && cmp "$R/etc/pam.d/sshd" conf/pam.d/sshd'
 ok "with --force it is kept aside, and the rest is as it was" eval \
 	'"$build/sgbridge" setup --root "$R" --undo --force && same &&
 	grep -q "^# mine" "$R"/var/lib/sgbridge/setup/*/saved/*policy.conf'
