@@ -40,9 +40,12 @@ struct remote_forward {
 	enum {
 		FORWARD_NEW = 0,
 		FORWARD_GATE,
-		FORWARD_ASKING,
-		FORWARD_OPEN
+		FORWARD_ALLOWED,
+		FORWARD_NOTED, /* waits for the recorder, then for the target */
+		FORWARD_OPEN,
+		FORWARD_ENDING,
 	} step;
+	uint64_t seq; /* of the note */
 	char *address;
 	int port;
 };
@@ -89,6 +92,8 @@ static void refuse(struct session *s, struct remote_forward *rf)
 	forward_free(s, rf);
 }
 
+/* In its turn among the others: what the target still opens for it is refused
+ * from here on. */
 static bool cancel(struct session *s, ssh_message msg)
 {
 	struct remote_forward *rf = forward_find(
@@ -96,10 +101,10 @@ static bool cancel(struct session *s, ssh_message msg)
 
 	if (!rf)
 		return false;
-	/* Asked without waiting: libssh keeps one answer at a time, and what
-	 * the target still opens for it is refused from here on. */
-	ssh_channel_cancel_forward(s->target_leg.ssh, rf->address, rf->port);
-	forward_free(s, rf);
+	rf->msg = msg;
+	rf->step = FORWARD_ENDING;
+	TAILQ_REMOVE(&s->forwards, rf, entry);
+	TAILQ_INSERT_TAIL(&s->forwards, rf, entry);
 	return true;
 }
 
@@ -110,11 +115,8 @@ void back_global(struct session *s, ssh_message msg)
 	int port = ssh_message_global_request_port(msg);
 	struct remote_forward *rf;
 
-	if (type == SSH_GLOBAL_REQUEST_CANCEL_TCPIP_FORWARD && cancel(s, msg)) {
-		ssh_message_global_request_reply_success(msg, 0);
-		ssh_message_free(msg);
+	if (type == SSH_GLOBAL_REQUEST_CANCEL_TCPIP_FORWARD && cancel(s, msg))
 		return;
-	}
 	rf = calloc(1, sizeof(*rf));
 	if (type != SSH_GLOBAL_REQUEST_TCPIP_FORWARD || !rf || !address ||
 		strlen(address) > 255 || port <= 0 || port > 65535 ||
@@ -140,18 +142,36 @@ void back_gate_answer(struct session *s, bool allow)
 		if (rf->step != FORWARD_GATE)
 			continue;
 		if (allow)
-			rf->step = FORWARD_ASKING;
+			rf->step = FORWARD_ALLOWED;
 		else
 			refuse(s, rf);
 		return;
 	}
 }
 
-static bool ask_target(struct session *s, struct remote_forward *rf)
+/* Written down before the target hears of it, like any request. */
+static bool note(struct session *s, struct remote_forward *rf)
 {
 	char *text = NULL;
+
+	if (asprintf(&text, "remote forward of %s:%d", rf->address, rf->port) <
+		0) {
+		refuse(s, rf);
+		return true;
+	}
+	rf->seq = record_put_text(
+		&s->record, RECORD_CONNECTION, RECORD_NOTE, text);
+	free(text);
+	rf->step = FORWARD_NOTED;
+	return true;
+}
+
+static bool ask_target(struct session *s, struct remote_forward *rf)
+{
 	int rc;
 
+	if (!record_written(&s->record, rf->seq))
+		return false;
 	/* The answer to a keepalive would be taken for the answer to this. */
 	if (s->target_leg.ping_open)
 		return false;
@@ -163,16 +183,42 @@ static bool ask_target(struct session *s, struct remote_forward *rf)
 		refuse(s, rf);
 		return true;
 	}
-	if (asprintf(&text, "remote forward of %s:%d", rf->address, rf->port) >=
-		0)
-		record_put_text(
-			&s->record, RECORD_CONNECTION, RECORD_NOTE, text);
-	free(text);
 	ssh_message_global_request_reply_success(rf->msg, 0);
 	ssh_message_free(rf->msg);
 	rf->msg = NULL;
 	rf->step = FORWARD_OPEN;
 	return true;
+}
+
+static bool end_forward(struct session *s, struct remote_forward *rf)
+{
+	/* libssh keeps one answer at a time: this one would be taken for that
+	 * to the next. */
+	if (s->target_leg.ping_open ||
+		ssh_channel_cancel_forward(
+			s->target_leg.ssh, rf->address, rf->port) == SSH_AGAIN)
+		return false;
+	ssh_message_global_request_reply_success(rf->msg, 0);
+	forward_free(s, rf);
+	return true;
+}
+
+static bool forward_step(struct session *s, struct remote_forward *rf)
+{
+	switch (rf->step) {
+	case FORWARD_NEW:
+		rf->step = FORWARD_GATE;
+		link_gate(s, 0, SESSION_REQUEST_REMOTE_FORWARD, rf->address,
+			(uint32_t)rf->port);
+		return false;
+	case FORWARD_ALLOWED: return note(s, rf);
+	/* Not while the recorder waits for its disk, as nothing else. */
+	case FORWARD_NOTED: return !s->record.waits && ask_target(s, rf);
+	case FORWARD_ENDING: return !s->record.waits && end_forward(s, rf);
+	case FORWARD_GATE:
+	case FORWARD_OPEN: break;
+	}
+	return false;
 }
 
 /* One at a time, in order: the client tells answers apart by order alone. */
@@ -189,14 +235,7 @@ static bool forwards_pump(struct session *s)
 		}
 		if (s->target_leg.state != LEG_READY)
 			return false;
-		if (rf->step == FORWARD_ASKING)
-			return ask_target(s, rf);
-		if (rf->step == FORWARD_NEW) {
-			rf->step = FORWARD_GATE;
-			link_gate(s, 0, SESSION_REQUEST_REMOTE_FORWARD,
-				rf->address, (uint32_t)rf->port);
-		}
-		return false;
+		return forward_step(s, rf);
 	}
 	return false;
 }

@@ -8,6 +8,7 @@
  * DIRECTORY holds session (the program), hostkey, empty/, and conf with lines
  * NAME=VALUE: target-port, login, pin (several), agent (a socket), and, to
  * provoke: recorder-limit (messages, then it closes), recorder-stall,
+ * recorder-waits (TEXT; see below),
  * record-input, deny (an argument, or the number of a request, that the
  * gate refuses), refuse-target,
  * idle, notice, max-channels, jump=refuse.
@@ -126,12 +127,49 @@ static void log_item(struct fake *f, uint32_t channel, uint8_t kind,
 	}
 }
 
+/* The recorder waits for its disk from the item that has this text on, until
+ * there is DIRECTORY/room. */
+static bool waits(struct fake *f, const uint8_t *bytes, size_t len)
+{
+	const char *text = conf(f, "recorder-waits", 0);
+
+	if (!f->waits)
+		f->waits = text && memmem(bytes, len, text, strlen(text));
+	return f->waits;
+}
+
+static void acknowledge(struct fake *f, int fd, uint64_t seconds)
+{
+	struct buf ack;
+
+	buf_init(&ack, 16);
+	buf_put_u64(&ack, f->waits ? RECORD_ACK_WAIT : f->messages);
+	if (f->waits)
+		buf_put_u64(&ack, seconds);
+	if (send(fd, ack.data, ack.len, MSG_NOSIGNAL) < 0)
+		note(f, "ack: %s\n", strerror(errno));
+	buf_done(&ack);
+}
+
+static void go_on(struct fake *f)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/room", f->dir);
+	if (access(path, F_OK))
+		return;
+	unlink(path);
+	acknowledge(f, f->recorder, 0);
+	f->waits = false;
+	acknowledge(f, f->recorder, 0);
+}
+
 static bool record(struct fake *f, int fd)
 {
 	static uint8_t bytes[RECORD_MESSAGE_MAX + 1];
 	ssize_t got = recv(fd, bytes, sizeof(bytes), 0);
 	struct reader rd;
-	struct buf ack;
+	bool waited = f->waits;
 
 	if (got <= 0)
 		return false;
@@ -150,11 +188,14 @@ static bool record(struct fake *f, int fd)
 		log_item(f, channel, kind, data, len);
 	}
 	check(reader_end(&rd), "record");
-	buf_init(&ack, 8);
-	buf_put_u64(&ack, f->messages);
-	if (send(fd, ack.data, ack.len, MSG_NOSIGNAL) < 0)
-		note(f, "ack: %s\n", strerror(errno));
-	buf_done(&ack);
+	if (waited)
+		return true;
+	if (waits(f, bytes, (size_t)got)) {
+		acknowledge(f, fd, 600);
+		note(f, "told to wait\n");
+	} else {
+		acknowledge(f, fd, 0);
+	}
 	return true;
 }
 
@@ -201,8 +242,13 @@ static void loop(struct fake *f)
 			{.fd = f->forward, .events = POLLIN},
 		};
 
-		int ready = poll(fds, 3, lazy && f->files ? 1000 : -1);
+		int ready = poll(fds, 3,
+			lazy && f->files ? 1000
+			: f->waits	 ? 20
+					 : -1);
 
+		if (f->waits)
+			go_on(f);
 		if (!ready)
 			lazy = false;
 		if (ready <= 0)

@@ -21,6 +21,7 @@ struct fake {
 	int recorder; /* our end of the stream, or -1 */
 	int forward;
 	uint64_t messages, files;
+	bool waits; /* for its disk */
 	FILE *log;
 };
 

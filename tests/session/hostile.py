@@ -160,6 +160,70 @@ def case_target_rests(port, keyfile, user):
     print("rests" if rests() else "spins")
 
 
+def wait_until(condition, what):
+    end = time.time() + 20
+    while not condition():
+        if time.time() > end:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+def logged(text):
+    with open(sys.argv[5], encoding="utf-8", errors="replace") as log:
+        return text in log.read()
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True
+
+
+def room():
+    """The recorder's disk is not full any more."""
+    path = sys.argv[5].rsplit("/", 1)[0] + "/room"
+    with open(path, "w", encoding="ascii"):
+        pass
+
+
+def stalled(port, keyfile, user, command):
+    """Logged on, and the recorder waits for its disk."""
+    transport = login(port, keyfile, user)
+    channel = transport.open_session(timeout=10)
+    return transport, channel, lambda: (
+        channel.exec_command("echo STALL''NOW; " + command),
+        wait_until(lambda: logged("told to wait"), "recorder"))
+
+
+def case_waits_forward(port, keyfile, user):
+    """Remote forwards that are asked for, and given up, while the recorder
+    waits."""
+    transport, _, stall = stalled(port, keyfile, user, "cat")
+    old = socket.create_server(("127.0.0.1", 0))
+    new = socket.create_server(("127.0.0.1", 0))
+    first, second = old.getsockname()[1], new.getsockname()[1]
+    old.close()
+    new.close()
+    transport.request_port_forward("127.0.0.1", first)
+    stall()
+    send(transport, ("byte", cMSG_GLOBAL_REQUEST),
+         ("string", "cancel-tcpip-forward"), ("boolean", False),
+         ("string", "127.0.0.1"), ("int", first))
+    granted = []
+    asker = threading.Thread(daemon=True, target=lambda: granted.append(
+        transport.request_port_forward("127.0.0.1", second)))
+    asker.start()
+    # For what should not come there is nothing to wait for.
+    asker.join(1)
+    meanwhile = f"{len(granted)} {listens(second)} {listens(first)}"
+    room()
+    asker.join(20)
+    wait_until(lambda: not listens(first), "the end of the first")
+    print("meanwhile", meanwhile, "then", len(granted), listens(second))
+
+
 def case_methods(port, keyfile, user):
     transport = connect(port)
     try:

@@ -59,6 +59,13 @@ test_hostile() {
 	like "hostile: and none of it crashed" "$out" '^session exit 0'
 }
 
+# The recorder waits for its disk: a disk that is full passes nothing on.
+test_waits() {
+	is "waits: no remote forward passes, nor its end; then both do" \
+		"$(hostile waits_forward recorder-waits=STALLNOW)" \
+		"meanwhile 0 False True then 1 True"
+}
+
 # A connection to a server that means ill: its pid is $target_pid.
 start_target() { # case, further lines
 	rm -f "$work/port"

@@ -443,7 +443,7 @@ setup
 	scp scp_errors scp_disguise rsync \
 	vanish multi jump local auth hostkey gate recorder forward direct \
 	agent agent_leaves remote_forward x11 unsupported rekey_deadline \
-	ciphers stalled huge hostile deaf target putty dropbear dropbear_target tools
+	ciphers stalled huge hostile deaf waits target putty dropbear dropbear_target tools
 for name; do
 	declare -F "test_$name" >/dev/null || not_ok "there is no test $name"
 	"test_$name"
