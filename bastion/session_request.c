@@ -156,6 +156,21 @@ static void append(struct channel *ch, struct request *rq)
 	ch->request_count++;
 }
 
+/* A window that is dragged while nothing passes: the last size counts, and the
+ * line gets no longer. Nobody waits for an answer (RFC 4254 section 6.7). */
+static bool replaces(struct channel *ch, const struct request *rq)
+{
+	struct request *last = TAILQ_LAST(&ch->requests, requests);
+
+	if (rq->subtype != SSH_CHANNEL_REQUEST_WINDOW_CHANGE || !last ||
+		last->subtype != rq->subtype ||
+		last->step >= REQUEST_WAIT_RECORD)
+		return false;
+	last->cols = rq->cols;
+	last->rows = rq->rows;
+	return true;
+}
+
 void request_arrived(struct session *s, ssh_message msg)
 {
 	struct channel *ch = channel_of(s, msg);
@@ -175,7 +190,10 @@ void request_arrived(struct session *s, ssh_message msg)
 		rq->subtype = SSH_CHANNEL_REQUEST_UNKNOWN;
 	else if (kind_of(rq->subtype)->starts)
 		s->borrow.started = true;
-	append(ch, rq);
+	if (replaces(ch, rq))
+		request_free(rq);
+	else
+		append(ch, rq);
 }
 
 void request_signal(struct channel *ch, const char *name)

@@ -224,6 +224,28 @@ def case_waits_forward(port, keyfile, user):
     print("meanwhile", meanwhile, "then", len(granted), listens(second))
 
 
+def case_waits_resize(port, keyfile, user):
+    """A window that is dragged while the recorder waits."""
+    transport, channel, stall = stalled(
+        port, keyfile, user,
+        "until [ $(stty size | tr ' ' x) = 24x299 ]; do sleep 0.1; done; "
+        "echo there")
+    channel.get_pty()
+    stall()
+    for columns in range(100, 300):
+        channel.resize_pty(columns, 24)
+    lives = alive(transport, 1)
+    room()
+    channel.settimeout(20)
+    said = b""
+    while b"there" not in said:
+        more = channel.recv(4096)
+        if not more:
+            break
+        said += more
+    print("alive" if lives else "cut", said.split()[-1:])
+
+
 def case_methods(port, keyfile, user):
     transport = connect(port)
     try:

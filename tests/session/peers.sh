@@ -64,6 +64,9 @@ test_waits() {
 	is "waits: no remote forward passes, nor its end; then both do" \
 		"$(hostile waits_forward recorder-waits=STALLNOW)" \
 		"meanwhile 0 False True then 1 True"
+	is "waits: a window that is dragged is one message, the last" \
+		"$(hostile waits_resize recorder-waits=STALLNOW)" \
+		"alive [b'there']"
 }
 
 # A connection to a server that means ill: its pid is $target_pid.
