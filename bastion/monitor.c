@@ -17,6 +17,7 @@
 
 #include <openssl/evp.h>
 
+#include "core/forkmem.h"
 #include "core/log.h"
 
 #define END_PATIENCE   3000  /* ms for the session to say goodbye */
@@ -338,7 +339,15 @@ static int wait_events(struct monitor *m, struct pollfd fds[SLOTS])
 	timeout = until(m->deadline_ms, timeout);
 	timeout = until(m->waiting.until_ms, timeout);
 	timeout = until(m->judge_ms, timeout);
+	timeout = until(m->rest_ms, timeout);
 	return poll(fds, SLOTS, timeout);
+}
+
+/* What that took, the policy's and files', goes back at once. */
+static void look_again(struct monitor *m)
+{
+	(void)judge_again(m, false);
+	m->rest_ms = monitor_now_ms();
 }
 
 static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
@@ -364,11 +373,15 @@ static enum sgb_err serve_once(struct monitor *m, struct pollfd fds[SLOTS])
 	if (!err && m->waiting.host && monitor_now_ms() >= m->waiting.until_ms)
 		err = monitor_approval_drop(m, "nobody approved it in time");
 	if (!err && monitor_now_ms() >= m->judge_ms)
-		(void)judge_again(m, false);
+		look_again(m);
 	if (!err && m->control < 0)
 		reattach(m);
 	reap(m);
 	monitor_hops_reap(m);
+	if (m->rest_ms && monitor_now_ms() >= m->rest_ms) {
+		m->rest_ms = 0;
+		forkmem_rest();
+	}
 	return err;
 }
 

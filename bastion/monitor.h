@@ -178,6 +178,7 @@ struct monitor {
 	const char *deadline_text;
 	uint64_t reattach_ms; /* when we last looked for a new sgbridged */
 	uint64_t judge_ms;    /* when to ask again whether it may go on */
+	uint64_t rest_ms;     /* when to give memory back, or 0 */
 	time_t key_until;     /* of its line; 0: for ever */
 	bool tried;
 	/* A name that was offered and cannot log on, and why; told at the end

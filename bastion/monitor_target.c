@@ -7,7 +7,6 @@
 #include "monitor.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,8 @@
 
 #include "core/log.h"
 #include "core/record.h"
+
+#define REST_AFTER 1000 /* ms */
 
 /* What SES_TARGET hands over; -1 where there is none. */
 struct handover {
@@ -357,9 +358,9 @@ static enum sgb_err open_target(struct monitor *m)
 		err = hand_over(m, &hand);
 	monitor_report_state(m);
 	handover_done(&hand);
-	/* From here on it mostly waits, and there may be thousands: what the
-	 * login took goes back. */
-	malloc_trim(0);
+	/* The target's key is still to be judged, and its login signed: from
+	 * then on it mostly waits, and there may be thousands. */
+	m->rest_ms = m->opened_ms + REST_AFTER;
 	return err;
 }
 

@@ -20,13 +20,16 @@
 #define HOLE_SMALLEST 24
 #define HOLE_STEP     16
 #define HOLES_BYTES   (1024 * 1024)
+/* The deepest call takes less, and the kernel maps nothing so close below. */
+#define STACK_BYTES (256 * 1024)
 
 /* Takes a piece of a hole for good; false if there is none of this size, so
  * that it would come from the end of the heap. */
 static bool take(size_t size)
 {
 	size_t rest = mallinfo2().keepcost;
-	void *piece = malloc(size);
+	/* Or clang would leave out what nobody uses. */
+	void *volatile piece = malloc(size);
 
 	if (!piece)
 		return false;
@@ -74,10 +77,29 @@ static int forget(struct dl_phdr_info *info, size_t len, void *arg)
 	return 0;
 }
 
+/* What deeper calls have left behind: the page below this one and all under
+ * it, of which the part that is no stack yet is not there to be given back. */
+static void forget_stack(void)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~(page - 1);
+
+	(void)madvise((void *)(here - page - STACK_BYTES), STACK_BYTES,
+		MADV_DONTNEED);
+}
+
 void forkmem_settle(void)
 {
 	if (SGB_SANITIZER)
 		return;
 	fill_holes();
 	(void)dl_iterate_phdr(forget, NULL);
+	forget_stack();
+}
+
+void forkmem_rest(void)
+{
+	malloc_trim(0);
+	if (!SGB_SANITIZER)
+		forget_stack();
 }

@@ -12,6 +12,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,6 +66,50 @@ static void test_holes(void **state)
 	}
 }
 
+/* Of the pages of the stack below here, how many there are. */
+#define DEEP (25 * 4096)
+__attribute__((noinline)) static size_t stack_pages(void)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~4095UL;
+	unsigned char there[DEEP / 4096];
+	size_t i, count = 0;
+
+	if (mincore((void *)(here - DEEP - 3 * 4096), DEEP, there))
+		return 0;
+	for (i = 0; i < sizeof(there); i++)
+		count += there[i] & 1;
+	return count;
+}
+
+__attribute__((noinline)) static size_t call_deep(void)
+{
+	volatile char frame[DEEP + 8 * 4096];
+	size_t i;
+
+	for (i = 0; i < sizeof(frame); i += 64)
+		frame[i] = (char)i;
+	return sizeof(frame);
+}
+
+static void test_rest(void **state)
+{
+	volatile char mine[3 * 4096];
+	size_t i;
+
+	(void)state;
+	if (SGB_SANITIZER)
+		skip();
+	for (i = 0; i < sizeof(mine); i++)
+		mine[i] = (char)(i % 100);
+	assert_int_not_equal(call_deep(), 0);
+	assert_int_equal(stack_pages(), DEEP / 4096);
+	forkmem_rest();
+	assert_int_equal(stack_pages(), 0);
+	for (i = 0; i < sizeof(mine); i++)
+		assert_int_equal(mine[i], i % 100);
+	assert_int_not_equal(call_deep(), 0);
+}
+
 /* Code that was forgotten is there again, here and in a child. */
 static void test_goes_on(void **state)
 {
@@ -89,6 +134,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_holes),
+		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_goes_on),
 	};
 
