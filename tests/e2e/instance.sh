@@ -125,7 +125,7 @@ hostile_name() {
 	local name=$'p\nSGBRIDGE_END_OF_TEXT\ntouch owned;`touch owned`.conf'
 	cp "$LAB/policy.conf" "$LAB/$name"
 	sgb instance-setup web1 --nftables -p "$LAB/$name" >"$LAB/script" &&
-		[ "$(grep -c '^SGBRIDGE_END_OF_TEXT$' "$LAB/script")" = 6 ] &&
+		[ "$(grep -c '^SGBRIDGE_END_OF_TEXT$' "$LAB/script")" = 7 ] &&
 		! grep -q '^touch' "$LAB/script"
 }
 ok 'a file name does not get out of its comment' hostile_name
@@ -190,7 +190,20 @@ exempt() {
 ok 'whoever fails there shuts nobody out' exempt
 ok 'not by the old key' not direct
 ok 'the ruleset is loaded' table
-ok 'now and at boot' grep -q '^include' "$LAB/web1/etc/nftables.conf"
+ok 'and again with nftables.service' grep -q '^include' \
+	"$LAB/web1/etc/nftables.conf"
+# As systemd finds it: by the link, and by what the unit says.
+at_boot() {
+	local units=$LAB/web1/etc/systemd/system unit=sgbridge-instance.service
+	[ "$(readlink "$units/sysinit.target.wants/$unit")" = \
+		"/etc/systemd/system/$unit" ] &&
+		[ "$(stat -c %a "$units/$unit")" = 644 ] &&
+		[ -z "$(systemd-analyze verify --man=no "$units/$unit" 2>&1 |
+			grep -F "$unit")" ] || return
+	on_web1 nft delete table inet sgbridge
+	sed -n 's/^ExecStart=//p' "$units/$unit" | on_web1 sh && table
+}
+ok 'and by a unit at boot' at_boot
 on_web1 touch /run/sgbridge-confirmed
 ok 'confirmed: the guard leaves' wait_for guard_is_gone
 ok 'and nothing is put back' bridged

@@ -43,7 +43,8 @@ lab_instance() {
 shelf_etc() {
 	local dir=$1
 	mkdir -p "$dir/etc/ssh/sshd_config.d" "$dir/etc/nftables.d" \
-		"$dir/etc/pam.d"
+		"$dir/etc/pam.d" "$dir/etc/systemd/system"
+	mkdir "$dir/etc/systemd/system/sysinit.target.wants"
 	cp -a /etc/ld.so.* /etc/nsswitch.conf /etc/alternatives "$dir/etc/"
 	cat >"$dir/etc/passwd" <<-END
 		root:x:0:0:root:/root:/bin/bash
