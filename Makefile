@@ -164,7 +164,7 @@ SGBRIDGE_OBJS += $(addprefix bastion/doctor,.o _files.o _host.o _pam.o \
 
 SETUP_OBJS := $(addprefix bastion/setup,.o _main.o _answers.o _check.o \
 	_plan.o _content.o _steps.o _action.o _run.o _file.o _child.o \
-	_guard.o _trial.o _namespace.o)
+	_guard.o _unit.o _trial.o _namespace.o)
 
 # ---------------------------------------------------------------- pam_module
 OTP_STORE_OBJS := $(addprefix pam_module/,otp_token.o otp_state.o otp_check.o \

@@ -77,6 +77,7 @@ struct setup {
 	char *run; /* folder of this run, or NULL */
 	int journal;
 	int lock;
+	unsigned int enabled; /* units that this run enabled: setup_unit.c */
 	SLIST_HEAD(, setup_text) texts;
 };
 
@@ -191,6 +192,19 @@ struct action {
 	bool undo_first; /* before files are put back */
 };
 const struct action *action_find(const char *name);
+
+/* ---- setup_unit.c: units of systemd ---- */
+
+#define UNIT_GUARD    "sgbridge-setup-guard.service"
+#define UNIT_FIREWALL "sgbridge-nftables.service"
+
+/* Enables and starts them. What was not enabled before is in the journal
+ * first. False after a message. */
+bool unit_enable(struct setup *s, const char *const *units, size_t count);
+/* Disables, and does not stop, those of them that this run enabled. */
+void unit_disable(struct setup *s, const char *const *units, size_t count);
+/* A line of the journal is about this one. */
+void unit_noted(struct setup *s, const char *unit);
 
 /* ---- setup_trial.c, setup_namespace.c: the new login, tried for real ---- */
 

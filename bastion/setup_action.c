@@ -118,6 +118,10 @@ static void undo_enrol(struct setup *s)
 
 /* ---- services ---- */
 
+static const char *const services[] = {"sgbridge-recorder.service",
+	"sgbridged.service", "sgbridge-findings.timer"};
+#define SERVICES (sizeof(services) / sizeof(services[0]))
+
 static bool do_units(struct setup *s)
 {
 	if (!child_systemd(s)) {
@@ -126,41 +130,56 @@ static bool do_units(struct setup *s)
 		return true;
 	}
 	return QUIET("/bin/systemctl", "daemon-reload") &&
-	       QUIET("/bin/systemctl", "enable", "sgbridge-recorder.service",
-		       "sgbridged.service", "sgbridge-findings.timer") &&
-	       QUIET("/bin/systemctl", "start", "sgbridge-recorder.service",
-		       "sgbridged.service", "sgbridge-findings.timer");
+	       unit_enable(s, services, SERVICES);
 }
 
 /* A bastion that was one before goes on; without settings it cannot. */
 static void undo_units(struct setup *s)
 {
-	if (child_systemd(s) && access("/etc/sgbridge/sgbridge.conf", F_OK))
+	if (!child_systemd(s))
+		return;
+	if (access("/etc/sgbridge/sgbridge.conf", F_OK))
 		(void)QUIET("/bin/systemctl", "stop", "sgbridged.service",
 			"sgbridge-recorder.service", "sgbridge-findings.timer");
+	unit_disable(s, services, SERVICES);
 }
+
+/* ---- the firewall ---- */
+
+#define FIREWALL "/etc/nftables.d/sgbridge.nft"
+
+/* By a unit of our own. Debian's nftables.service is off unless somebody wants
+ * it, and to enable it would load whatever its file says, which nobody tried.
+ */
+static const char *const firewall_unit = UNIT_FIREWALL;
 
 static bool do_firewall(struct setup *s)
 {
-	const char *file = "/etc/nftables.d/sgbridge.nft";
+	const char *nft = child_find(s, "nft");
 
-	if (!*s->root && !access(TOPOLOGY, F_OK)) {
+	if (*s->root)
+		return true;
+	if (!access(TOPOLOGY, F_OK))
 		printf("  note  the ruleset of `sgbridge topology apply` is "
 		       "loaded and says all of it\n");
-		return true;
-	}
-	return *s->root || (QUIET(child_find(s, "nft"), "-c", "-f", file) &&
-				   QUIET(child_find(s, "nft"), "-f", file));
+	else if (!QUIET(nft, "-c", "-f", FIREWALL) ||
+		 !QUIET(nft, "-f", FIREWALL))
+		return false;
+	if (child_systemd(s))
+		return unit_enable(s, &firewall_unit, 1);
+	printf("  note  systemd does not run here: let something load "
+	       "/etc/nftables.conf at boot\n");
+	return true;
 }
 
 static void undo_firewall(struct setup *s)
 {
-	const char *file = "/etc/nftables.d/sgbridge.nft";
-
+	if (child_systemd(s))
+		unit_disable(s, &firewall_unit, 1);
 	if (*s->root || !access(TOPOLOGY, F_OK))
 		return;
-	if (!access(file, F_OK))
-		(void)QUIET(child_find(s, "nft"), "-f", file);
+	if (!access(FIREWALL, F_OK))
+		(void)QUIET(child_find(s, "nft"), "-f", FIREWALL);
 	else
 		(void)QUIET(child_find(s, "nft"), "delete", "table", "inet",
 			"sgbridge_host");
@@ -273,8 +292,9 @@ static const struct action actions[] = {
 		do_enrol, undo_enrol, true},
 	{"units", "systemctl enable and start: recorder and proxy", do_units,
 		undo_units, false},
-	{"firewall", "nft -f /etc/nftables.d/sgbridge.nft", do_firewall,
-		undo_firewall, false},
+	{"firewall",
+		"nft -f " FIREWALL ", now and by " UNIT_FIREWALL " at boot",
+		do_firewall, undo_firewall, false},
 	{"sshd", "sshd -t, then let sshd read its settings again", do_sshd,
 		undo_sshd, false},
 };

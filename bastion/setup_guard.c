@@ -17,8 +17,6 @@
 
 #include "core/log.h"
 
-#define UNIT "sgbridge-setup-guard.service"
-
 static _Noreturn void become_guard(struct setup *s, const char *self)
 {
 	int null = open("/dev/null", O_RDWR);
@@ -40,18 +38,10 @@ static _Noreturn void become_guard(struct setup *s, const char *self)
 bool guard_start(struct setup *s)
 {
 	const char *self = child_find(s, "sgbridge-setup");
-	const char *start[] = {"/bin/systemctl", "start", UNIT, NULL};
-	const char *enable[] = {"/bin/systemctl", "enable", UNIT, NULL};
-	struct buf out;
-	bool good = false;
+	const char *unit = UNIT_GUARD;
 	pid_t pid;
 
-	buf_init(&out, SETUP_FILE_MAX);
-	if (child_systemd(s))
-		good = child_run(enable, NULL, &out) == 0 &&
-		       child_run(start, NULL, &out) == 0;
-	buf_done(&out);
-	if (good)
+	if (child_systemd(s) && unit_enable(s, &unit, 1))
 		return true;
 	fflush(stdout);
 	pid = fork();

@@ -71,6 +71,7 @@ static void use_run(struct setup *s, unsigned int number)
 	if (s->journal >= 0)
 		close(s->journal);
 	s->journal = -1;
+	s->enabled = 0;
 }
 
 bool run_new(struct setup *s)
@@ -132,6 +133,8 @@ static void read_line(struct setup *s, char *line, struct progress *ret)
 		ret->confirmed = true;
 	else if (!strcmp(line, "undone"))
 		ret->undone = true;
+	else if (!strncmp(line, "enable ", 7))
+		unit_noted(s, line + 7);
 	else if (!strncmp(line, "swap ", 5))
 		ret->swapped = strtoll(line + 5, NULL, 10);
 	else if (!strncmp(line, "armed ", 6)) {

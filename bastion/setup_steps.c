@@ -204,6 +204,7 @@ static bool untouched(struct setup *s)
 
 bool steps_undo(struct setup *s, bool preserve)
 {
+	const char *guard = UNIT_GUARD;
 	bool good = true;
 	size_t i;
 
@@ -223,7 +224,11 @@ bool steps_undo(struct setup *s, bool preserve)
 	/* Only what is whole is called undone: else the next start goes on. */
 	if (good)
 		good = run_note(s, "undone");
-	if (good)
-		setup_remove_tree(setup_text(s, "%s/stage", s->run));
-	return good;
+	if (!good)
+		return false;
+	setup_remove_tree(setup_text(s, "%s/stage", s->run));
+	/* Not before: until then a boot goes on with it. */
+	if (child_systemd(s))
+		unit_disable(s, &guard, 1);
+	return true;
 }
