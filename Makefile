@@ -287,7 +287,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core forkmem agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_scp session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer channels emulator topology forward forward_trail
+UNIT := core forkmem agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_scp session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer channels emulator topology forward forward_trail doctor_host
 UNIT_policy_OBJS := tests/unit/policy_room.o
 UNIT_policy_via_OBJS := $(UNIT_policy_OBJS)
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \
@@ -344,6 +344,9 @@ UNIT_forward_OBJS := $(FORWARD_PARTS)
 UNIT_forward_LIBS := -lssl
 UNIT_forward_trail_OBJS := $(addprefix audit/,forward_files.o forward_line.o \
 	forward_source.o forward_place.o journal_form.o suite.o journal.o)
+UNIT_doctor_host_OBJS := bastion/doctor_host.o
+UNIT_doctor_host_LIBS := -Wl,--wrap=socket,--wrap=sendto,--wrap=recv \
+	-Wl,--wrap=adjtimex
 UNIT_topology_OBJS := $(TOPOLOGY_READ_OBJS)
 UNIT_topology_LIBS := -ljansson
 

@@ -131,6 +131,7 @@ static void look(struct doctor *doctor)
 		doctor_disk(doctor);
 		doctor_users(doctor);
 		doctor_services(doctor);
+		doctor_firewall(doctor);
 		doctor_processes(doctor);
 		doctor_pam(doctor);
 		doctor_forward(doctor);

@@ -43,7 +43,13 @@ void doctor_pam(struct doctor *doctor);
 void doctor_targets(struct doctor *doctor);
 void doctor_processes(struct doctor *doctor);
 void doctor_ruleset(struct doctor *doctor);
+void doctor_firewall(struct doctor *doctor);
 void doctor_forward(struct doctor *doctor); /* sgbridge_forward.c */
+
+/* Does systemd run this host? */
+bool doctor_systemd(void);
+/* Is the unit enabled for a target, "multi-user"? */
+bool doctor_enabled(const char *target, const char *unit);
 
 struct policy_node;
 /* An instance's pin and port. True if it has the one and answers at the

@@ -79,36 +79,48 @@ static void check_socket(struct doctor *doctor, const char *path,
 		close(sock);
 }
 
-static void check_enabled(struct doctor *doctor, const char *unit)
+bool doctor_systemd(void)
+{
+	return !access("/run/systemd/system", F_OK);
+}
+
+bool doctor_enabled(const char *target, const char *unit)
 {
 	static const char *const folders[] = {"/etc/systemd/system",
 		"/lib/systemd/system", "/usr/lib/systemd/system"};
-	char path[PATH_MAX], fix[200];
+	char path[PATH_MAX];
 	struct stat st;
 	size_t i;
 
 	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		snprintf(path, sizeof(path), "%s/multi-user.target.wants/%s",
-			folders[i], unit);
+		snprintf(path, sizeof(path), "%s/%s.target.wants/%s",
+			folders[i], target, unit);
 		if (!lstat(path, &st))
-			return;
+			return true;
 	}
+	return false;
+}
+
+static void check_enabled(struct doctor *doctor, const char *unit)
+{
+	char fix[200];
+
+	if (doctor_enabled("multi-user", unit))
+		return;
 	snprintf(fix, sizeof(fix), "systemctl enable --now %s", unit);
 	doctor_find(doctor, DOCTOR_UNIT, fix, "%s is not enabled", unit);
 }
 
 void doctor_services(struct doctor *doctor)
 {
-	struct stat st;
-
 	check_socket(doctor, doctor->conf->recorder_socket,
 		DOCTOR_RECORDER_DOWN,
 		"systemctl start sgbridge-recorder; journalctl -u "
 		"sgbridge-recorder says why it stopped");
 	check_socket(doctor, doctor->conf->control_socket, DOCTOR_DAEMON_DOWN,
 		"sgbridged -t, then: systemctl start sgbridged");
-	if (stat("/run/systemd/system", &st))
-		return; /* systemd does not run this host */
+	if (!doctor_systemd())
+		return;
 	check_enabled(doctor, "sgbridge-recorder.service");
 	check_enabled(doctor, "sgbridged.service");
 }
