@@ -52,7 +52,8 @@ in_root() {
 host_make() {
 	# deb.sh, which goes before, has just made the packages.
 	[ -n "$(find "$build/deb" -name '*.deb' -newer "$build/sgbridge-setup" \
-		2>/dev/null)" ] ||
+		2>/dev/null)" ] && [ -z "$(find conf docs \
+		-newer "$build/deb/install.log")" ] ||
 		make --no-print-directory BUILD="$build" deb >"$W/deb.log" ||
 		return 1
 	root_make "$build" "$R" || return 1
