@@ -165,13 +165,15 @@ static void find(struct play *play, bool back)
 
 	if (!*play->pattern)
 		return;
+	play->note = "  searching, control-C ends";
+	show_status(play);
 	play->searching = play->paused = true;
 	memset(play->matched, 0, sizeof(play->matched));
 	play->matches = 0;
 	if (back)
 		restart(play);
 	(void)appears(play, true);
-	while (!(found && !back) && fetch(play)) {
+	while (!(found && !back) && fetch(play) && !player_interrupted()) {
 		if (back && play->item.time_us >= from)
 			break;
 		step(play);
@@ -183,7 +185,7 @@ static void find(struct play *play, bool back)
 	if (!found || back) {
 		/* Where it was, or where it was found. */
 		restart(play);
-		while (fetch(play) &&
+		while (fetch(play) && !player_interrupted() &&
 			play->item.time_us <= (found ? hit : from))
 			step(play);
 	}
@@ -219,9 +221,13 @@ static void jump(struct play *play, bool back)
 	size_t i;
 
 	if (!play->has_commands) {
+		play->note = "  looking for commands, control-C ends";
+		show_status(play);
 		enum sgb_err err = commands_run(play->commands, play->audit,
 			play->chosen.fd, play->shell);
 
+		if (player_interrupted())
+			return;
 		if (err && err != SGB_ERR_LIMIT)
 			play->note = "  commands: the emulator was given up";
 	}
@@ -370,6 +376,7 @@ int cmd_play(struct audit *audit, int argc, char **argv)
 	if (!play.commands)
 		audit_fatal(EX_OSERR, "out of memory");
 	commands_handler(play.commands, &shell);
+	commands_until(play.commands, player_interrupted);
 	if (emulator_start(&handler, &play.emulator) ||
 		emulator_start(&shell, &play.shell))
 		audit_fatal(EX_OSERR, "cannot start the emulator: %s",

@@ -25,6 +25,7 @@ struct commands {
 	bool has_pending;
 	struct buf text; /* of pending */
 	uint64_t now_us, channel, output_us;
+	bool (*stop)(void); /* or NULL */
 	bool wants_line;
 	char line[PROMPT_MAX + 1]; /* of the cursor, when asked for */
 };
@@ -127,6 +128,11 @@ static void on_line(
 		return;
 	memcpy(commands->line, text, len);
 	commands->line[len] = '\0';
+}
+
+void commands_until(struct commands *commands, bool (*stop)(void))
+{
+	commands->stop = stop;
 }
 
 void commands_handler(
@@ -233,6 +239,8 @@ static enum sgb_err take_item(void *data, const struct sgr_item *item)
 	enum sgb_err err = SGB_OK;
 	bool shown;
 
+	if (commands->stop && commands->stop())
+		return SGB_ERR_BUSY;
 	if (item->kind == RECORD_OUT && view->has_pty) {
 		if (item->time_us >= commands->output_us + QUIET_US)
 			err = learn_prompt(commands, view->emulator);
@@ -266,7 +274,8 @@ enum sgb_err commands_run(struct commands *commands, struct audit *audit,
 
 	err = audit_evidence(audit, fd, &evidence);
 	/* Channels where something was started. */
-	while (!err && !evidence_next(evidence, &item))
+	while (!err && !(commands->stop && commands->stop()) &&
+		!evidence_next(evidence, &item))
 		channels_note(&channels, &item,
 			item.kind == RECORD_EXEC || item.kind == RECORD_PTY);
 	evidence_free(evidence);

@@ -28,6 +28,8 @@ struct commands *commands_new(command_sink sink, void *data);
 void commands_free(struct commands *commands);
 void commands_handler(
 	struct commands *commands, struct emulator_handler *handler);
+/* Asked now and then; true ends commands_run with SGB_ERR_BUSY. */
+void commands_until(struct commands *commands, bool (*stop)(void));
 /* All commands of the recording on fd, channel by channel. */
 enum sgb_err commands_run(struct commands *commands, struct audit *audit,
 	int fd, struct emulator *emulator) SGB_MUST_CHECK;

@@ -34,6 +34,16 @@ struct emulator {
 	struct emulator_cell cells[EMULATOR_COLS_MAX];
 };
 
+/* What a terminal sends to all of the group is the parent's to answer. */
+static void ignore_keys(void)
+{
+	static const int keys[] = {SIGINT, SIGQUIT, SIGTSTP, SIGHUP};
+	size_t i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		(void)signal(keys[i], SIG_IGN);
+}
+
 enum sgb_err emulator_start(
 	const struct emulator_handler *handler, struct emulator **ret)
 {
@@ -54,6 +64,7 @@ enum sgb_err emulator_start(
 	emulator->pid = fork();
 	if (!emulator->pid) {
 		close(pair[0]);
+		ignore_keys();
 		emulator_child(pair[1]);
 	}
 	close(pair[1]);
@@ -244,6 +255,16 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static int send_packet(int sock, const struct buf *packet)
+{
+	ssize_t sent;
+
+	do {
+		sent = send(sock, packet->data, packet->len, MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -1 : 0;
+}
+
 static enum sgb_err request(
 	struct emulator *emulator, int kind, const void *data, size_t len)
 {
@@ -256,8 +277,7 @@ static enum sgb_err request(
 	buf_init(&packet, EMULATOR_PACKET_MAX);
 	buf_put_u8(&packet, (uint8_t)kind);
 	buf_put(&packet, data, len);
-	if (buf_error(&packet) ||
-		send(emulator->sock, packet.data, packet.len, MSG_NOSIGNAL) < 0)
+	if (buf_error(&packet) || send_packet(emulator->sock, &packet))
 		err = SGB_ERR_CLOSED;
 	buf_done(&packet);
 	while (!err) {

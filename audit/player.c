@@ -18,7 +18,7 @@
 #define ENTER "\033[?1049h\033[2J\033[?25l"
 #define LEAVE "\033[0m\033[?25h\033[?1049l"
 
-static struct termios saved;
+static struct termios saved, raw;
 static volatile sig_atomic_t is_open, interrupted, resized;
 
 /* Only what a signal handler may call. */
@@ -29,6 +29,46 @@ static void restore(void)
 	is_open = 0;
 	(void)!write(STDOUT_FILENO, LEAVE, sizeof(LEAVE) - 1);
 	(void)tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+}
+
+/* The same. From the background this stops the program until it is in front. */
+static void enter(void)
+{
+	is_open = 1;
+	while (tcsetattr(STDIN_FILENO, TCSANOW, &raw) && errno == EINTR)
+		;
+	(void)!write(STDOUT_FILENO, ENTER, sizeof(ENTER) - 1);
+	resized = 1; /* everything is painted again */
+}
+
+/* Control-Z: the shell gets its terminal as it was. Where nobody could continue
+ * us nothing stops, and the player goes on. */
+static void on_stop(int number)
+{
+	struct sigaction stop = {.sa_handler = SIG_DFL}, own;
+	sigset_t set;
+	int error = errno;
+
+	restore();
+	(void)sigaction(number, &stop, &own);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, number);
+	(void)raise(number);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* here it stops */
+	(void)sigaction(number, &own, NULL);
+	enter();
+	errno = error;
+}
+
+/* After a stop that nobody was asked about. */
+static void on_continue(int number)
+{
+	int error = errno;
+
+	(void)number;
+	if (is_open)
+		enter();
+	errno = error;
 }
 
 static void on_end(int number)
@@ -54,11 +94,17 @@ static void set_handlers(void)
 {
 	static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
 	static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
-	struct sigaction action = {.sa_handler = on_end};
+	struct sigaction action = {.sa_handler = on_end}, before;
 	size_t i;
 
 	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		(void)sigaction(ends[i], &action, NULL);
+	action.sa_handler = on_stop;
+	/* A shell without job control has it ignored. */
+	if (!sigaction(SIGTSTP, NULL, &before) && before.sa_handler != SIG_IGN)
+		(void)sigaction(SIGTSTP, &action, NULL);
+	action.sa_handler = on_continue;
+	(void)sigaction(SIGCONT, &action, NULL);
 	action.sa_handler = on_resize;
 	(void)sigaction(SIGWINCH, &action, NULL);
 	action.sa_handler = on_crash;
@@ -69,8 +115,6 @@ static void set_handlers(void)
 
 void player_open(void)
 {
-	struct termios raw;
-
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) ||
 		tcgetattr(STDIN_FILENO, &saved))
 		audit_fatal(EX_USAGE, "play needs a terminal; \"text\" does "
@@ -80,10 +124,14 @@ void player_open(void)
 	raw.c_iflag &= ~(tcflag_t)(IXON | ICRNL);
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
+	(void)fflush(stdout);
 	set_handlers();
-	is_open = 1;
-	(void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-	(void)fputs(ENTER, stdout);
+	enter();
+}
+
+bool player_interrupted(void)
+{
+	return interrupted;
 }
 
 void player_close(void)

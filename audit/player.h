@@ -32,6 +32,8 @@ enum player_key {
 /* Exits if stdin and stdout are no terminal. */
 void player_open(void);
 void player_close(void);
+/* Was it asked to end, by control-C or a signal? What takes long looks. */
+bool player_interrupted(void);
 /* emulator_handler.row */
 void player_row(void *data, unsigned int y, const struct emulator_cell *cells,
 	unsigned int count);

@@ -21,6 +21,8 @@ audit = os.path.abspath(sys.argv[1]) + "/sgbridge-audit"
 work = tempfile.mkdtemp(prefix="sgb-player-")
 env = dict(os.environ, HOME=work, XDG_STATE_HOME=work + "/state")
 passed = failed = 0
+with open(audit, "rb") as audit_bytes:
+    sanitized = b"__asan_init" in audit_bytes.read()
 
 
 def ok(name, good, detail=""):
@@ -36,12 +38,12 @@ def run(*args):
 
 
 class Player:
-    def __init__(self, *args):
+    def __init__(self, *args, program=(audit,)):
         self.outer, self.inner = pty.openpty()
         self.size(24, 100)
         self.before = termios.tcgetattr(self.inner)
         self.process = subprocess.Popen(
-            [audit, *args], stdin=self.inner, stdout=self.inner, stderr=self.inner, env=env,
+            [*program, *args], stdin=self.inner, stdout=self.inner, stderr=self.inner, env=env,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         self.seen = b""
@@ -62,12 +64,14 @@ class Player:
                     self.seen += os.read(self.outer, 65536)
                 except OSError:
                     break
+            elif self.process.poll() is not None:
+                break
         return bool(re.search(pattern, self.seen, re.S))
 
     def press(self, keys):
         os.write(self.outer, keys)
 
-    def end(self, name):
+    def end(self, name, status=None):
         until = time.monotonic() + 20
         while self.process.poll() is None and time.monotonic() < until:
             if select.select([self.outer], [], [], 0.2)[0]:
@@ -81,7 +85,8 @@ class Player:
            termios.tcgetattr(self.inner) == self.before, termios.tcgetattr(self.inner))
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait()
+        code = self.process.wait()
+        ok(name + ": its status", status is None or code == status, code)
         os.close(self.inner)
         os.close(self.outer)
 
@@ -96,6 +101,12 @@ def prepare():
         file.write('{"version": 2, "width": 80, "height": 20}\n')
         file.write("".join(json.dumps(event) + "\n" for event in events))
     run("import", "--key", work + "/key", "-i", work + "/reader.pem", "-o", work + "/rec.sgr",
+        work + "/cast")
+    with open(work + "/cast", "w", encoding="ascii") as file:
+        file.write('{"version": 2, "width": 80, "height": 20}\n')
+        for number in range(60000):
+            file.write('[%.3f, "o", "\\r$ line %d"]\n' % (number / 10, number))
+    run("import", "--key", work + "/key", "-i", work + "/reader.pem", "-o", work + "/long.sgr",
         work + "/cast")
 
 
@@ -142,7 +153,69 @@ def keys():
     ok("from the start", player.until(rb" 00:0[0-2] / 01:30"), player.seen[-300:])
     ok("no byte of the target's", b"evil" not in player.seen and b"\x1b]" not in player.seen)
     player.press(b"q")
-    player.end("q")
+    player.end("q", 0)
+
+
+def in_raw_mode(player):
+    return not termios.tcgetattr(player.inner)[3] & (termios.ICANON | termios.ECHO)
+
+
+def stopping():
+    """Control-Z and fg, under a shell with job control."""
+    player = Player(program=("bash", "--norc", "--noediting", "-i"))
+    player.press(b"PS1='sh'; PS1+='ell> '\r")
+    ok("a shell", player.until(rb"shell> $"), player.seen[-300:])
+    cooked = termios.tcgetattr(player.inner)
+    player.press(" ".join((audit, *play)).encode() + b"\r")
+    ok("starts in it", player.until(rb"00:00 / 01:30"), player.seen[-300:])
+    for _ in range(2):
+        ok("has the terminal", in_raw_mode(player))
+        player.press(b"\x1a")
+        ok("control-Z leaves its screen", player.until(rb"\x1b\[\?25h\x1b\[\?1049l"),
+           player.seen[-300:])
+        ok("it is stopped", player.until(rb"Stopped.*shell> $"), player.seen[-300:])
+        ok("the shell has its terminal", termios.tcgetattr(player.inner) == cooked)
+        player.press(b"fg\r")
+        ok("it is painted again", player.until(rb"\x1b\[\?1049h.* / 01:30"), player.seen[-300:])
+        player.press(b"g/needle\r")
+        ok("keys and emulators work", player.until(rb"first needle.* 00:02 / 01:30"),
+           player.seen[-300:])
+    player.press(b"q")
+    ok("q ends it", player.until(rb"\x1b\[\?1049l.*shell> $"), player.seen[-300:])
+    ok("the terminal is as it was", termios.tcgetattr(player.inner) == cooked)
+    player.seen += b"\x1b[?1049l\x1b[?25h"
+    player.press(b"exit\r")
+    player.end("the shell", 0)
+    # Nobody could continue it: it is the only one of its session.
+    player = Player(*play)
+    player.until(rb"00:00 / 01:30")
+    player.press(b"\x1a")
+    ok("control-Z without a shell", player.until(rb"\x1b\[\?1049h.* / 01:30"), player.seen[-300:])
+    player.press(b"q")
+    player.end("and q", 0)
+
+
+def cage(child):
+    """What an emulator may do: compute, and talk to the player."""
+    with open("/proc/%d/status" % child, encoding="ascii") as file:
+        status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+    with open("/proc/%d/limits" % child, encoding="ascii") as file:
+        limits = {line[:26].strip(): line[26:].split()[:2] for line in file}
+    files = {int(name): os.readlink("/proc/%d/fd/%s" % (child, name))
+             for name in os.listdir("/proc/%d/fd" % child)}
+    ok("an emulator gains nothing", status["NoNewPrivs"] == "1", status["NoNewPrivs"])
+    ok("it leaves no core", limits["Max core file size"] == ["0", "0"], limits)
+    ok("it has one socket and nothing else", sorted(files) == [0, 1, 2, 3] and
+       files[3].startswith("socket:") and {files[fd] for fd in range(3)} == {"/dev/null"}, files)
+    ignored = int(status["SigIgn"], 16)
+    ok("a terminal's keys are not its", all(ignored >> number - 1 & 1 for number in (
+        signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP)), status["SigIgn"])
+    if sanitized:  # its runtime does more, and is not confined
+        return
+    ok("it has a filter", status["Seccomp"] == "2", status["Seccomp"])
+    ok("its memory is limited", limits["Max address space"] == [str(512 << 20)] * 2, limits)
+    ok("it writes no file", limits["Max file size"] == ["0", "0"], limits)
+    ok("it starts nothing", limits["Max processes"] == ["0", "0"], limits)
 
 
 def endings():
@@ -155,13 +228,23 @@ def endings():
     player = Player(*play)
     player.until(rb"00:00 / 01:30")
     player.press(b"\x03")
-    player.end("control-C")
+    player.end("control-C", 0)
+    # While it looks for something: its emulators get the key, too.
+    for what, key in (("searching", b"/nowhere\r"), ("looking for commands", b")")):
+        player = Player("play", "-i", work + "/reader.pem", work + "/long.sgr")
+        player.until(rb"00:00 / 1")
+        player.press(key)
+        ok(what + ": it says so", player.until(what.encode()), player.seen[-300:])
+        player.press(b"\x03")
+        player.end("control-C while " + what, 0)
     player = Player(*play)
     player.until(rb"00:00 / 01:30")
     with open("/proc/%d/task/%d/children" % (player.process.pid, player.process.pid),
               encoding="ascii") as file:
         children = [int(pid) for pid in file.read().split()]
     ok("there are emulators", children)
+    for child in children:
+        cage(child)
     for child in children:
         os.kill(child, signal.SIGKILL)
     player.press(b".")
@@ -177,6 +260,7 @@ try:
     with open(work + "/rec.sgr", "rb") as whole, open(work + "/cut.sgr", "wb") as cut:
         cut.write(whole.read()[:-170])
     keys()
+    stopping()
     endings()
 finally:
     shutil.rmtree(work)
