@@ -58,7 +58,7 @@ LINK_HARDEN := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 SANFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined)
 BASE_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) $(SANFLAGS) $(CFLAGS) \
-	-Ibastion -I$(BUILD)/include -D_GNU_SOURCE \
+	-Ibastion -I$(BUILD)/include -D_GNU_SOURCE $(OWN_CFLAGS) \
 	-ffile-prefix-map=$(CURDIR)=. -fPIC
 BASE_LDFLAGS = $(LINK_HARDEN) $(SANFLAGS) $(LDFLAGS)
 
@@ -239,10 +239,11 @@ MODULES := pam_sgbridge.so
 BINARIES := $(addprefix $(BUILD)/,$(PROGRAMS) $(MODULES))
 all: $(BUILD)/libsgb.a $(BINARIES)
 
+# Not in CFLAGS: nothing is added to what was said on the command line.
 $(addprefix $(BUILD)/,bastion/session_gcm.o bastion/session_gcm_offer.o \
-	tests/unit/session_gcm.o): private CFLAGS += \
+	tests/unit/session_gcm.o): private OWN_CFLAGS := \
 	$(if $(IPSEC_MB),-DSGB_IPSEC_MB)
-$(BUILD)/audit/identity_token.o: private CFLAGS += $(P11_CFLAGS)
+$(BUILD)/audit/identity_token.o: private OWN_CFLAGS := $(P11_CFLAGS)
 
 # told FILE, TEXT: FILE says TEXT; what depends on it is made again if not.
 define told

@@ -111,6 +111,12 @@ ok "other flags build again" "$(again CFLAGS=-O1 build/bastion/starter.o
 ok "and the same flags do not" "$(again CFLAGS=-O1 build/bastion/starter.o
 	[ "$(compiled)" -eq 0 ] || cat "$work/log")"
 
+names() { nm -gP --defined-only "$1/bastion/session_gcm.o" | cut -d' ' -f1; }
+ok "no file loses its own flags by that" "$(again -j2 CFLAGS=-O1 \
+	build/audit/identity_token.o build/bastion/session_gcm.o
+	[ "$(compiled)" -eq 2 ] || cat "$work/log"
+	diff <(names "$build") <(names "$copy/build"))"
+
 # A host without a compiler: "make deps all" hardens all the same. What "deps"
 # installs here is a name for the compiler, and one object stands for all.
 mkdir "$work/bin"
