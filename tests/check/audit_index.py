@@ -5,7 +5,9 @@ usage: audit_index.py BUILD
 import glob
 import json
 import os
+import pty
 import random
+import re
 import resource
 import shutil
 import sqlite3
@@ -292,6 +294,48 @@ def damage():
        (code, err))
 
 
+def on_terminal(*args):
+    """Its standard error on a terminal: what came there, and its output."""
+    outer, inner = pty.openpty()
+    with subprocess.Popen([audit, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=inner, env=env) as process:
+        os.close(inner)
+        seen = b""
+        while True:
+            try:
+                data = os.read(outer, 65536)
+            except OSError:  # the last one that had it open is gone
+                break
+            if not data:
+                break
+            seen += data
+        out = process.stdout.read()
+    os.close(outer)
+    return process.returncode, seen, out
+
+
+def progress():
+    """A count that goes up to all of them, in a line that is cleared."""
+    there = len(glob.glob(work + "/rec/*/*/*/*.sgr"))
+    for args in (("verify", "-d", work + "/rec", "--jobs", "1"),
+                 ("verify", "-d", work + "/rec", "--jobs", "3"),
+                 ("index", *key, "--index=" + work + "/counted.db")):
+        name = args[0] + " " + args[-1]
+        # Imported ones are in no journal, which verify says.
+        expected = 5 if args[0] == "verify" else 0
+        code, seen, out = on_terminal(*args)
+        counts = [(int(at), int(of)) for at, of in re.findall(rb"\r?(\d+) of (\d+)", seen)]
+        ok(name + ": counts", code == expected and counts and counts == sorted(counts)
+           and {of for _, of in counts} == {there}, (code, seen, out))
+        ok(name + ": to the end", counts[-1:] == [(there, there)], seen)
+        ok(name + ": its line is cleared", seen.endswith(b"\r\x1b[K")
+           and b"\n" not in seen, seen)
+        ok(name + ": and is not in the output", not re.search(rb"\d of \d|[\r\x1b]", out), out)
+    code, out, err = run("verify", "-d", work + "/rec")
+    ok("none without a terminal", code == 5 and not err and len(out.splitlines()) == there + 1,
+       (code, err, out))
+
+
 with open(audit, "rb") as program:
     sanitized = b"__asan_init" in program.read()
 try:
@@ -300,6 +344,7 @@ try:
     first = add_one("alice") + add_one("alan")
     status, told, wrong = run("index", *key, "--index=" + index)
     ok("the index is made", status == 0 and told.startswith(b"2 "), (told, wrong))
+    progress()
     questions(first)
     grows()
     filters()
