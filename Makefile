@@ -135,7 +135,7 @@ MONITOR_OBJS := bastion/monitor_main.o bastion/monitor.o \
 	bastion/cert.o bastion/private_key.o bastion/privkey.o bastion/cert_write.o $(KEY_OBJS) $(HOSTKEY_OBJS)
 SESSION_OBJS := $(addprefix bastion/session,.o _agent_form.o _auth.o _back.o _borrow.o _channel.o _flow.o _hop.o \
 	_cradle.o _gcm.o _gcm_offer.o _hold.o _hostcert.o _verify.o _io.o _link.o _local.o _menu.o _menu_draw.o _menu_keys.o _payload.o _proof.o _pump.o _record.o _request.o _sandbox.o \
-	_scp.o _scp_line.o _server.o _sftp.o _sftp_filter.o _sftp_report.o _sign.o _start.o _stream.o _target.o _view.o)
+	_scp.o _scp_line.o _server.o _sftp.o _sftp_filter.o _sftp_report.o _sign.o _start.o _stream.o _target.o _view.o _wait.o)
 SGBRIDGE_OBJS := bastion/sgbridge.o bastion/sgbridge_table.o \
 	bastion/sgbridge_text.o bastion/sgbridge_control.o bastion/sgbridge_lock.o bastion/sgbridge_watch.o \
 	bastion/sgbridge_explain.o bastion/sgbridge_check.o \

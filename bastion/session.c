@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,6 @@
 #include "session_hop.h"
 #include "session_io.h"
 
-#define IDLE_TICK_MS	 3000
 #define TICK_MS		 1000
 #define READS_MAX	 128
 #define TURN_SECONDS_MAX 5
@@ -34,17 +34,8 @@
 #define UNANSWERED_MAX	 3
 #define REFUSED_MS	 30000 /* to take in why, and close */
 #define REKEY_MS	 90000 /* without keepalives */
-#define POLL_MAX	 256
 #define KEPT_MEMORY	 (512 * 1024)
 #define MAPPED_MEMORY	 (100 * 1024)
-
-static uint64_t milliseconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 void session_end(struct session *s, const char *text)
 {
@@ -297,126 +288,6 @@ static bool flush(struct session *s)
 	return relieved;
 }
 
-struct waiting {
-	struct pollfd fds[POLL_MAX];
-	struct channel *channels[POLL_MAX];
-	nfds_t count;
-};
-
-static void wait_for(struct waiting *w, int fd, int events, struct channel *ch)
-{
-	if (fd < 0 || !events || w->count >= POLL_MAX)
-		return;
-	w->fds[w->count] = (struct pollfd){.fd = fd, .events = (short)events};
-	w->channels[w->count++] = ch;
-}
-
-static void wait_for_channel(struct waiting *w, struct channel *ch)
-{
-	size_t len = 0;
-	int events = 0;
-
-	if (ch->fd < 0)
-		return;
-	flow_ready(&ch->in, &len);
-	if (!ch->fd_readable && flow_wants(&ch->out) && !ch->target_eof)
-		events |= POLLIN;
-	if (!ch->fd_writable && len)
-		events |= POLLOUT;
-	wait_for(w, ch->fd, events, ch);
-	if (ch->forward && !ch->forward_record.lost)
-		wait_for(w, ch->forward_record.fd,
-			record_blocked(&ch->forward_record) ? POLLIN | POLLOUT
-							    : POLLIN,
-			ch);
-}
-
-static void wait_for_leg(struct waiting *w, const struct leg *leg)
-{
-	if (leg->ssh && leg->state != LEG_GONE && leg->state != LEG_REFUSED)
-		wait_for(w, io_descriptor(leg->fd), io_events(leg->fd), NULL);
-}
-
-static void fill_leg(const struct leg *leg, int fd)
-{
-	if (leg->ssh && io_descriptor(leg->fd) == fd)
-		io_fill(leg->fd);
-}
-
-static void prepare(struct session *s, struct waiting *w)
-{
-	struct channel *ch;
-
-	w->count = 0;
-	wait_for(w, SESSION_MONITOR_FD,
-		TAILQ_EMPTY(&s->to_monitor) ? POLLIN : POLLIN | POLLOUT, NULL);
-	if (s->record.fd >= 0 && !s->record.lost)
-		wait_for(w, s->record.fd,
-			record_blocked(&s->record) ? POLLIN | POLLOUT : POLLIN,
-			NULL);
-	wait_for_leg(w, &s->client);
-	wait_for_leg(w, &s->target_leg);
-	wait_for(w, s->verify.fd, verify_events(s), NULL);
-	TAILQ_FOREACH (ch, &s->channels, entry)
-		wait_for_channel(w, ch);
-}
-
-static void channel_event(struct channel *ch, const struct pollfd *pfd)
-{
-	if (pfd->fd == ch->forward_record.fd) {
-		record_receive(&ch->forward_record);
-		return;
-	}
-	if (pfd->revents & POLLOUT)
-		ch->fd_writable = true;
-	if (pfd->revents & ~POLLOUT)
-		ch->fd_readable = true;
-}
-
-/* How many ms nothing can become due. A session that waits for its user wakes
- * seldom: there may be thousands. */
-static uint64_t patience(const struct session *s)
-{
-	if (s->ending)
-		return 50;
-	/* Those of the next millisecond, or HOLD_MS: it is asked again. */
-	if (s->held)
-		return s->recorded_at == s->now ? 1 : HOLD_MS;
-	if (s->client.state != LEG_READY || s->target_lost ||
-		(s->target_leg.state != LEG_NONE &&
-			s->target_leg.state != LEG_READY))
-		return 250;
-	return IDLE_TICK_MS;
-}
-
-static void wait_events(struct session *s, bool more)
-{
-	static struct waiting w;
-	uint64_t wait = more ? 0 : patience(s);
-	struct timespec ts = {.tv_sec = (time_t)(wait / 1000),
-		.tv_nsec = (long)(wait % 1000) * 1000000};
-	nfds_t i;
-
-	prepare(s, &w);
-	if (ppoll(w.fds, w.count, &ts, NULL) < 0 && errno != EINTR) {
-		s->over = true;
-		return;
-	}
-	s->now = milliseconds();
-	for (i = 0; i < w.count; i++) {
-		if (!w.fds[i].revents)
-			continue;
-		if (w.channels[i])
-			channel_event(w.channels[i], &w.fds[i]);
-		else if (w.fds[i].fd == SESSION_MONITOR_FD)
-			link_receive(s);
-		else if (w.fds[i].fd == s->record.fd)
-			s->record_ready = true;
-		fill_leg(&s->client, w.fds[i].fd);
-		fill_leg(&s->target_leg, w.fds[i].fd);
-	}
-}
-
 static bool accounts_settled(const struct session *s)
 {
 	return TAILQ_EMPTY(&s->to_monitor) &&
@@ -427,22 +298,24 @@ static bool accounts_settled(const struct session *s)
 /* The last of the books, to peers that may be slow but not for ever. */
 static void settle_accounts(struct session *s)
 {
-	static struct waiting w;
-	uint64_t deadline = milliseconds() + LINGER_MS;
+	uint64_t deadline = session_now() + LINGER_MS;
 	static const struct timespec step = {.tv_nsec = 100 * 1000000};
 
 	s->record.closing = true;
 	flush(s);
-	while (!accounts_settled(s) && milliseconds() < deadline) {
-		w.count = 0;
-		wait_for(&w, SESSION_MONITOR_FD,
-			TAILQ_EMPTY(&s->to_monitor) ? 0 : POLLOUT, NULL);
-		if (!s->record.lost)
-			wait_for(&w, s->record.fd,
-				record_blocked(&s->record) ? POLLIN | POLLOUT
-							   : POLLIN,
-				NULL);
-		if (ppoll(w.fds, w.count, &step, NULL) < 0 && errno != EINTR)
+	while (!accounts_settled(s) && session_now() < deadline) {
+		/* One that is negative is not waited for. */
+		struct pollfd fds[] = {
+			{.fd = TAILQ_EMPTY(&s->to_monitor) ? -1
+							   : SESSION_MONITOR_FD,
+				.events = POLLOUT},
+			{.fd = s->record.lost ? -1 : s->record.fd,
+				.events = record_blocked(&s->record)
+						  ? POLLIN | POLLOUT
+						  : POLLIN},
+		};
+
+		if (ppoll(fds, 2, &step, NULL) < 0 && errno != EINTR)
 			return;
 		if (s->record.fd >= 0)
 			record_receive(&s->record);
@@ -455,14 +328,14 @@ static void settle_accounts(struct session *s)
 
 static void serve(struct session *s)
 {
-	s->now = milliseconds();
+	s->now = session_now();
 	while (!s->over) {
 		bool more = turn(s);
 
 		tick(s);
 		more |= flush(s);
 		if (!s->over)
-			wait_events(s, more || s->busy);
+			session_wait(s, more || s->busy);
 	}
 	channels_drop(s);
 	back_done(s);

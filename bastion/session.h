@@ -228,6 +228,13 @@ struct session {
  * NULL when the user left by himself. */
 void session_end(struct session *s, const char *text);
 
+/* session_wait.c */
+/* CLOCK_MONOTONIC in ms. */
+uint64_t session_now(void);
+/* Until there is something to do, or something may be due; not at all with
+ * more. Sets s->now, and s->over if it cannot wait. */
+void session_wait(struct session *s, bool more);
+
 /* session_link.c: the monitor */
 void link_send(struct session *s, struct msg *msg); /* takes msg's content */
 void link_flush(struct session *s);

@@ -427,7 +427,7 @@ static void pump(void)
 		tick(&run.s);
 		more |= flush(&run.s);
 		if (!run.s.over)
-			wait_events(&run.s, true);
+			session_wait(&run.s, true);
 		while (monitor_read())
 			more = true;
 		more |= wire_read(&run.wire);
@@ -474,7 +474,7 @@ static bool open_run(unsigned int flags)
 	run.s.start.key_count = 1;
 	if (sign_stand_in(host_blob.data, host_blob.len, &run.s.start.keys[0]))
 		abort();
-	run.s.now = milliseconds();
+	run.s.now = session_now();
 	return !server_open(&run.s);
 }
 
