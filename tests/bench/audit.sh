@@ -75,6 +75,8 @@ goal "verify, level 1: MiB/s of output a core" %.0f least 700 "$rate"
 measure "sha256 of the same bytes" "$stored" openssl dgst -sha256 "$file"
 measure "search --raw (bytes of output)" $((MIB * 1048576)) "$audit" search \
 	-d "$work/one/rec" -i "$work/one/reader.pem" --raw nowhere
+measure "search on the screen (bytes of output)" $((MIB * 1048576)) "$audit" \
+	search -d "$work/one/rec" -i "$work/one/reader.pem" nowhere
 echo "$COUNT recordings"
 many=(-d "$work/many/rec" -i "$work/many/reader.pem")
 measure "verify, level 0, one thread" 0 "$audit" verify --jobs 1 \
