@@ -217,10 +217,12 @@ tests() {
 debs() {
 	alone "$1" sh -c 'cd /src && make deb' >"$results/$1.deb" 2>&1
 }
-newcomer() {
-	SGB_ROOT_SUITE=$1 timeout 900 tests/packages/newcomer.sh \
-		"$roots/$1/src/build" >"$results/$1.newcomer" 2>&1 </dev/null
-}
+# From there: what changes here meanwhile would have it make them anew, here.
+newcomer() (
+	cd "$roots/$1/src" && SGB_ROOT_SUITE=$1 timeout 900 \
+		tests/packages/newcomer.sh build >"$results/$1.newcomer" \
+		2>&1 </dev/null
+)
 suite() {
 	local suite=$1
 	stage "$suite" "a root with what the Makefile names" \
