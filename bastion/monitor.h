@@ -519,6 +519,9 @@ void monitor_forwards_close(struct monitor *m);
  * event to the trail, to the kernel and to the log. SGB_OK only if what the
  * settings require was done; a caller about to say yes must deny else. */
 enum sgb_err monitor_event(struct monitor *m, struct event *event);
+/* Counts one more thing that is written down, wherever that is, because the
+ * session asked for it; false, and the connection ends, if it is too many. */
+bool monitor_may_tell(struct monitor *m);
 /* A fresh reference number, such as "7F3KQ". */
 void monitor_reference(char ref[MONITOR_REF_MAX]);
 

@@ -13,6 +13,7 @@
 
 #define EVENTS_EARLY 40
 #define EVENTS_MAX   100000
+#define EVENTS_LAST  200 /* while it is being ended */
 
 /* Which kernel audit record a kind becomes. op is copied as it is by
  * libaudit, so it is a constant without spaces. */
@@ -142,12 +143,15 @@ static void to_log(const struct event *event)
 
 /* A connection that has proved nothing has little to tell; one that has is
  * bounded too, so that nobody fills the trail. */
-static bool affordable(struct monitor *m)
+bool monitor_may_tell(struct monitor *m)
 {
 	unsigned int most = m->phase < MONITOR_PHASE_WAITING ? EVENTS_EARLY
 							     : EVENTS_MAX;
 
-	if (++m->events <= most || m->ending)
+	m->events++;
+	if (m->ending)
+		return m->events <= most + EVENTS_LAST;
+	if (m->events <= most)
 		return true;
 	log_put(LOG_ERR, "%s: more than %u events", m->conn_id, most);
 	monitor_end(m, RECORDER_CLOSE_POLICY,
@@ -160,7 +164,7 @@ enum sgb_err monitor_event(struct monitor *m, struct event *event)
 	enum sgb_err err, kernel = SGB_OK;
 	struct buf json;
 
-	if (!affordable(m))
+	if (!monitor_may_tell(m))
 		return SGB_ERR_LIMIT;
 	fill_in(m, event);
 	to_log(event);

@@ -320,7 +320,9 @@ static void on_recorder_lost(struct monitor *m, const struct report *report)
 
 static void on_anomaly(struct monitor *m, const struct report *report)
 {
-	log_put(LOG_WARNING, "%s: anomaly: %s", m->conn_id, report->text);
+	if (!m->ending && monitor_may_tell(m))
+		log_put(LOG_WARNING, "%s: anomaly: %s", m->conn_id,
+			report->text);
 }
 
 static void on_forward_closed(struct monitor *m, const struct report *report)

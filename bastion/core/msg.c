@@ -209,7 +209,11 @@ static enum sgb_err next_length(int sock, size_t *ret)
 	if (len < 0)
 		return socket_error();
 	*ret = (size_t)len;
-	return len <= MSG_MAX_BYTES ? SGB_OK : SGB_ERR_FORMAT;
+	if (len <= MSG_MAX_BYTES)
+		return SGB_OK;
+	/* Taken off the queue, for those who go on after what is none. */
+	(void)recv(sock, NULL, 0, MSG_DONTWAIT);
+	return SGB_ERR_FORMAT;
 }
 
 /* One recvmsg into room for len bytes; descriptors go into msg. */

@@ -196,6 +196,10 @@ play reports
 wait_for ended
 ok "reports before the login are no events" \
 	test "$(($(events | wc -l) - before))" -lt 50
+play odd
+ok "who says too much of himself is ended" wait_for ended
+odd=$(grep -c 'anomaly: odd' "$LAB/bastion.log")
+ok "and little of it is in the log" test "$odd" -gt 5 -a "$odd" -lt 50
 play keeps
 ok "a forward passes bytes" says '^before: sent'
 ok "one that was called closed is closed" says '^after: refused'

@@ -294,6 +294,13 @@ def reports(_):
     log('all sent')
 
 
+# Says of itself that something is odd.
+def odd(_):
+    for number in range(3000):
+        send(48, struct.pack('>IIQQ', 0, 7, 0, 0) + text('odd %d' % number))
+    log('all sent')
+
+
 def phase(words):
     send(int(words[1]), bytes.fromhex(words[2]) if len(words) > 2 else b'')
     drain()
