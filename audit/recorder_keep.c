@@ -259,6 +259,9 @@ static bool read_rows(struct keep *keep, FILE *file, struct rows *rows)
 		if (good)
 			keep->size += (uint64_t)len;
 	}
+	/* A day without its head has none: what comes begins one. */
+	if (!keep->size)
+		keep->day = 0;
 	free(line);
 	return good && !ferror(file);
 }

@@ -287,11 +287,24 @@ def restarts(recorder, log):
     ok("and the trail", told_of_quota() == 1)
     recorder.kill()
     recorder.wait(20)
+    with open(work + "/events/quota", "wb") as file:
+        file.write(b"sgbridge-quota 1 %dx\n" % day)
+    recorder = peer.start(build, work + "/conf", door, log)
+    ok("nor one with a damaged head", isinstance(person(b"heidi"), peer.Recording))
+    with open(work + "/events/quota", "rb") as file:
+        ok("the new one has a head", file.readline() == b"sgbridge-quota 1 %d\n" % day)
+    recorder.kill()
+    recorder.wait(20)
+    recorder = peer.start(build, work + "/conf", door, log)
+    ok("and is good at the next start",
+       isinstance(person(b"heidi"), peer.Recording) and told_of_quota() == 2)
+    recorder.kill()
+    recorder.wait(20)
     os.unlink(work + "/events/quota")
     os.mkdir(work + "/events/quota")
     recorder = peer.start(build, work + "/conf", door, log)
     ok("nor one that cannot be opened", isinstance(person(b"heidi"), peer.Recording))
-    ok("which is told, too", told_of_quota() == 2)
+    ok("which is told, too", told_of_quota() == 3)
     over = person(b"judith", size=420000)
     ok("and it is counted", cut_for(over, b"user-quota") is True or
        "quota" in str(person(b"judith")))
