@@ -478,6 +478,14 @@ static void test_messages(void **state)
 	assert_int_equal(msg_recv(pair[1], &msg), SGB_ERR_FORMAT);
 	assert_int_equal(send(pair[0], "x", 1, 0), 1);
 	assert_int_equal(msg_recv(pair[1], &msg), SGB_ERR_FORMAT);
+	/* One that is too long is gone like any other. */
+	text = calloc(1, MSG_MAX_BYTES + 1);
+	assert_int_equal(
+		send(pair[0], text, MSG_MAX_BYTES + 1, 0), MSG_MAX_BYTES + 1);
+	free(text);
+	assert_int_equal(msg_recv(pair[1], &msg), SGB_ERR_FORMAT);
+	assert_int_equal(recv(pair[1], NULL, 0, MSG_PEEK | MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
 	msg_done(&msg);
 	/* Signs of work are no answer. */
 	for (i = 0; i < 3; i++) {
