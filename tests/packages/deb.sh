@@ -114,7 +114,7 @@ configured() {
 kept() {
 	(cd "$root" && sha256sum -c "$work/kept")
 }
-ok "README's commands for keys work in there" configured
+ok "settings, keys and records are made" configured
 
 # --- upgrade to the same programs with the next number
 next_version() {
