@@ -124,9 +124,10 @@ static enum sgb_err add_lines(
 	return err ? err : journal_commit(journal, (uint64_t)now * 1000000000);
 }
 
-/* On the bastion: the recorder's trail, which this user cannot rewrite. */
-static void tell_recorder(
-	const struct audit *audit, const char *rec_id, const char *what)
+/* On the bastion: the recorder's trail, which this user cannot rewrite. One
+ * that does not answer is waited for once. */
+static void tell_recorder(const struct audit *audit, const char *rec_id,
+	const char *what, int *patience_ms)
 {
 	char name[AUDIT_WHO_MAX];
 	struct event event = {.kind = EVENT_VIEW,
@@ -146,8 +147,9 @@ static void tell_recorder(
 	msg_init(&msg, MSG_REC_EVENT);
 	if (!event_json(&event, &json)) {
 		buf_put_string(&msg.body, json.data, json.len);
-		if (!msg_send(answer.fd, &msg))
-			(void)poll(&answer, 1, 2000);
+		if (!msg_send(answer.fd, &msg) &&
+			poll(&answer, 1, *patience_ms) == 0)
+			*patience_ms = 0;
 	}
 	msg_done(&msg);
 	buf_done(&json);
@@ -171,6 +173,7 @@ void audit_views_write(struct audit_views *views)
 	struct journal_torn torn;
 	struct journal *journal;
 	char path[PATH_MAX];
+	int patience_ms = 2000;
 	enum sgb_err err;
 	size_t i;
 
@@ -195,7 +198,8 @@ void audit_views_write(struct audit_views *views)
 			err == SGB_ERR_SYSTEM ? strerror(errno)
 					      : sgb_err_text(err));
 	for (i = 0; i < views->count; i++)
-		tell_recorder(views->audit, views->ids[i], views->what);
+		tell_recorder(
+			views->audit, views->ids[i], views->what, &patience_ms);
 	views->count = 0;
 }
 

@@ -174,11 +174,14 @@ enum sgb_err channels_run(struct channels *channels, struct audit *audit,
 	int fd, const struct channels_reader *reader)
 {
 	size_t left = channels->wanted, before;
+	unsigned int passes = 0;
 	enum sgb_err err = SGB_OK;
 
 	while (!err && left) {
 		struct evidence *evidence = NULL;
 
+		if (passes++ == CHANNELS_TOGETHER_MAX)
+			return SGB_ERR_LIMIT;
 		before = left;
 		err = audit_evidence(audit, fd, &evidence);
 		if (!err)
@@ -215,9 +218,9 @@ int channels_missed(const char *name)
 {
 	(void)fflush(stdout);
 	(void)fprintf(stderr,
-		"sgbridge-audit: %s: only the first %u channels were looked "
-		"at; there are more\n",
-		name, CHANNELS_MAX);
+		"sgbridge-audit: %s: some channels were not looked at: there "
+		"are more than %u, or more than %u at once\n",
+		name, CHANNELS_MAX, CHANNELS_TOGETHER_MAX);
 	return EX_DATAERR;
 }
 

@@ -16,6 +16,8 @@
 #include "evidence.h"
 
 #define CHANNELS_MAX (1U << 20)
+/* Each costs a pass over the recording. No session process opens so many. */
+#define CHANNELS_TOGETHER_MAX 1024
 
 struct channel_span {
 	uint64_t id;
@@ -53,8 +55,8 @@ struct channels_reader {
 	enum sgb_err (*end)(void *data);
 };
 /* Reads the recording on fd as often as wanted channels were open at once. The
- * first error ends it and is returned; SGB_ERR_LIMIT after the last channel if
- * some were missed. */
+ * first error ends it and is returned; SGB_ERR_LIMIT if some were not looked
+ * at: after the last, or after CHANNELS_TOGETHER_MAX passes. */
 enum sgb_err channels_run(struct channels *channels, struct audit *audit,
 	int fd, const struct channels_reader *reader) SGB_MUST_CHECK;
 

@@ -46,20 +46,21 @@ static void on_command(void *data, const struct found_command *command)
 	on_text(data, &found);
 }
 
-/* One recording. raw: its bytes instead of its screen. SGB_ERR_NOTFOUND: not
- * for our keys. */
+/* One recording. raw: its bytes instead of its screen. Sets given_up if the
+ * emulator did not stand it. */
 static enum sgb_err add_evidence(struct indexing *indexing,
-	const struct store_entry *entry, int fd, bool raw)
+	const struct store_entry *entry, int fd, bool raw, bool *given_up)
 {
 	struct emulator *screen = emulator_pool_get(&indexing->screens);
 	struct emulator *shell = emulator_pool_get(&indexing->shells);
 	struct evidence *evidence = NULL;
 	enum sgb_err err;
 
+	*given_up = false;
 	raw = raw || !screen || !shell;
 	err = audit_evidence(indexing->audit, fd, &evidence);
 	if (err)
-		unread_evidence(&indexing->unread, entry->id, err, evidence);
+		unread_evidence(&indexing->unread, entry, err, evidence);
 	else
 		err = index_begin(
 			indexing->db, entry, evidence_meta(evidence), raw);
@@ -70,12 +71,15 @@ static enum sgb_err add_evidence(struct indexing *indexing,
 	indexing->err = SGB_OK;
 	err = texts_run(indexing->texts, indexing->audit, fd, evidence,
 		raw ? NULL : screen);
+	*given_up = err == SGB_ERR_CLOSED || err == SGB_ERR_TIMEOUT;
 	/* Half of it would pass for all of it, and never be looked at again. */
-	if (!err && unread_rest(&indexing->unread, entry->id, evidence))
+	if (!err && unread_rest(&indexing->unread, entry, evidence))
 		err = SGB_ERR_FORMAT;
-	if (!err && !raw)
+	if (!err && !raw) {
 		err = commands_run(
 			indexing->commands, indexing->audit, fd, shell);
+		*given_up = err == SGB_ERR_CLOSED || err == SGB_ERR_TIMEOUT;
+	}
 	if (!err)
 		err = indexing->err;
 	if (!err)
@@ -92,9 +96,10 @@ static void add_entry(struct indexing *indexing, const struct store *store,
 	size_t told = indexing->unread.closed + indexing->unread.damaged;
 	int fd = store_open_file(store, entry);
 	enum sgb_err err;
+	bool given_up;
 
 	if (fd < 0) {
-		unread_file(&indexing->unread, entry->id);
+		unread_file(&indexing->unread, entry);
 		indexing->failed++;
 		return;
 	}
@@ -102,14 +107,16 @@ static void add_entry(struct indexing *indexing, const struct store *store,
 		audit_views_write(&indexing->views);
 		(void)audit_views_add(&indexing->views, entry->id);
 	}
-	err = add_evidence(indexing, entry, fd, false);
-	if (err == SGB_ERR_CLOSED || err == SGB_ERR_TIMEOUT) {
-		indexing->given_up++;
-		(void)fprintf(stderr,
-			"sgbridge-audit: %s: the emulator was given up over "
-			"its screen; its bytes are in the index\n",
-			entry->id);
-		err = add_evidence(indexing, entry, fd, true);
+	err = add_evidence(indexing, entry, fd, false, &given_up);
+	if (err && given_up) {
+		err = add_evidence(indexing, entry, fd, true, &given_up);
+		if (!err) {
+			indexing->given_up++;
+			(void)fprintf(stderr,
+				"sgbridge-audit: %s: the emulator was given up "
+				"over its screen; its bytes are in the index\n",
+				entry->id);
+		}
 	}
 	close(fd);
 	if (!err) {
@@ -182,12 +189,22 @@ static void open_index(struct indexing *indexing)
 		audit_fatal(EX_CANTCREAT, "%s", why);
 }
 
+/* Whoever has the index has its texts: that is written down first. */
+static void write_views(void *data)
+{
+	struct indexing *indexing = data;
+
+	if (indexing->views.count)
+		audit_views_write(&indexing->views);
+}
+
 static void add_store(struct indexing *indexing, const struct store *store)
 {
 	struct filter filter;
 	size_t i;
 
 	filter_init(indexing->audit, &filter);
+	index_before(indexing->db, write_views, indexing);
 	for (i = 0; i < store->count && !index_is_damaged(indexing->db); i++) {
 		const struct store_entry *entry = &store->entries[i];
 
@@ -199,8 +216,6 @@ static void add_store(struct indexing *indexing, const struct store *store)
 			(void)fprintf(
 				stderr, "\r%zu of %zu", i + 1, store->count);
 	}
-	if (indexing->views.count)
-		audit_views_write(&indexing->views);
 	if (!index_is_damaged(indexing->db) && index_flush(indexing->db)) {
 		indexing->failed++;
 		(void)fprintf(stderr, "sgbridge-audit: the last recordings are "

@@ -30,14 +30,14 @@ static char *read_meta(struct audit *audit, const struct store *store,
 		return NULL;
 	fd = store_open_file(store, entry);
 	if (fd < 0 && unread)
-		unread_file(unread, entry->id);
+		unread_file(unread, entry);
 	if (fd < 0)
 		return NULL;
 	err = audit_evidence(audit, fd, &evidence);
 	if (!err)
 		meta = strdup(evidence_meta(evidence));
 	else if (unread)
-		unread_evidence(unread, entry->id, err, evidence);
+		unread_evidence(unread, entry, err, evidence);
 	evidence_free(evidence);
 	close(fd);
 	return meta;

@@ -24,7 +24,7 @@ struct search {
 	struct audit *audit;
 	const char *pattern;
 	regex_t regex;
-	const char *id;
+	const struct store_entry *entry; /* looked at */
 	struct hits hits;
 	struct texts *texts;
 	struct emulator_pool emulators;
@@ -58,7 +58,7 @@ static void on_text(void *data, const struct found_text *found)
 	hits_tick(&search->hits);
 	if (!at || is_enough(search))
 		return;
-	hits_put(&search->hits, search->id, found, at);
+	hits_put(&search->hits, search->entry->id, found, at);
 }
 
 static void on_row(void *data, const char *id, const struct found_text *found)
@@ -79,23 +79,23 @@ static void give_up(struct search *search, int fd)
 
 	search->given_up++;
 	if (search->audit->json)
-		(void)printf(
-			"{\"rec\":\"%s\",\"given_up\":true}\n", search->id);
+		(void)printf("{\"rec\":\"%s\",\"given_up\":true}\n",
+			search->entry->id);
 	(void)fflush(stdout);
 	(void)fprintf(stderr,
 		"sgbridge-audit: %s: the emulator was given up over its "
 		"screen; from here on its bytes are searched\n",
-		search->id);
+		search->entry->id);
 	err = audit_evidence(search->audit, fd, &evidence);
 	if (!err)
 		err = texts_run(
 			search->texts, search->audit, fd, evidence, NULL);
 	if (err == SGB_ERR_LIMIT)
-		unread_channels(&search->unread, search->id);
+		unread_channels(&search->unread, search->entry);
 	else if (err)
-		unread_evidence(&search->unread, search->id, err, evidence);
+		unread_evidence(&search->unread, search->entry, err, evidence);
 	else
-		(void)unread_rest(&search->unread, search->id, evidence);
+		(void)unread_rest(&search->unread, search->entry, evidence);
 	evidence_free(evidence);
 }
 
@@ -108,16 +108,16 @@ static void search_entry(struct search *search, const struct store *store,
 	int fd = store_open_file(store, entry);
 	enum sgb_err err;
 
-	search->id = entry->id;
+	search->entry = entry;
 	if (fd < 0) {
 		/* One that is missing is verify's to tell. */
 		if (entry->present)
-			unread_file(&search->unread, entry->id);
+			unread_file(&search->unread, entry);
 		return;
 	}
 	err = audit_evidence(audit, fd, &evidence);
 	if (err)
-		unread_evidence(&search->unread, entry->id, err, evidence);
+		unread_evidence(&search->unread, entry, err, evidence);
 	else if (filter_meta(audit, evidence_meta(evidence))) {
 		err = !audit->raw && !emulator
 			      ? SGB_ERR_CLOSED
@@ -126,9 +126,9 @@ static void search_entry(struct search *search, const struct store *store,
 		if (err && err != SGB_ERR_LIMIT)
 			give_up(search, fd);
 		else if (err)
-			unread_channels(&search->unread, entry->id);
+			unread_channels(&search->unread, entry);
 		else
-			(void)unread_rest(&search->unread, entry->id, evidence);
+			(void)unread_rest(&search->unread, entry, evidence);
 	}
 	evidence_free(evidence);
 	close(fd);

@@ -89,7 +89,7 @@ static uint64_t count_commands(struct stats *stats,
 
 	while (!evidence_next(evidence, &item))
 		count += item.kind == RECORD_EXEC;
-	(void)unread_rest(&stats->unread, entry->id, evidence);
+	(void)unread_rest(&stats->unread, entry, evidence);
 	return count;
 }
 
@@ -100,7 +100,7 @@ static const char *read_meta(struct stats *stats,
 
 	if (!err)
 		return evidence_meta(*ret);
-	unread_evidence(&stats->unread, entry->id, err, *ret);
+	unread_evidence(&stats->unread, entry, err, *ret);
 	evidence_free(*ret);
 	*ret = NULL;
 	return "{}";
@@ -117,7 +117,7 @@ static void add_entry(struct audit *audit, struct stats *stats,
 	struct group *group;
 
 	if (fd < 0)
-		unread_file(&stats->unread, entry->id);
+		unread_file(&stats->unread, entry);
 	if (fd >= 0 && audit->key_count)
 		meta = read_meta(stats, entry, fd, &evidence);
 	if (filter_meta(audit, meta)) {
@@ -133,6 +133,8 @@ static void add_entry(struct audit *audit, struct stats *stats,
 		group->stored += entry->size;
 		if (fd >= 0)
 			group->evidence += evidence_bytes(fd, entry->size);
+		if (fd >= 0 && !audit->count_commands)
+			(void)unread_size(&stats->unread, entry);
 		if (audit->count_commands && evidence)
 			group->commands += count_commands(
 				stats, entry, evidence);

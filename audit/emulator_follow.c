@@ -313,9 +313,16 @@ static void settle(struct child *child)
 
 static void feed_one(struct child *child, uint8_t byte)
 {
+	bool full = tsm_screen_get_cursor_x(child->screen) >= child->cols;
+	bool shows = full && child->sequence == GROUND;
+
 	if (decode(child, byte))
 		follow(child, child->utf8_code);
 	tsm_vte_input(child->vte, (const char *)&byte, 1);
+	/* Its character set may have no such character: no line was begun. */
+	if (shows && child->sequence == GROUND && !child->utf8_left &&
+		tsm_screen_get_cursor_x(child->screen) >= child->cols)
+		child_unknown(child);
 	child->held = false;
 	if (child->sequence == GROUND)
 		settle(child);

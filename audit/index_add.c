@@ -280,12 +280,21 @@ enum sgb_err index_commit(struct index_db *index)
 	return index->group_bytes < GROUP_BYTES ? SGB_OK : index_flush(index);
 }
 
+void index_before(
+	struct index_db *index, void (*before)(void *data), void *data)
+{
+	index->before = before;
+	index->before_data = data;
+}
+
 enum sgb_err index_flush(struct index_db *index)
 {
 	enum sgb_err err;
 
 	if (!index->open)
 		return SGB_OK;
+	if (index->before)
+		index->before(index->before_data);
 	err = run(index, "COMMIT");
 	if (err)
 		(void)run(index, "ROLLBACK");

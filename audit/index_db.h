@@ -42,6 +42,8 @@ enum sgb_err index_add(
 enum sgb_err index_commit(struct index_db *db) SGB_MUST_CHECK;
 void index_rollback(struct index_db *db);
 enum sgb_err index_flush(struct index_db *db) SGB_MUST_CHECK;
+/* Called each time before what went in becomes durable. */
+void index_before(struct index_db *db, void (*before)(void *data), void *data);
 /* Something that was read or written was not as SQLite leaves it. */
 bool index_is_damaged(const struct index_db *db);
 /* Looks at all of it, unless it is large or cannot be looked at: then only use

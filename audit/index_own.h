@@ -21,8 +21,10 @@ struct index_db {
 	sqlite3 *db;
 	char path[PATH_MAX];
 	bool damaged;
-	bool open;	    /* a transaction, */
-	size_t group_bytes; /* with so much text */
+	bool open;		    /* a transaction, */
+	size_t group_bytes;	    /* with so much text */
+	void (*before)(void *data); /* its end, or NULL */
+	void *before_data;
 	/* The recording that is going in. */
 	struct store_entry entry;
 	char *meta;

@@ -39,12 +39,18 @@ static void tell(
 	(void)fprintf(stderr, "\n");
 }
 
-void unread_file(struct unread *unread, const char *id)
+/* Its end is written down: what is there must reach it. */
+static bool is_ended(const struct store_entry *entry)
+{
+	return entry->state == STORE_CLOSED || entry->state == STORE_RECOVERED;
+}
+
+void unread_file(struct unread *unread, const struct store_entry *entry)
 {
 	int error = errno;
 
 	unread->damaged++;
-	tell(unread, id, "not looked at: %s", audit_errno(error));
+	tell(unread, entry->id, "not looked at: %s", audit_errno(error));
 }
 
 void unread_key(char why[UNREAD_KEY_MAX], const struct sgr_header *header)
@@ -67,8 +73,8 @@ void unread_key(char why[UNREAD_KEY_MAX], const struct sgr_header *header)
 			"(-i twice)");
 }
 
-void unread_evidence(struct unread *unread, const char *id, enum sgb_err err,
-	const struct evidence *evidence)
+void unread_evidence(struct unread *unread, const struct store_entry *entry,
+	enum sgb_err err, const struct evidence *evidence)
 {
 	const struct sgr_scan *scan = evidence ? evidence_scan(evidence) : NULL;
 	char why[UNREAD_KEY_MAX];
@@ -76,35 +82,56 @@ void unread_evidence(struct unread *unread, const char *id, enum sgb_err err,
 	if (err == SGB_ERR_NOTFOUND && scan) {
 		unread->closed++;
 		unread_key(why, &scan->header);
-		tell(unread, id, "not looked at: %s", why);
+		tell(unread, entry->id, "not looked at: %s", why);
 		return;
 	}
 	/* Its session has only begun. */
-	if (scan && err == SGB_ERR_CLOSED && scan->verdict == SGR_OPEN)
+	if (scan && err == SGB_ERR_CLOSED && scan->verdict == SGR_OPEN &&
+		!is_ended(entry))
 		return;
 	unread->damaged++;
-	tell(unread, id, "not looked at: %s",
+	tell(unread, entry->id, "not looked at: %s",
 		scan && *scan->fault ? scan->fault : sgb_err_text(err));
 }
 
-bool unread_rest(
-	struct unread *unread, const char *id, const struct evidence *evidence)
+bool unread_rest(struct unread *unread, const struct store_entry *entry,
+	const struct evidence *evidence)
 {
 	const struct sgr_scan *scan = evidence_scan(evidence);
+	bool cut = is_ended(entry) && entry->has_head &&
+		   memcmp(scan->link, entry->head, SUITE_HASH_LEN) != 0;
 
-	if (scan->verdict != SGR_ALTERED)
+	if (scan->verdict == SGR_ALTERED) {
+		unread->damaged++;
+		tell(unread, entry->id,
+			"looked at only as far as it is good: altered: %s",
+			scan->fault);
+		return true;
+	}
+	if (cut) {
+		unread->damaged++;
+		tell(unread, entry->id,
+			"not what the index says it ended with: cut or "
+			"replaced; \"verify\" tells more");
+	}
+	return cut;
+}
+
+bool unread_size(struct unread *unread, const struct store_entry *entry)
+{
+	if (!is_ended(entry) || entry->size >= entry->bytes)
 		return false;
 	unread->damaged++;
-	tell(unread, id, "looked at only as far as it is good: altered: %s",
-		scan->fault);
+	tell(unread, entry->id,
+		"shorter than the index says: cut; \"verify\" tells more");
 	return true;
 }
 
-void unread_channels(struct unread *unread, const char *id)
+void unread_channels(struct unread *unread, const struct store_entry *entry)
 {
 	unread->damaged++;
-	tell(unread, id, "only its first %u channels were looked at",
-		CHANNELS_MAX);
+	tell(unread, entry->id,
+		"it has more channels than are looked at: some were not");
 }
 
 int unread_status(const struct unread *unread, int status)

@@ -93,6 +93,26 @@ def altered(ids):
     ok("the right one is taken", code == 0 and "1 recordings added" in out, (code, out, err))
 
 
+def cut(ids):
+    """Good as far as it goes; the index says that it went further."""
+    path = path_of(work + "/rec", ids[2])
+    whole = os.path.getsize(path)
+    shutil.copy(path, path + ".good")
+    os.chmod(path, 0o600)
+    for length in (whole - 10, whole - 400, 600):
+        os.truncate(path, length)
+        for command in (("search", "nowhere"), ("search", "--raw", "nowhere"), ("stats",),
+                        ("stats", "--commands"), ("index", "--index=%s/e%d.db" % (work, length))):
+            code, out, err = run(*command, *STORE, *KEY)
+            ok("%s: %d of %d" % (command, length, whole), code == 65 and ids[2] in err and
+               "of 1 recordings" in err, (code, out, err))
+            if command[0] == "index":
+                ok("half of it is not kept", "2 recordings added" in out and "1 failed" in out, out)
+    os.rename(path + ".good", path)
+    code, _, err = run("search", *STORE, *KEY, "nowhere")
+    ok("whole again", code == 1 and not err, (code, err))
+
+
 def long_texts(ids):
     code, out, _ = run("show", *STORE, *KEY, ids[0])
     ok("a command is shown to its end", code == 0 and "rm -rf /data" in out, out)
@@ -195,7 +215,7 @@ def main():
         kept.append(alive)
     recorder.send_signal(signal.SIGTERM)
     ok("recorder stops", recorder.wait(20) == 0)
-    for check in (wrong_key, no_permission, altered, long_texts, options, for_programs,
+    for check in (wrong_key, no_permission, altered, cut, long_texts, options, for_programs,
                   who_looked, what_to_do):
         check(ids)
     return summary()

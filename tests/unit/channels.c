@@ -199,6 +199,26 @@ static void test_too_many(void **state)
 	channels_done(&channels);
 }
 
+/* Each that is open beside the others is one more pass. */
+static void test_too_many_at_once(void **state)
+{
+	static struct reading reading;
+	const struct channels_reader reader = {
+		&reading, on_begin, on_item, on_end};
+	struct channels channels = {0};
+
+	(void)state;
+	/* Not all of them are wanted. */
+	for (count = 0; count < 3 * CHANNELS_TOGETHER_MAX; count++)
+		ids[count] = 1 + count % (3 * CHANNELS_TOGETHER_MAX / 2);
+	note(&channels);
+	memset(&reading, 0, sizeof(reading));
+	assert_int_equal(
+		channels_run(&channels, NULL, 0, &reader), SGB_ERR_LIMIT);
+	assert_int_equal(reading.begun, CHANNELS_TOGETHER_MAX);
+	channels_done(&channels);
+}
+
 static void test_others(void **state)
 {
 	struct channels channels = {0};
@@ -227,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_passes),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_too_many_at_once),
 		cmocka_unit_test(test_others),
 	};
 

@@ -268,7 +268,10 @@ static void random_work(uint32_t seed, struct buf *out)
 		"\033%D", "\033\"D", "\033#M", "\033[S", "\033[2T", "\033[M",
 		"\033[3P", "\033[4@", "\033[2X", "\033[1K", "\033[1J",
 		"\033[?47h", "\033[?47l", "\033[?1047h", "\033[?1047l",
-		"\033[?1049;7h", "\033]133;B\xc2\x84", "\033[2M"};
+		"\033[?1049;7h", "\033]133;B\xc2\x84", "\033[2M",
+		/* Sets that lack a character: it is not there at all. */
+		"\033)<", "\x0e4\x0f", "\033[61\"p\x0e", "\033[24;80H",
+		"\033[1;80Hx"};
 	/* Most of the time the plain ones, so that lines pass undisturbed. */
 	uint32_t rare = 4U << seed % 6;
 	int i;
