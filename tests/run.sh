@@ -8,7 +8,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 # Whose locale, terminal and shell it is decides nothing.
-export LC_ALL=C.UTF-8 TERM=xterm SHELL=/bin/sh
+export LC_ALL=C.UTF-8 TERM=xterm SHELL=/bin/sh PYTHONDONTWRITEBYTECODE=1
 unset LANG LANGUAGE
 build=${1:-build}
 log=$(mktemp)

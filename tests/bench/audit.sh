@@ -121,4 +121,4 @@ measure "search --index --scan, all of it" $((TEXT * 1048576)) "$audit" \
 	search --index="$work/text.db" --scan nowhere-at-all
 goal "search --scan, $TEXT MiB: s" %.1f most 10 \
 	"$(awk -v m="$ms" 'BEGIN { print m == "-" ? m : m / 1000 }')"
-/usr/bin/python3 tests/bench/goals.py "$work/goals" "$build/bench.json"
+/usr/bin/python3 -B tests/bench/goals.py "$work/goals" "$build/bench.json"

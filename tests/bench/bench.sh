@@ -457,4 +457,4 @@ cipher aes128-gcm@openssh.com
 for what in connect memory keys logins many; do
 	part "$what" && "measure_$what"
 done
-/usr/bin/python3 "$here/report.py" "$LAB/results" "$BUILD/bench.json"
+/usr/bin/python3 -B "$here/report.py" "$LAB/results" "$BUILD/bench.json"
