@@ -186,13 +186,27 @@ static void new_libtsm(struct child *child)
 		_exit(1);
 }
 
-/* libtsm compares a char with 0xc0, so it depends on the machine whether an
- * overlong line feed is one. */
-static void ask_overlong(struct child *child)
+static void input(struct child *child, const char *text)
 {
+	tsm_vte_input(child->vte, text, strlen(text));
+}
+
+/* It compares a char with 0xc0, so it depends on the machine whether an
+ * overlong line feed is one; the rest on its version. */
+static void ask_ways(struct child *child)
+{
+	struct libtsm_ways *ways = &child->ways;
+
 	new_libtsm(child);
-	tsm_vte_input(child->vte, "\xc0\x8a", 2);
-	child->overlong = tsm_screen_get_cursor_y(child->screen);
+	input(child, "\xc0\x8a");
+	ways->overlong = tsm_screen_get_cursor_y(child->screen);
+	input(child, "\033[10;1H");
+	if (tsm_screen_resize(child->screen, 80, 20))
+		_exit(1);
+	ways->keeps_cut = tsm_screen_get_cursor_y(child->screen) == 9;
+	input(child, "\033[?1049h\033[$p");
+	ways->query_resets = !(
+		tsm_screen_get_flags(child->screen) & TSM_SCREEN_ALTERNATE);
 }
 
 static void new_terminal(struct child *child)
@@ -268,7 +282,7 @@ void emulator_child(int sock)
 	buf_init(&child.lines, EMULATOR_PACKET_MAX);
 	buf_init(&child.prompt, EMULATOR_PACKET_MAX);
 	emulator_confine();
-	ask_overlong(&child);
+	ask_ways(&child);
 	new_terminal(&child);
 	while ((got = recv(child.sock, packet, sizeof(packet), 0)) > 0)
 		answer(&child, packet, (size_t)got);

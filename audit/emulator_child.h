@@ -49,6 +49,15 @@ struct child_row {
 	bool wrapped;		     /* it goes on in the next one */
 };
 
+/* In what the libtsm that runs differs from others: it is asked at the start.
+ */
+struct libtsm_ways {
+	bool overlong;	   /* C0 and C1 begin a character, too */
+	bool keeps_cut;	   /* a smaller size cuts below the cursor, and what is
+			    * cut comes back */
+	bool query_resets; /* CSI $ p does */
+};
+
 /* The main screen, or the other one. */
 struct child_page {
 	struct child_row rows[EMULATOR_ROWS_MAX];
@@ -69,7 +78,8 @@ struct child {
 	bool params_begun;
 	bool private_params, plain_params; /* with "?"; without > ! $ */
 	enum reading reading;
-	bool overlong;		/* C0 and C1 begin a character, too */
+	bool other_params; /* ">" or "!" */
+	struct libtsm_ways ways;
 	unsigned int utf8_left; /* bytes of a character that are to come */
 	uint32_t utf8_code;
 	unsigned int top, bottom; /* rows of the region */

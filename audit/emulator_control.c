@@ -140,6 +140,21 @@ static void delete_chars(struct child *child)
 	child_wrote(child, y, x, row->len);
 }
 
+/* libtsm 4.0 knows nothing of it; a later one fills up the row without a
+ * number.
+ */
+static void repeat_char(struct child *child)
+{
+	unsigned int x = cursor_x(child), y = cursor_y(child), end;
+
+	end = child->params[0] ? x + child->params[0] : child->cols;
+	if (!x)
+		return;
+	end = end < child->cols ? end : child->cols;
+	child_touch(child, y, x, end);
+	child_wrote(child, y, x, end);
+}
+
 static void scroll(struct child *child, unsigned int first, bool up, bool lines)
 {
 	unsigned int room = child->bottom + 1 - first, n = count(child);
@@ -212,6 +227,10 @@ void child_reset(struct child *child)
 
 static void set_level(struct child *child)
 {
+	/* A question after a mode is not plain. */
+	if (!child->plain_params && !child->other_params &&
+		!child->ways.query_resets)
+		return;
 	soft_reset(child);
 	if (child->plain_params && child->params[0] == 61)
 		child->reading = READ_7BIT;
@@ -285,12 +304,12 @@ void child_control(struct child *child, uint32_t code)
 		bool rows; /* it may change several rows */
 		void (*act)(struct child *child);
 	} acts[] = {{'J', true, erase_screen}, {'K', false, erase_line},
-		{'X', false, erase_chars}, {'@', false, insert_chars},
-		{'P', false, delete_chars}, {'L', true, insert_lines},
-		{'M', true, delete_lines}, {'S', true, scroll_up},
-		{'T', true, scroll_down}, {'r', false, set_region},
-		{'p', true, set_level}, {'h', false, set_mode},
-		{'l', false, reset_mode}};
+		{'b', false, repeat_char}, {'X', false, erase_chars},
+		{'@', false, insert_chars}, {'P', false, delete_chars},
+		{'L', true, insert_lines}, {'M', true, delete_lines},
+		{'S', true, scroll_up}, {'T', true, scroll_down},
+		{'r', false, set_region}, {'p', true, set_level},
+		{'h', false, set_mode}, {'l', false, reset_mode}};
 	size_t i;
 
 	/* Those that stay in the line where it is written. */

@@ -31,6 +31,7 @@ static void in_control(struct child *child, uint32_t code)
 		return;
 	} else if (code >= 0x20 && code < 0x30) {
 		child->plain_params &= code != '!' && code != '$';
+		child->other_params |= code == '!';
 		child->sequence = CONTROL_MORE;
 	} else if (code >= '0' && code <= '9' && !more) {
 		put_digit(child, code - '0');
@@ -41,6 +42,7 @@ static void in_control(struct child *child, uint32_t code)
 	} else if (code >= '<' && code <= '?' && !child->params_begun) {
 		child->private_params |= code == '?';
 		child->plain_params &= code != '>';
+		child->other_params |= code == '>';
 		child->params_begun = true;
 	} else {
 		child->sequence = CONTROL_BAD;
@@ -67,6 +69,7 @@ static void begin_control(struct child *child)
 	memset(child->params, 0, sizeof(child->params));
 	child->param_count = 0;
 	child->private_params = child->params_begun = false;
+	child->other_params = false;
 	child->plain_params = true;
 }
 
@@ -267,7 +270,7 @@ static bool decode(struct child *child, uint8_t byte)
 		return true;
 	if (byte < 0xc0)
 		return false;
-	if ((byte < 0xc2 && !child->overlong) || byte >= 0xf8) {
+	if ((byte < 0xc2 && !child->ways.overlong) || byte >= 0xf8) {
 		child->utf8_code = 0xfffd;
 		return true;
 	}

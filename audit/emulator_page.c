@@ -221,13 +221,25 @@ void child_switch(struct child *child, bool alternate)
 		child->page->rows[y].valid = false;
 }
 
+/* So many rows does the cursor not fit. */
+static unsigned int past_end(const struct child *child, unsigned int rows)
+{
+	unsigned int y = tsm_screen_get_cursor_y(child->screen);
+
+	return y >= rows ? y - rows + 1 : 0;
+}
+
 /* What does not fit: of the page that is shown libtsm drops rows at its top,
  * of the other one those at its end. */
 static void tell_lost(struct child *child, unsigned int cols, unsigned int rows)
 {
-	unsigned int which, y;
+	unsigned int which, y = 0;
 
-	for (y = rows; y < child->rows; y++)
+	if (!child->ways.keeps_cut)
+		y = rows;
+	else if (rows <= child->rows)
+		y = child->rows - past_end(child, rows);
+	for (; rows < child->rows && y < child->rows; y++)
 		child_up(child, 0, child->rows - 1, child->page->rows[0].len);
 	for (which = 0; which < 2; which++) {
 		struct child_page *page = &child->pages[which];
@@ -242,6 +254,16 @@ static void tell_lost(struct child *child, unsigned int cols, unsigned int rows)
 					which ? 0 : EMULATOR_REDRAWN);
 		}
 	}
+}
+
+/* Perhaps with what was there before it was cut off. */
+static void row_back(
+	const struct child *child, struct child_row *row, unsigned int cols)
+{
+	row->from = 0;
+	row->to = row->len = (uint16_t)cols;
+	row->turn = child->turn;
+	row->fresh = true;
 }
 
 static void resize_page(const struct child *child, struct child_page *page,
@@ -261,6 +283,9 @@ static void resize_page(const struct child *child, struct child_page *page,
 		else
 			memcpy(cells + (size_t)y * cols, row->cells,
 				least * sizeof(*cells));
+		if (child->ways.keeps_cut && child->rows &&
+			(y >= child->rows || cols > child->cols))
+			row_back(child, row, cols);
 		row->cells = cells + (size_t)y * cols;
 		row->valid = row->wrapped = false;
 		row->len = row->len < cols ? row->len : (uint16_t)cols;
