@@ -177,6 +177,45 @@ ok "process 1 takes orders of root" in_host systemctl show-environment
 for unit in sgbridged sgbridge-starter; do
 	ok "and none of root in $unit's room" deaf_to "$unit"
 done
+# A later systemd listens there, too: not to be seen from inside, whenever it
+# comes.
+(cd "$R/run/systemd" && python3 -c '
+import socket
+socket.socket(socket.AF_UNIX).bind("io.systemd.Manager")')
+# Not -type s: a folder knows no type of what is mounted on its files.
+sockets() {
+	in_host nsenter -t "$1" -m find /run/systemd -exec test -S {} ';' -print
+}
+only_named() {
+	local seen
+	seen=$(cat)
+	grep -qx /run/systemd/notify <<<"$seen" && ! grep -Evx \
+		'/run/systemd/(notify|(journal|resolve)/[^/]*)' <<<"$seen" &&
+		return
+	sed 's/^/# /' <<<"$seen"
+	return 1
+}
+ok "process 1 has more sockets" eval \
+	'sockets 1 | grep -q io.systemd.Manager && sockets 1 |
+	grep -q /run/systemd/private'
+for unit in sgbridged sgbridge-starter; do
+	ok "$unit sees those alone that are named" eval \
+		'sockets "$(told "$unit" MainPID)" | only_named'
+done
+# It does not stay: its room is looked at by what goes before it.
+mkdir -p "$R/run/systemd/system/sgbridge-findings.service.d"
+printf '[Service]\n%s\n' \
+	'ExecStartPre=/usr/bin/find /run/systemd -exec test -S {} \; -print' \
+	>"$R/run/systemd/system/sgbridge-findings.service.d/look.conf"
+in_host systemctl daemon-reload
+findings_room() {
+	in_host systemctl start sgbridge-findings.service &&
+		in_host journalctl --no-pager -o cat -u sgbridge-findings |
+		grep ^/run/systemd | sort -u | only_named
+}
+ok "nor do the findings" findings_room
+rm -r "$R/run/systemd/system/sgbridge-findings.service.d"
+in_host systemctl daemon-reload
 ok "reload" eval 'in_host systemctl reload sgbridged && alive first reloaded'
 
 # --- the next version: built from a copy that says so in its changelog
