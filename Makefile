@@ -101,7 +101,7 @@ all:
 # ---------------------------------------------------------------- core
 # What two or more parts need. Archives hold only what a program refers to,
 # so a program that sends no audit record does not link libaudit.
-CORE_OBJS := err.o buf.o addr.o msg.o record.o diag.o event.o file.o secret.o log.o priv.o conf.o sshkey.o kaudit.o userlock.o plain.o termsafe.o notify.o forkmem.o
+CORE_OBJS := err.o buf.o addr.o msg.o record.o diag.o event.o file.o secret.o log.o priv.o conf.o sshkey.o kaudit.o userlock.o plain.o termsafe.o notify.o forkmem.o program.o
 POLICY_OBJS := policy.o policy_sealed.o policy_names.o policy_lex.o policy_source.o \
 	policy_zone.o policy_hours.o policy_parse.o policy_value.o \
 	policy_parse_names.o policy_parse_group.o policy_parse_rule.o \
@@ -288,7 +288,7 @@ $(BUILD)/pam_sgbridge.so: $(addprefix $(BUILD)/,$(PAM_OBJS)) $(BUILD)/libsgb.a \
 # ---------------------------------------------------------------- tests
 # A unit test is tests/unit/NAME.c, linked with libsgb.a and what is named
 # here; it needs no root and leaves nothing.
-UNIT := core forkmem agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_scp session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer channels emulator topology forward forward_trail doctor_host
+UNIT := core forkmem program agent targetkey knownhosts hostkey proxy_header userlock termsafe bastion keys usercert diag policy policy_allow policy_via policy_naive policy_reduce policy_errors policy_hours policy_source policy_oom event sshkey kaudit session_flow session_gcm session_scp session_sftp session_sftp_filter otp pam pam_faults pam_calls private_key recorder recorder_limits journal container container_writer channels emulator topology forward forward_trail doctor_host
 UNIT_policy_OBJS := tests/unit/policy_room.o
 UNIT_policy_via_OBJS := $(UNIT_policy_OBJS)
 UNIT_policy_naive_OBJS := $(addprefix tests/unit/policy_naive_,model.o text.o \

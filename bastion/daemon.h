@@ -15,6 +15,7 @@
 #include "core/conf.h"
 #include "core/msg.h"
 #include "core/policy.h"
+#include "core/program.h"
 #include "daemon_requests.h"
 #include "refusals.h"
 #include "sources.h"
@@ -72,7 +73,8 @@ struct daemon {
 	int spare;	  /* descriptor for when there is none; or -1 */
 	uint64_t rest_ms; /* listeners rest until then */
 	int recorder;
-	int nursery; /* forks monitors; -1: none just now */
+	int nursery;		/* forks monitors; -1: none just now */
+	struct program monitor; /* what a nursery is */
 	int starter; /* starts session processes; -1: behind the path */
 	const char *starter_path; /* -s, or NULL */
 	struct sources *sources;

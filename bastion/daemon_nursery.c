@@ -5,8 +5,6 @@
 #include "daemon.h"
 
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -17,14 +15,11 @@
 
 static void exec_nursery(struct daemon *d, int sock)
 {
-	char path[PATH_MAX];
 	const char *argv[] = {"sgbridge-monitor", NULL, NULL, NULL, NULL};
 	const char **arg = &argv[1];
 	int starter = -1;
 	char *const envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 
-	snprintf(path, sizeof(path), "%s/sgbridge-monitor",
-		d->conf->program_directory);
 	if (d->to_stderr)
 		*arg++ = "-e";
 	if (d->starter_path) {
@@ -36,10 +31,10 @@ static void exec_nursery(struct daemon *d, int sock)
 	if (d->starter >= 0)
 		starter = fcntl(d->starter, F_DUPFD, FREE_FD);
 	if (sock < 0 || dup2(sock, NURSERY_FD) < 0 ||
-		(starter >= 0 && dup2(starter, STARTER_FD) < 0) ||
-		close_range(starter >= 0 ? STARTER_FD + 1 : STARTER_FD, ~0u, 0))
+		(starter >= 0 && dup2(starter, STARTER_FD) < 0))
 		_exit(126);
-	execve(path, (char *const *)argv, envp);
+	program_exec(&d->monitor, starter >= 0 ? STARTER_FD + 1 : STARTER_FD,
+		(char *const *)argv, envp);
 	_exit(127);
 }
 
@@ -64,7 +59,11 @@ enum sgb_err daemon_nursery_start(struct daemon *d)
 	int pair[2];
 	pid_t pid;
 
-	err = msg_pair(pair);
+	/* Of this daemon's own version, after an upgrade that left it alone. */
+	err = program_open(
+		&d->monitor, d->conf->program_directory, "sgbridge-monitor");
+	if (!err)
+		err = msg_pair(pair);
 	if (err)
 		return err;
 	pid = fork();

@@ -28,6 +28,7 @@
 #include "core/forkmem.h"
 #include "core/log.h"
 #include "core/priv.h"
+#include "core/program.h"
 #include "core/sanitizer.h"
 
 #define NURSERY_FD 3
@@ -193,6 +194,7 @@ int main(int argc, char **argv)
 	enum sgb_err err;
 	int status;
 
+	program_name("sgbridge-monitor");
 	log_init("sgbridge-monitor", to_stderr);
 	if (!good)
 		log_fatal(EX_USAGE, "started by sgbridged alone");

@@ -20,6 +20,7 @@
 #include "core/forkmem.h"
 #include "core/log.h"
 #include "core/priv.h"
+#include "core/program.h"
 #include "core/sanitizer.h"
 #include "session_borrow.h"
 #include "session_channel.h"
@@ -435,6 +436,7 @@ int main(int argc, char **argv)
 	unsigned int cradle = 0;
 	enum sgb_err err;
 
+	program_name("sgbridge-session");
 	log_init("sgbridge-session", true);
 	err = parse_args(argc, argv, &place, &cradle);
 	if (!err)

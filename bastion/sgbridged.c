@@ -327,6 +327,7 @@ static void daemon_done(struct daemon *d)
 		connection_close(d, conn);
 	requests_done(d);
 	daemon_proxy_done(d);
+	program_done(&d->monitor);
 	sources_free(d->sources);
 	policy_free(d->policy);
 	conf_free(d->conf);

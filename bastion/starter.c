@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,12 +30,14 @@
 #include "core/notify.h"
 #include "core/places.h"
 #include "core/priv.h"
+#include "core/program.h"
 
 #define LINK_FD 3
 
 struct starter {
 	const char *conf_path, *socket_path;
 	struct conf *conf;
+	struct program session;
 	unsigned int uid, gid; /* of sessions */
 };
 
@@ -73,6 +74,21 @@ static void parse_args(
 	}
 }
 
+/* As it is now, or was at the start: the monitors that ask for it are of the
+ * same version as this process, and an upgrade may leave all of them alone. */
+static enum sgb_err keep_program(struct starter *starter, const char *folder)
+{
+	enum sgb_err err;
+
+	err = program_open(&starter->session, folder, "sgbridge-session");
+	if (err)
+		log_put(LOG_ERR, "program-directory %s: sgbridge-session: %s",
+			folder,
+			err == SGB_ERR_SYSTEM ? strerror(errno)
+					      : sgb_err_text(err));
+	return err;
+}
+
 /* All or nothing; the old settings stay if the new ones are wrong. */
 static enum sgb_err load(struct starter *starter)
 {
@@ -89,9 +105,12 @@ static enum sgb_err load(struct starter *starter)
 	else
 		err = conf_user(conf->session_user, &uid, &gid);
 	diag_done(&diag);
-	if (err) {
+	if (err)
 		log_put(LOG_ERR, "%s: %s", starter->conf_path,
 			*text ? text : sgb_err_text(err));
+	else
+		err = keep_program(starter, conf->program_directory);
+	if (err) {
 		conf_free(conf);
 		return err;
 	}
@@ -107,14 +126,12 @@ static enum sgb_err load(struct starter *starter)
 static void exec_cradle(
 	const struct starter *starter, uint32_t count, int cradle)
 {
-	char path[PATH_MAX], number[16], user[32];
+	char number[16], user[32];
 	char *const argv[] = {"sgbridge-session", "-c", number, "-u", user,
 		"-r", starter->conf->empty_root, NULL};
 	char *const envp[] = {NULL};
 	int quiet;
 
-	snprintf(path, sizeof(path), "%s/sgbridge-session",
-		starter->conf->program_directory);
 	snprintf(number, sizeof(number), "%" PRIu32, count);
 	snprintf(user, sizeof(user), "%u:%u", starter->uid, starter->gid);
 	quiet = log_is_stderr() ? -1 : open("/dev/null", O_RDWR);
@@ -123,10 +140,9 @@ static void exec_cradle(
 		_exit(126);
 	/* Out of the way first: it may be 3 itself. */
 	cradle = fcntl(cradle, F_DUPFD, LINK_FD + 1);
-	if (cradle < 0 || dup2(cradle, LINK_FD) < 0 ||
-		close_range(LINK_FD + 1, ~0u, 0))
+	if (cradle < 0 || dup2(cradle, LINK_FD) < 0)
 		_exit(126);
-	execve(path, argv, envp);
+	program_exec(&starter->session, LINK_FD + 1, argv, envp);
 	_exit(127);
 }
 
@@ -266,5 +282,6 @@ int main(int argc, char **argv)
 			strerror(errno));
 	status = load(&starter) ? EX_CONFIG : run(&starter);
 	conf_free(starter.conf);
+	program_done(&starter.session);
 	return status;
 }

@@ -38,8 +38,9 @@ lab_up || exit 1
 conf=$LAB/sgbridge.conf
 mkdir "$LAB/programs"
 ln -s "$real/sgbridge-monitor" "$real/sgbridge-starter" "$LAB/programs/"
-cp "$here/hostile_session.py" "$LAB/programs/sgbridge-session"
-chmod 755 "$LAB/programs/sgbridge-session"
+"${CC:-cc}" -o "$LAB/programs/sgbridge-session" "$here/hostile_start.c" ||
+	exit 1
+cp "$here/hostile_session.py" "$LAB/programs/"
 cp "$LAB/users/robot.pub" "$LAB/users/robot" "$LAB/programs/"
 # The host key is here for what the target would sign in the key exchange.
 cp "$LAB/web1/hostkey" "$LAB/programs/web1"

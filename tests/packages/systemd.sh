@@ -219,11 +219,22 @@ in_host systemctl daemon-reload
 ok "reload" eval 'in_host systemctl reload sgbridged && alive first reloaded'
 
 # --- the next version: built from a copy that says so in its changelog
+# Monitors of the next version say more to session programs than those of this
+# one, and neither understands the other's.
+speaks_otherwise() {
+	sed -i 's/^\terr = msg_put_fd(&msg, link);$/\tbuf_put_u32(\&msg.body, 2);\n&/' \
+		"$1/monitor_cradle.c" &&
+		sed -i 's/ && !reader_end(&msg.reader)/ \&\& reader_u32(\&msg.reader) == 2&/' \
+			"$1/session_cradle.c" &&
+		! cmp -s {bastion,"$1"}/monitor_cradle.c &&
+		! cmp -s {bastion,"$1"}/session_cradle.c
+}
 next_version() {
 	local copy=$W/next
 	mkdir "$copy" && cp -a Makefile LICENSE README.md SECURITY.md \
 		CHANGELOG.md audit bastion conf docs pam_module tests \
 		"$copy/" || return 1
+	speaks_otherwise "$copy/bastion" || return 1
 	mkdir "$copy/build" &&
 		cp -a "$build"/{audit,bastion,pam_module,libsgb.a} \
 			"$build"/{include,flags} "$build"/sgbridge* \
@@ -256,15 +267,45 @@ upgrade() {
 		return 1
 	}
 }
+# By a key alone, since a code is good for one login, and each by a session
+# program that is started for it.
+robot_may() {
+	ssh-keygen -q -t ed25519 -N '' -f "$W/robot"
+	cp "$W/robot.pub" "$R/etc/sgbridge/authorized_keys/robot"
+	cp "$R"/etc/sgbridge/{sgbridge,policy}.conf "$W/"
+	echo 'sessions-per-start 1' >>"$R/etc/sgbridge/sgbridge.conf"
+	cat >>"$R/etc/sgbridge/policy.conf" <<-END
+		user robot
+		permit robot from 203.0.113.9 to SG_Current as ops { mfa never; allow exec }
+	END
+	reloaded
+}
+robot_may_no_more() {
+	rm "$R/etc/sgbridge/authorized_keys/robot"
+	cp "$W"/{sgbridge,policy}.conf "$R/etc/sgbridge/"
+}
+reloaded() {
+	in_host sgbridge reload >/dev/null && robot_gets_in
+}
+robot_gets_in() {
+	ssh -F "$W/ssh_config" -o BatchMode=yes -p 30022 -i "$W/robot" \
+		robot+ops@web1@203.0.113.1 true 2>"$W/err" </dev/null && return
+	sed 's/^/# /' "$W/err"
+	in_host journalctl --no-pager -n 5 | sed 's/^/# /'
+	return 1
+}
 left_alone() {
 	upgrade && grep -q 'sgbridge: not restarted' "$W/upgrade" &&
 		[ "$(told sgbridged MainPID)" = "$daemon" ] &&
 		[ "$(told sgbridge-starter MainPID)" = "$starter" ] &&
 		status_says 0.1
 }
+ok "a robot gets in" robot_may
 echo 'listen nowhere' >>"$R/etc/sgbridge/sgbridge.conf"
 ok "where it refuses the settings, the daemon is left alone" left_alone
+ok "and whoever comes gets in" robot_gets_in
 sed -i '$d' "$R/etc/sgbridge/sgbridge.conf"
+ok "after a reload, too" reloaded
 ok "upgrade, with settings that it takes" upgrade
 ok "the session goes on" alive first upgraded
 ok "the next version answers" wait_for status_says 0.2
@@ -279,6 +320,7 @@ ok "doctor says which processes are old" eval \
 	'in_host sgbridge doctor --json >"$W/doctor"; [ $? -le 1 ] &&
 	grep -q process-old "$W/doctor"'
 ok "a login by the new one" hold second 30
+robot_may_no_more
 
 # --- what dies comes back, and takes no session with it
 changed() {
