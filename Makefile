@@ -319,6 +319,7 @@ UNIT_session_gcm_OBJS := bastion/session_gcm.o bastion/session_gcm_offer.o
 UNIT_session_gcm_LIBS := $(IPSEC_MB)
 UNIT_session_scp_OBJS := bastion/session_scp.o bastion/session_scp_line.o \
 	bastion/session_sftp_report.o bastion/session_sftp.o
+UNIT_session_scp_LIBS := -Wl,--wrap=sftp_escape
 UNIT_session_sftp_OBJS := bastion/session_sftp.o bastion/session_sftp_filter.o \
 	bastion/session_sftp_report.o tests/unit/sftp_script.o
 UNIT_session_sftp_filter_OBJS := $(UNIT_session_sftp_OBJS)

@@ -384,7 +384,11 @@ static size_t take_reason(
 		return used;
 	watch->current->failure = said(&watch->line);
 	buf_reset(&watch->line);
-	ended(watch);
+	/* A file without a failure is one that arrived whole. */
+	if (watch->current->failure)
+		ended(watch);
+	else
+		lose(watch, "out of memory");
 	return used;
 }
 
@@ -421,8 +425,10 @@ static void answer_error(struct scp_watch *watch)
 		lose(watch, "errors without end");
 	else if (!q)
 		lose(watch, "an error before it is asked");
+	else if (!text)
+		lose(watch, "out of memory");
 	else
-		refused(watch, q, text ? text : "");
+		refused(watch, q, text);
 	free(text);
 }
 

@@ -15,6 +15,18 @@
 
 #include "session_scp.h"
 
+/* session_sftp_int.h: what cannot be said without memory, and what can. */
+#define NO_MEMORY "no memory"
+char *__real_sftp_escape(const uint8_t *text, size_t len);
+char *__wrap_sftp_escape(const uint8_t *text, size_t len);
+
+char *__wrap_sftp_escape(const uint8_t *text, size_t len)
+{
+	if (len == strlen(NO_MEMORY) && !memcmp(text, NO_MEMORY, len))
+		return NULL;
+	return __real_sftp_escape(text, len);
+}
+
 #define ABC_SHA256 \
 	"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define EMPTY_SHA256 \
@@ -199,6 +211,20 @@ static void cut_short(void **state)
 		OP("open", "a", "no answer"));
 	check("scp -r -t /d", true, TURNS("r:@", "s:D0755 0 a\n"),
 		OP("folder", "a", "no answer"));
+}
+
+/* A failure of which nothing can be kept is not taken for none. */
+static void no_memory(void **state)
+{
+	(void)state;
+	check("scp -t /d", true,
+		TURNS("r:@", "s:C0644 3 a\n", "r:@", "s:abc\1" NO_MEMORY "\n",
+			"r:@"),
+		UP("a", "3", ABC ",\"result\":\"not finished\"")
+			LOST("out of memory"));
+	check("scp -t /d", true,
+		TURNS("r:@", "s:C0644 3 a\n", "r:\1" NO_MEMORY "\n"),
+		OP("open", "a", "no answer") LOST("out of memory"));
 }
 
 /* Senders that wait for no answer, receivers that wait for no question. */
@@ -390,6 +416,7 @@ int main(void)
 		cmocka_unit_test(folders),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(cut_short),
+		cmocka_unit_test(no_memory),
 		cmocka_unit_test(hasty),
 		cmocka_unit_test(not_scp),
 		cmocka_unit_test(bounded),
