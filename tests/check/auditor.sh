@@ -21,17 +21,21 @@ done
 . tests/block.sh
 module=/usr/lib/softhsm/libsofthsm2.so
 
-# at_desk FILE NAME [PLACES]: a block, at erin's desk. Status 1 is an answer
-# where MOST is 1: there is nothing of this kind.
+# at_desk FILE NAME [PLACES]: a block, at erin's desk. Of commands like NONE
+# status 1 is an answer: there is nothing of this kind.
 at_desk() {
 	local text
 	text=$(block "$1" "$2" | sed "${3:-}")
 	[ -n "$text" ] || return 1
 	(cd "$LAB/erin" && HOME=$LAB/erin PATH=$BUILD:$PATH \
 		SOFTHSM2_CONF=$LAB/softhsm.conf XDG_STATE_HOME='' \
-		bash -c "trap '[ \$? -le ${MOST:-0} ] || exit' ERR
-		$text" >"$LAB/said" 2>&1)
-	[ $? -le "${MOST:-0}" ] && return
+		NONE=${NONE:-} bash -c 'trap '"'"'none $? || exit'"'"' ERR
+			none() {
+				[ "$1" -eq 1 ] && [ -n "$NONE" ] &&
+					[[ $BASH_COMMAND =~ $NONE ]]
+			}
+			'"$text"'
+			:' >"$LAB/said" 2>&1) && return
 	sed 's/^/# /' "$LAB/said"
 	return 1
 }
@@ -123,9 +127,10 @@ signer=$(openssl pkey -in "$LAB/recorder_key" -pubout -outform DER |
 	tail -c 32 | base64)
 echo "ed25519 $signer lab" >"$LAB/erin/writers"
 ok "each night" auditor night
-MOST=1
-ok "each week" auditor week
-MOST=0
+NONE='^sgbridge-audit (ls .*--(login|status)|findings) '
+ok "each week" eval 'auditor week && said "robot .* exempt" &&
+	said "^ +[0-9]+ .* robot\$" && said " stats  -\$"'
+NONE=''
 ok "the trail: who was refused, and when the policy changed" eval \
 	'auditor trail && said "alice" && said "\"event\":\"config\""'
 touch "$LAB/erin/auth.log" "$LAB/erin/audit.log"
@@ -134,10 +139,10 @@ ok "one login" eval 'auditor login "s,7F3K2,$reference," && said "robot"'
 # --- one question
 id=$(cd "$LAB/erin" && HOME=$LAB/erin "$BUILD/sgbridge-audit" ls --json \
 	-d recordings | grep -oE '[0-9a-f]{8}-[0-9a-f-]{27}' | sort | head -n 1)
-MOST=1
+NONE='^sgbridge-audit (commands|files) '
 ok "one question" eval 'auditor question "s,0199c2,$id," &&
 	said "drop table users"'
-MOST=0
+NONE=''
 ok "handing it on" eval 'auditor hand-on "s,0199c2,$id,;s,3-5,0-0," &&
 	grep -q "<html" "$LAB/erin/INC-7.html"'
 find "$LAB/recordings" -name "$id.sgr" -exec cp {} "$LAB/erin/" \;
