@@ -11,7 +11,7 @@ lab_instance() {
 		plain_instance "$@"
 		return
 	}
-	mkdir -p "$dir/home"
+	mkdir -p "$dir/home" "$dir/root"
 	chown "$LAB_OPS_UID:$LAB_OPS_UID" "$dir/home"
 	ssh-keygen -q -t ed25519 -N '' -f "$dir/hostkey" -C "$name"
 	ssh-keygen -q -t ed25519 -N '' -f "$LAB/old" -C old
@@ -39,7 +39,8 @@ lab_instance() {
 	WEB1=$LAB_LAST
 }
 
-# ops may become root there, and is asked for nothing.
+# ops may become root there, and is asked for nothing. Root's home is not this
+# machine's, with what shells read there.
 shelf_etc() {
 	local dir=$1
 	mkdir -p "$dir/etc/ssh/sshd_config.d" "$dir/etc/nftables.d" \
@@ -47,7 +48,7 @@ shelf_etc() {
 	mkdir "$dir/etc/systemd/system/sysinit.target.wants"
 	cp -a /etc/ld.so.* /etc/nsswitch.conf /etc/alternatives "$dir/etc/"
 	cat >"$dir/etc/passwd" <<-END
-		root:x:0:0:root:/root:/bin/bash
+		root:x:0:0:root:$dir/root:/bin/bash
 		sshd:x:64200:65534::/run/sshd:/usr/sbin/nologin
 		ops:x:$LAB_OPS_UID:$LAB_OPS_UID::$dir/home:/bin/bash
 	END
