@@ -102,8 +102,13 @@ growing() {
 }
 ok "a recording grows" wait_for growing
 growing
+# The recorder closes it after its session's client has gone.
+lab_start "$LAB/closing" bash -c ". tests/e2e/lab.sh
+	tail --pid=$live -f /dev/null
+	wait_for eval '[ \$(stat -c %a $file) != 600 ]'"
+closing=$LAB_LAST
 watching() {
-	auditor watch "s,ssh bastion sudo tail,tail --pid=$live,
+	auditor watch "s,ssh bastion sudo tail,tail --pid=$closing,
 		s,/var.*/ID.sgr,$file,"
 }
 watching >"$LAB/watching" 2>&1 &
