@@ -16,6 +16,8 @@ import tempfile
 import termios
 import time
 
+from tally import ok, summary
+
 build = os.path.abspath(sys.argv[1])
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)) + "/../fault")
 sys.dont_write_bytecode = True
@@ -29,16 +31,8 @@ os.chmod(work, 0o711)
 env = dict(os.environ, HOME=work, XDG_STATE_HOME=work + "/state",
            ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
 key = ("-d", work + "/rec", "-i", work + "/reader.pem")
-passed = failed = 0
 OPEN, CLOSE, OUT, PTY, SHELL, EXEC, EXIT = 1, 2, 3, 6, 9, 10, 15
 MANY = 300
-
-
-def ok(name, good, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(good), failed + (not good)
-    if not good:
-        print("not ok: %s: %s" % (name, detail))
 
 
 def run(*args):
@@ -208,5 +202,4 @@ try:
     players(TWO)
 finally:
     shutil.rmtree(work, ignore_errors=True)
-print("%d passed, %d failed" % (passed, failed))
-sys.exit(1 if failed else 0)
+sys.exit(summary())

@@ -17,19 +17,13 @@ import tempfile
 import termios
 import time
 
+from tally import ok, summary
+
 audit = os.path.abspath(sys.argv[1]) + "/sgbridge-audit"
 work = tempfile.mkdtemp(prefix="sgb-player-")
 env = dict(os.environ, HOME=work, XDG_STATE_HOME=work + "/state")
-passed = failed = 0
 with open(audit, "rb") as audit_bytes:
     sanitized = b"__asan_init" in audit_bytes.read()
-
-
-def ok(name, good, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(good), failed + (not good)
-    if not good:
-        print("not ok: %s: %s" % (name, detail))
 
 
 def run(*args):
@@ -264,5 +258,4 @@ try:
     endings()
 finally:
     shutil.rmtree(work)
-print("%d passed, %d failed" % (passed, failed))
-sys.exit(1 if failed else 0)
+sys.exit(summary())

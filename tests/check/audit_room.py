@@ -13,17 +13,11 @@ import sys
 import tempfile
 import time
 
+from tally import ok, summary  # pylint: disable=unused-import
+
 build = os.path.abspath(sys.argv[1])
 audit = build + "/sgbridge-audit"
 work = tempfile.mkdtemp(prefix="sgb-store-")
-passed = failed = 0
-
-
-def ok(name, good, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(good), failed + (not good)
-    if not good:
-        print("not ok: %s: %s" % (name, detail))
 
 
 def text(data):
@@ -105,9 +99,3 @@ def record(meta, items, end=True):
 
 def path_of(folder, rec_id):
     return glob.glob("%s/*/*/*/%s.sgr" % (folder, rec_id))[0]
-
-
-def summary():
-    """The last line, and the exit code."""
-    print("%d passed, %d failed" % (passed, failed))
-    return 1 if failed else 0

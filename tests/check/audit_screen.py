@@ -18,20 +18,14 @@ import tempfile
 import termios
 import time
 
+from tally import ok, summary
+
 audit = os.path.abspath(sys.argv[1]) + "/sgbridge-audit"
 work = tempfile.mkdtemp(prefix="sgb-screen-")
 env = {"PATH": os.environ["PATH"], "HOME": work, "TERM": "xterm", "PS1": "$ ", "ENV": "",
        "LC_ALL": "C.UTF-8", "SHELL": "/bin/sh", "TMUX_TMPDIR": work, "LESS": ""}
-passed = failed = 0
 LINES = "".join("line %d\r\n" % number for number in range(60))
 FEW = "".join("line %d\r\n" % number for number in range(20))
-
-
-def ok(name, good, detail=""):
-    global passed, failed
-    passed, failed = passed + bool(good), failed + (not good)
-    if not good:
-        print("not ok: %s: %s" % (name, detail))
 
 
 def run(*args):
@@ -186,5 +180,4 @@ try:
     ok("there are recordings", len(glob.glob(work + "/rec/*/*/*/*.sgr")) == len(CASES) + 2)
 finally:
     shutil.rmtree(work, ignore_errors=True)
-print("%d passed, %d failed" % (passed, failed))
-sys.exit(1 if failed else 0)
+sys.exit(summary())

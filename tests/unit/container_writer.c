@@ -8,20 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+static struct sgr_recipient recipient(const struct identity *identity)
+{
+	struct sgr_recipient to = {
+		.kind = SGR_KIND_X25519, .key_len = SUITE_KEY_LEN};
+
+	memcpy(to.key, identity->public_half.key, SUITE_KEY_LEN);
+	return to;
+}
+
 static void test_several_recipients(void **state)
 {
 	struct bench *b = *state;
-	struct sgr_recipient to[2] = {{0}};
+	struct sgr_recipient to[2] = {
+		recipient(b->reader), recipient(b->other)};
 	struct writer *writer;
 	char items[200];
 	struct buf file;
 
-	to[0].kind = SGR_KIND_X25519;
-	to[0].key_len = SUITE_KEY_LEN;
-	memcpy(to[0].key, b->reader->public_half.key, 32);
-	to[1].kind = SGR_KIND_X25519;
-	to[1].key_len = SUITE_KEY_LEN;
-	memcpy(to[1].key, b->other->public_half.key, 32);
 	buf_init(&file, 1 << 20);
 	writer = begin(b, &file, to, 2);
 	assert_int_equal(writer_close(writer, 1, &clock_0, &file), SGB_OK);
@@ -38,7 +42,8 @@ static void test_several_recipients(void **state)
 static void test_quorum(void **state)
 {
 	struct bench *b = *state;
-	struct sgr_recipient to[2] = {{0}};
+	struct sgr_recipient to[2] = {
+		recipient(b->reader), recipient(b->other)};
 	struct identity *both[2] = {b->reader, b->other};
 	struct sgr_header header;
 	struct ratchet ratchet;
@@ -46,12 +51,6 @@ static void test_quorum(void **state)
 	struct buf file;
 	size_t len;
 
-	to[0].kind = SGR_KIND_X25519;
-	to[0].key_len = SUITE_KEY_LEN;
-	memcpy(to[0].key, b->reader->public_half.key, 32);
-	to[1].kind = SGR_KIND_X25519;
-	to[1].key_len = SUITE_KEY_LEN;
-	memcpy(to[1].key, b->other->public_half.key, 32);
 	to[1].group = 1;
 	buf_init(&file, 1 << 20);
 	writer = begin(b, &file, to, 2);
@@ -100,7 +99,7 @@ static void test_ratchet_forgets(void **state)
 static void test_rewind_allows_only_the_end(void **state)
 {
 	struct bench *b = *state;
-	struct sgr_recipient to = {0};
+	struct sgr_recipient to = recipient(b->reader);
 	struct writer_scratch scratch;
 	struct writer_mark mark;
 	struct writer *writer;
@@ -108,9 +107,6 @@ static void test_rewind_allows_only_the_end(void **state)
 	struct buf file;
 	size_t before;
 
-	to.kind = SGR_KIND_X25519;
-	to.key_len = SUITE_KEY_LEN;
-	memcpy(to.key, b->reader->public_half.key, 32);
 	buf_init(&file, 1 << 20);
 	writer_scratch_init(&scratch);
 	writer = begin(b, &file, &to, 1);
@@ -137,15 +133,12 @@ static void test_checkpoints_when_due(void **state)
 {
 	static uint8_t bulk[32768];
 	struct bench *b = *state;
-	struct sgr_recipient to = {0};
+	struct sgr_recipient to = recipient(b->reader);
 	struct writer_scratch scratch;
 	struct writer *writer;
 	struct buf file;
 	int i;
 
-	to.kind = SGR_KIND_X25519;
-	to.key_len = SUITE_KEY_LEN;
-	memcpy(to.key, b->reader->public_half.key, 32);
 	buf_init(&file, 8 << 20);
 	writer_scratch_init(&scratch);
 	writer = begin(b, &file, &to, 1);
@@ -172,15 +165,12 @@ static void test_checkpoints_when_due(void **state)
 static void test_memory(void **state)
 {
 	struct bench *b = *state;
-	struct sgr_recipient to = {0};
+	struct sgr_recipient to = recipient(b->reader);
 	struct writer_scratch scratch;
 	struct writer *writer;
 	struct buf file;
 	int i;
 
-	to.kind = SGR_KIND_X25519;
-	to.key_len = SUITE_KEY_LEN;
-	memcpy(to.key, b->reader->public_half.key, 32);
 	buf_init(&file, 8 << 20);
 	writer_scratch_init(&scratch);
 	writer = begin(b, &file, &to, 1);
@@ -216,15 +206,13 @@ static void test_memory_at_rest(void **state)
 		{100, 31000000, false},
 	};
 	struct bench *b = *state;
-	struct sgr_recipient to = {
-		.kind = SGR_KIND_X25519, .key_len = SUITE_KEY_LEN};
+	struct sgr_recipient to = recipient(b->reader);
 	struct writer_scratch scratch;
 	char *bulk = calloc(1, 60000);
 	struct buf file;
 	size_t i;
 
 	assert_non_null(bulk);
-	memcpy(to.key, b->reader->public_half.key, 32);
 	buf_init(&file, 8 << 20);
 	writer_scratch_init(&scratch);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -249,7 +237,7 @@ static void test_memory_of_many(void **state)
 {
 	enum { COUNT = 60, FEW = 32, BULK = 60000 };
 	struct bench *b = *state;
-	struct sgr_recipient to = {0};
+	struct sgr_recipient to = recipient(b->reader);
 	struct writer_scratch scratch;
 	struct writer *writers[COUNT];
 	char *bulk = calloc(1, BULK);
@@ -257,9 +245,6 @@ static void test_memory_of_many(void **state)
 	struct buf file;
 
 	assert_non_null(bulk);
-	to.kind = SGR_KIND_X25519;
-	to.key_len = SUITE_KEY_LEN;
-	memcpy(to.key, b->reader->public_half.key, 32);
 	buf_init(&file, 8 << 20);
 	writer_scratch_init(&scratch);
 	for (turn = 0; turn < 2; turn++) {
