@@ -160,7 +160,7 @@ block docs/ADMIN.md receivers | sed 's/10.0.0.9/203.0.113.9/' \
 	>>"$R/etc/sgbridge/sgbridge.conf"
 mkdir "$R/var/lib/node_exporter"
 ok "events: a receiver" admin forward \
-	's/^sgbridge-forward --status/until & >status; do sleep 0.1; done/'
+	's/^sgbridge-forward --status/timeout 60 sh -c "until & >status; do sleep 0.1; done"/'
 ok "events: it has them" wait_for grep -q '"event":"logon"' "$W/events"
 ok "events: counted" [ -s "$R/var/lib/node_exporter/sgbridge-forward.prom" ]
 in_host systemctl stop sgbridge-forward
